@@ -120,9 +120,9 @@ def _check(path: Path, manifest: bytes | None, digests: Mapping[str, str]) -> No
     if manifest is None:
         raise UserError(f"found no {MANIFEST} in {path}; wanted a bundle, as `scaling bundle` makes it")
     lines = [LINE.fullmatch(line) for line in manifest.decode(errors="replace").splitlines()]
-    said = {found[2]: found[1] for found in lines if found}
+    declared = {found[2]: found[1] for found in lines if found}
     found = {name: digest for name, digest in digests.items() if name != MANIFEST}
-    odd = sorted(name for name in {*said, *found} if said.get(name) != found.get(name))
+    odd = sorted(name for name in {*declared, *found} if declared.get(name) != found.get(name))
     if odd or None in lines:
         which = odd[0] if odd else MANIFEST
         raise UserError(f"found {which} in {path} other than its {MANIFEST} says; wanted it unchanged; get it again")

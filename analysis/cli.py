@@ -229,9 +229,9 @@ def collect(sources: Sequence[str], out: str | None, json_path: str | None) -> N
     write_table(table, target)
     ends = table.drop_duplicates("run_id") if "run_id" in table.columns else table
     status = ends["status"].value_counts().to_dict() if "status" in ends.columns else {}
-    said = ", ".join(f"{n} {word}" for word, n in status.items())
+    counts = ", ".join(f"{n} {word}" for word, n in status.items())
     content = {"path": target, "rows": len(table), "runs": len(ends), "status": status, "columns": list(table.columns)}
-    text = f"{counted(len(table), 'row')} of {counted(len(ends), 'run')}{f' ({said})' if said else ''} in {target}"
+    text = f"{counted(len(table), 'row')} of {counted(len(ends), 'run')}{f' ({counts})' if counts else ''} in {target}"
     answer(content, json_path, lambda: click.echo(text))
 
 

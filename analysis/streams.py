@@ -24,11 +24,11 @@ def _spelt(error: UnicodeError) -> tuple[str, int]:
     """Return ASCII text for characters that cannot be encoded; a power begins with ^."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
-    text, said = error.object, list[str]()
+    text, spelt = error.object, list[str]()
     for at in range(error.start, error.end):
         if text[at] in RAISED:
             begins = at == 0 or text[at - 1] not in RAISED
-            said.append("^" * begins + RAISED[text[at]])
+            spelt.append("^" * begins + RAISED[text[at]])
         else:
-            said.append(SPELT.get(text[at], "?"))
-    return "".join(said), error.end
+            spelt.append(SPELT.get(text[at], "?"))
+    return "".join(spelt), error.end

@@ -137,9 +137,9 @@ def show_backtest(found: Backtest) -> None:
     out = console()
     rows = []
     for score in found.scores:
-        ahead = max((split.factor for split in score.splits), default=None)
+        factor = max((split.factor for split in score.splits), default=None)
         shares = (percent(score.error), percent(score.coverage)) if score.splits else ("", "")
-        rows.append((score.law, *shares, str(len(score.splits)), times(ahead)))
+        rows.append((score.law, *shares, str(len(score.splits)), times(factor)))
     heads = ("law", "held-out error", f"inside {percent(found.level)}", "splits", "times larger")
     out.print(table(heads, rows, right=[1, 2, 3, 4]))
     known = not isnan(found.scores[0].coverage)
@@ -231,8 +231,10 @@ def show_allocation(found: ApproachComparison, rates: Mistuning | None = None, u
         _show_mistuning(out, rates)
     for one in found.lifetimes:
         _show_lifetime(out, one, found.y)
-    said = (text for a in found.approaches if a.status == "ok" for text in a.warnings)
-    notes(out, (*([unknown] if unknown else []), *said, *(text for one in found.lifetimes for text in one.warnings)))
+    warnings = (text for a in found.approaches if a.status == "ok" for text in a.warnings)
+    notes(
+        out, (*([unknown] if unknown else []), *warnings, *(text for one in found.lifetimes for text in one.warnings))
+    )
 
 
 def _show_lifetime(out: Console, found: Lifetime, y: str) -> None:

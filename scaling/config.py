@@ -277,8 +277,8 @@ def _sentence(error: ValidationError, kind: Any, raw: Any, where: str) -> str:
 
 def _wanted(message: str) -> str:
     """Return pydantic's message about a value in the wording of our errors, what is wanted."""
-    said, _, what = message.partition("should be ")
-    if said.lower() != "input ":
+    subject, _, what = message.partition("should be ")
+    if subject.lower() != "input ":
         return f"{message[:1].lower()}{message[1:]}"
     what = what.partition(", unable to")[0].replace("a valid ", "a ").replace("a integer", "a whole number")
     return f"wanted {'a value ' if what.startswith(('greater', 'less')) else ''}{what}"

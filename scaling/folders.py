@@ -149,7 +149,7 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "scaling"
 
 
-def _aside(path: Path) -> Path:
+def _temporary(path: Path) -> Path:
     """Return a hidden name beside `path` for writing it, unique by machine, process and thread."""
     return path.with_name(f".{path.name}.{os.uname().nodename}.{os.getpid()}.{threading.get_ident()}")
 
@@ -183,17 +183,17 @@ def write_aside(path: Path, data: bytes | memoryview | str, *, mode: int = 0o666
     mode: its permissions before the process's umask.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = _aside(path)
+    temporary = _temporary(path)
     try:
-        aside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW  # an existing file is stale, or an attack
-        with os.fdopen(os.open(aside, flags, mode), "wb") as file:
+        with os.fdopen(os.open(temporary, flags, mode), "wb") as file:
             file.write(data.encode() if isinstance(data, str) else data)
             file.flush()
             os.fsync(file.fileno())
-        aside.replace(path)
+        temporary.replace(path)
     finally:
-        aside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -204,18 +204,18 @@ def folder_aside(path: Path) -> Iterator[Path]:
     processes on this machine are removed.
     """
     _remove_dead_folders(path)
-    aside = _aside(path)
-    aside.mkdir(parents=True)
+    temporary = _temporary(path)
+    temporary.mkdir(parents=True)
     try:
-        yield aside
+        yield temporary
         shutil.rmtree(path, ignore_errors=True)
         try:
-            aside.rename(path)
+            temporary.rename(path)
         except OSError:
             if not path.exists():  # no other process was faster, so that the error is real
                 raise
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _remove_dead_folders(path: Path) -> None:
@@ -230,14 +230,14 @@ def _remove_dead_folders(path: Path) -> None:
 
 def set_aside(path: Path) -> Path:
     """Rename a broken file, so that its content is kept but not read again; return the new path."""
-    aside = next(p for n in range(1, 10_000) if not (p := path.with_name(f"{path.name}.broken{n}")).exists())
-    return path.rename(aside)
+    kept = next(p for n in range(1, 10_000) if not (p := path.with_name(f"{path.name}.broken{n}")).exists())
+    return path.rename(kept)
 
 
 def remove_asides(folder: Path, pid: int) -> None:
     """Remove the files that a process killed in `write_aside` has left under a folder."""
-    for aside in folder.rglob(f".*.{pid}.*"):
-        aside.unlink(missing_ok=True)
+    for temporary in folder.rglob(f".*.{pid}.*"):
+        temporary.unlink(missing_ok=True)
 
 
 def append_line(path: Path, entry: Mapping[str, Any]) -> None:

@@ -14,10 +14,15 @@ def run_at_end(command: str, facts: Mapping[str, object]) -> str:
 
     Its errors are reported and have no effect, since the sweep has ended.
     """
-    told = {f"SCALING_{name.upper()}": str(value) for name, value in facts.items()}
+    variables = {f"SCALING_{name.upper()}": str(value) for name, value in facts.items()}
     try:
         done = subprocess.run(
-            command, shell=True, env={**os.environ, **told}, stdin=subprocess.DEVNULL, timeout=PATIENCE, check=False
+            command,
+            shell=True,
+            env={**os.environ, **variables},
+            stdin=subprocess.DEVNULL,
+            timeout=PATIENCE,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         return f"on_end: `{command}` was ended after {PATIENCE:g} s"

@@ -43,12 +43,12 @@ def bundle(source: str, out: str | None, json_path: str | None, **how: Any) -> N
     )
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        aside = target.with_name(f".{target.name}.part")
-        aside.write_bytes(content)
-        aside.replace(target)
+        temporary = target.with_name(f".{target.name}.part")
+        temporary.write_bytes(content)
+        temporary.replace(target)
     except OSError as error:
         raise UserError(f"cannot write {target}: {error.strerror or error}") from error
     unpack(target, (MANIFEST,))
     digest = hashlib.sha256(content).hexdigest()
-    told = {"path": str(target), "bytes": len(content), "sha256": digest}
-    answer(told, json_path, lambda: click.echo(f"{target} ({len(content):,} bytes, sha256 {digest})"))
+    facts = {"path": str(target), "bytes": len(content), "sha256": digest}
+    answer(facts, json_path, lambda: click.echo(f"{target} ({len(content):,} bytes, sha256 {digest})"))

@@ -69,8 +69,8 @@ def choose(
 
 def _named(pool: pd.DataFrame, rows: Sequence[Any]) -> list[str]:
     """Return what the overrides of candidates say where they have some, else the rows where they stand."""
-    said = pool["overrides"] if "overrides" in pool.columns else pool.index.to_series()
-    return [str(said[row]) for row in rows]
+    names = pool["overrides"] if "overrides" in pool.columns else pool.index.to_series()
+    return [str(names[row]) for row in rows]
 
 
 def show_suggestion(found: Suggestion, names: Sequence[str] = ()) -> None:
@@ -94,9 +94,9 @@ def show_suggestion(found: Suggestion, names: Sequence[str] = ()) -> None:
         notes(out, found.warnings)
         return
     rows = []
-    for name, cost, after, ahead in zip(names, found.costs, found.after, found.forecasts, strict=True):
-        ends = interval((ahead.low, ahead.high), measured)
-        rows.append((name, number(cost), percent(1 - after / before), measured(ahead.value), ends))
+    for name, cost, after, forecast in zip(names, found.costs, found.after, found.forecasts, strict=True):
+        ends = interval((forecast.low, forecast.high), measured)
+        rows.append((name, number(cost), percent(1 - after / before), measured(forecast.value), ends))
         before = after
     if rows:
         heads = ("candidate", "cost", "narrower by", "expected", f"{percent(found.level)} of a run")

@@ -79,11 +79,11 @@ def show_comparison(found: Comparison, drawn: Sequence[str] = ()) -> None:
     out.print(found.sentence)
     out.print(f"trend: multiplier ~ C^{exponent(found.trend)} {interval(found.trend_interval, exponent)}")
     for one in found.exponents:
-        said = "may be shared" if one.shared else "differs"
+        verdict = "may be shared" if one.shared else "differs"
         ends = interval(one.difference, exponent)
         values = f"{exponent(one.first)} and {exponent(one.second)}"
-        out.print(f"{one.name}: {values}, {said} (difference {ends}, {p_value(one.p)})")
-    needs = ", ".join(f"{times(factor)} for {times(told)}" for told, factor in found.runs_for.items())
+        out.print(f"{one.name}: {values}, {verdict} (difference {ends}, {p_value(one.p)})")
+    needs = ", ".join(f"{times(factor)} for {times(detectable)}" for detectable, factor in found.runs_for.items())
     out.print(f"runs needed to detect a multiplier, times these {sum(found.runs)}: {needs}")
     turn = f"may turn from {flops(found.turns)} FLOPs on" if found.turns else "stays up to 10,000 times these computes"
     out.print(f"beyond the runs the order {turn}")

@@ -52,9 +52,9 @@ def import_runs(
     facts = {"table": source.name, "sha256": source.sha256, **asked}
     new = write_sweep(imported, Path(results).expanduser(), name, facts)
     folder, points = f"{results.rstrip('/')}/{name}", sum(len(run.points) for run in imported.runs)
-    told = [*remarks_of(table, mixed=False), *doubtful_units(table)]
+    remarks = [*remarks_of(table, mixed=False), *doubtful_units(table)]
     content: dict[str, Any] = {"path": folder, **facts, "runs": len(imported.runs), "milestones": points, "new": new}
-    content |= {"left_out": list(imported.left_out), "remarks": told}
+    content |= {"left_out": list(imported.left_out), "remarks": remarks}
 
     def show() -> None:
         several = points > len(imported.runs)
@@ -64,7 +64,7 @@ def import_runs(
         click.echo(printable(f"{counted(len(imported.runs), 'run')}{milestones} in {folder}{before}"))
         for text in imported.left_out:
             click.echo(printable(f"left out: {text}"))
-        for text in told:
+        for text in remarks:
             click.echo(printable(f"note: {text}"))
 
     answer(content, json_path, show)

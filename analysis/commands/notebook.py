@@ -20,8 +20,8 @@ def show_report(found: Any) -> None:
     out.print(str(found.page), markup=False)
     for line in found.headlines:
         words = (line.of, line.what, line.value, line.interval, line.status)
-        said = re.sub(r"<sup>(.*?)</sup>", r"^\1", "  ".join(word for word in words if word))
-        out.print(unescape(re.sub(r"<[^>]*>", "", said)), markup=False)
+        text = re.sub(r"<sup>(.*?)</sup>", r"^\1", "  ".join(word for word in words if word))
+        out.print(unescape(re.sub(r"<[^>]*>", "", text)), markup=False)
 
 
 SHOWN: dict[str, Callable[[Any], None]] = {

@@ -27,8 +27,8 @@ def one_line(found: Any) -> str:
 
 
 def _allocation(found: ApproachComparison) -> str:
-    said = ", ".join(f"{one.title} {exponent(one.N_exponent) or one.status}" for one in found.approaches)
-    return f"of {found.y}: N* exponent by {said}; {VERDICTS[found.agree]}"
+    exponents = ", ".join(f"{one.title} {exponent(one.N_exponent) or one.status}" for one in found.approaches)
+    return f"of {found.y}: N* exponent by {exponents}; {VERDICTS[found.agree]}"
 
 
 def _backtest(found: Backtest) -> str:
@@ -54,8 +54,8 @@ def _frontier(found: Frontier) -> str:
 def _isoflop(found: IsoFlop) -> str:
     law, used = found.N_law, f"{len(found.usable)} of {counted(len(found.minima), 'budget')}"
     ends = interval(law.exponent_interval, exponent) if law else ""
-    said = f"N* exponent {exponent(law.exponent)} {ends}".strip() if law else "no N*(C)"
-    return f"of {found.y} by {found.shape}: {said}, {used}{f'; {found.status}' if law else ''}"
+    found_exponent = f"N* exponent {exponent(law.exponent)} {ends}".strip() if law else "no N*(C)"
+    return f"of {found.y} by {found.shape}: {found_exponent}, {used}{f'; {found.status}' if law else ''}"
 
 
 def _ledger(found: Ledger) -> str:
@@ -70,8 +70,8 @@ def _report(found: Report) -> str:
 
 def _suggestion(found: Suggestion) -> str:
     widths = f"half-width {number(found.interval_now, 2)}, then {number(found.interval_after, 2)}"
-    said = widths if found.interval_after is not None else found.reason or "spread over the inputs"
-    return f"for {found.of}: {counted(len(found.rows), 'run')} at a cost of {number(found.cost)}; {said}"
+    gain = widths if found.interval_after is not None else found.reason or "spread over the inputs"
+    return f"for {found.of}: {counted(len(found.rows), 'run')} at a cost of {number(found.cost)}; {gain}"
 
 
 VERDICTS = {True: "they agree", False: "they disagree", None: "not to be compared"}

@@ -42,12 +42,12 @@ def tuned(
 ) -> None:
     """Find the best value of a tuned key at each size and length, and fit its law in N and D."""
     from analysis.estimates.tuning.optima import tuned as find
-    from analysis.estimates.tuning.tries import tries
+    from analysis.estimates.tuning.trials import trial_rows
     from analysis.report.drawing import picture
     from analysis.report.law_figures import tuned_figures
     from analysis.terminal import show_tuned
 
-    names, rows = tries(chosen.table(), words(keys) or ["lr"], y=y, selection=chosen.selection)
+    names, rows = trial_rows(chosen.table(), words(keys) or ["lr"], y=y, selection=chosen.selection)
     found = find(rows, keys=names, y=y, **how)
     effect = None if of is None else _effect(of, found, how["level"])
     folder = Path(chosen.source if Path(chosen.source).is_dir() else ".") / "figures"

@@ -13,7 +13,7 @@ import pandas as pd
 from analysis.errors import UserError, attempt
 from analysis.estimates.frontier import Frontier, frontier
 from analysis.estimates.isoflop import IsoFlop, isoflop
-from analysis.estimates.lifetime_cost.lifetime import Lifetime, check_use, lifetimes
+from analysis.estimates.lifetime_cost.lifetime import Lifetime, cheapest_models, check_use
 from analysis.estimates.lifetime_cost.model_cost import ModelCost, in_seconds
 from analysis.estimates.powerline import PowerLine
 from analysis.estimates.selected import fit_selected
@@ -203,7 +203,9 @@ def _lifetimes(
     if use.measured is not None:
         size = fitted.engine.points.columns.get("N", "N")
         seconds = in_seconds(use.measured, rows, size=size, inference=use.inference)
-    found, reason = attempt(lambda: lifetimes(fitted, inference=use.inference, at=at, reach=use.reach, seconds=seconds))
+    found, reason = attempt(
+        lambda: cheapest_models(fitted, inference=use.inference, at=at, reach=use.reach, seconds=seconds)
+    )
     return found or (), reason
 
 
@@ -260,8 +262,8 @@ def _verdict(approaches: Sequence[Approach]) -> tuple[bool | None, str]:
     """Compare the exponents pairwise; return whether they agree within their intervals, and a sentence."""
     sure = [a for a in approaches if a.status == "ok" and a.N_exponent_interval]
     if len(sure) < 2:
-        said = f"{sure[0].title} only" if sure else "none of them"
-        return None, f"cannot say whether the approaches agree: an exponent with an interval comes from {said}"
+        which = f"{sure[0].title} only" if sure else "none of them"
+        return None, f"cannot say whether the approaches agree: an exponent with an interval comes from {which}"
     apart = [
         (a, b) for i, a in enumerate(sure) for b in sure[i + 1 :] if not _compatible(*sorted((a, b), key=_exponent))
     ]

@@ -77,7 +77,7 @@ def forecasts(
     found = fit(frame, law, x=x, **options)
     points = [_point(found, one) for one in at]  # refuse an invalid setting before the backtest
     by = size_name(found)
-    supported, said = None, []
+    supported, remarks = None, []
     if check:
         try:
             settings = {name: value for name, value in options.items() if name not in ("fix", "tie")}
@@ -85,8 +85,8 @@ def forecasts(
             tested = backtest(sized(frame, found), [found.engine.problem.law], x=x, by=by, **settings)
             supported = tested.supported
         except Refusal as refusal:
-            said = [f"no backtest: {refusal}"]
-    return [forecast_from(found, point, supported=supported, said=said) for point in points]
+            remarks = [f"no backtest: {refusal}"]
+    return [forecast_from(found, point, supported=supported, remarks=remarks) for point in points]
 
 
 def forecasts_of(found: Fit, at: Sequence[Mapping[str, float]]) -> list[Forecast]:
@@ -95,14 +95,14 @@ def forecasts_of(found: Fit, at: Sequence[Mapping[str, float]]) -> list[Forecast
 
 
 def forecast_from(
-    found: Fit, point: dict[str, float], *, supported: float | None = None, said: Sequence[str] = ()
+    found: Fit, point: dict[str, float], *, supported: float | None = None, remarks: Sequence[str] = ()
 ) -> Forecast:
-    """Return a fit's forecast at one setting. supported: extrapolation factor that passed; said: further warnings."""
+    """Return a fit's forecast at one setting. supported: extrapolation factor that passed; remarks: more warnings."""
     columns = found.engine.points.columns.values()
     asked = {column: point[column] for column in columns}
     ranges = dict(zip(columns, found.engine.points.inputs.values(), strict=True))
-    by, ahead = size_name(found), times_ahead(found, asked)
-    beyond = {column: asked[column] / float(ranges[column].max()) for column in columns} | {by: ahead}
+    by, factor = size_name(found), times_ahead(found, asked)
+    beyond = {column: asked[column] / float(ranges[column].max()) for column in columns} | {by: factor}
     low, high = found.interval(asked)
     run_low, run_high = found.interval(asked, kind="run")
     return Forecast(
@@ -116,7 +116,7 @@ def forecast_from(
         beyond=beyond,
         supported=supported,
         by=by,
-        warnings=(*found.warnings, *said, *_outside(asked, ranges, beyond), *_unsupported(by, supported, ahead)),
+        warnings=(*found.warnings, *remarks, *_outside(asked, ranges, beyond), *_unsupported(by, supported, factor)),
     )
 
 
@@ -170,19 +170,21 @@ def _point(found: Fit, at: Mapping[str, float]) -> dict[str, float]:
 
 def _outside(asked: dict[str, float], ranges: dict[str, np.ndarray], beyond: dict[str, float]) -> list[str]:
     """Report each input, or their product, that is outside the runs' range."""
-    said = [f"{name} lies {number(far, 3)} times beyond the largest run" for name, far in beyond.items() if far > EDGE]
-    return said + [
+    warnings = [
+        f"{name} lies {number(far, 3)} times beyond the largest run" for name, far in beyond.items() if far > EDGE
+    ]
+    return warnings + [
         f"{column} lies below the smallest run's"
         for column, value in asked.items()
         if value < ranges[column].min() / EDGE
     ]
 
 
-def _unsupported(by: str, supported: float | None, ahead: float) -> list[str]:
+def _unsupported(by: str, supported: float | None, factor: float) -> list[str]:
     """Warn that backtests do not support this extrapolation factor."""
-    if supported is None or ahead <= max(1.0, supported) * EDGE:
+    if supported is None or factor <= max(1.0, supported) * EDGE:
         return []
     if supported <= 1:
         return [f"no backtest by {by} held its interval, so do not trust the interval of this forecast"]
-    far = f"this forecast is {number(ahead, 3)} times beyond the runs"
+    far = f"this forecast is {number(factor, 3)} times beyond the runs"
     return [f"backtests support extrapolation by {number(supported, 3)} times in {by}; {far}"]

@@ -278,15 +278,15 @@ def _fit(x: np.ndarray, Y: np.ndarray) -> list[Line | None]:
 
 
 def _warnings(points: tuple[FrontierPoint, ...], n_draws: int, resamples: int) -> tuple[str, ...]:
-    said = []
+    warnings = []
     edges = sum(point.edge for point in points)
     if edges:
-        said.append(
+        warnings.append(
             f"{edges} of {len(points)} frontier points are the smallest or largest size at their compute, and others "
             "might be better; they are left out of N*(C), and the law of the best loss is only as good as they are"
         )
     if resamples and not n_draws:
-        said.append(
+        warnings.append(
             "intervals are of the points about their line only: there are too few seeds to resample the frontier"
         )
-    return tuple(said)
+    return tuple(warnings)

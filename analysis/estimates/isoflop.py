@@ -150,7 +150,7 @@ def isoflop(
     used = [valleys[minimum.budget] for minimum in minima if minimum.ok]
     reasons = misfits(used, float(np.sqrt(np.mean(noise**2))) if len(noise) else 0.0) if N_law else ()
     reasons += (*([scatter_words(wide)] if wide else ()), *([N_law.bend] if N_law and N_law.bend else ()))
-    said = tuple(f"weak: {reason}" for reason in reasons)
+    weak = tuple(f"weak: {reason}" for reason in reasons)
     return IsoFlop(
         y=y,
         shape="chinchilla" if shape else "parabola",
@@ -160,7 +160,7 @@ def isoflop(
         y_law=y_law,
         level=level,
         resamples=resamples if len(noise) else 0,
-        warnings=(*remarks_of(rows), *_short(table), *said, *_warnings(minima, N_law, noise, y)),
+        warnings=(*remarks_of(rows), *_short(table), *weak, *_warnings(minima, N_law, noise, y)),
         reasons=reasons,
     )
 
@@ -277,7 +277,7 @@ def _short(table: pd.DataFrame) -> tuple[str, ...]:
 
 
 def _warnings(minima: Sequence[Minimum], law: PowerLine | None, noise: np.ndarray, y: str) -> tuple[str, ...]:
-    said = []
+    warnings = []
     for status, words in (
         ("edge", "have their minimum at the edge of the sizes run"),
         ("flat", "are too flat for their noise"),
@@ -285,16 +285,16 @@ def _warnings(minima: Sequence[Minimum], law: PowerLine | None, noise: np.ndarra
     ):
         these = [flops(minimum.budget) for minimum in minima if minimum.status == status]
         if these:
-            said.append(
+            warnings.append(
                 f"{len(these)} of {len(minima)} budgets {words} and are left out of N*(C): {', '.join(these)} FLOPs"
             )
     if law is None:
         usable = sum(minimum.ok for minimum in minima)
-        said.append(
+        warnings.append(
             f"no law N*(C): {usable} of {len(minima)} budgets have a usable minimum of {y}; wanted {MIN_BUDGETS}"
         )
     if not len(noise):
-        said.append("no intervals: one seed per cell and too few sizes to estimate the noise; run several seeds")
+        warnings.append("no intervals: one seed per cell and too few sizes to estimate the noise; run several seeds")
     if law is not None:
-        said.extend(law.warnings)
-    return tuple(said)
+        warnings.extend(law.warnings)
+    return tuple(warnings)

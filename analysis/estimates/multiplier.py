@@ -36,7 +36,7 @@ FARTHEST = 50.0
 """Log multiplier at which multipliers are clipped."""
 POWER = 0.8
 """Statistical power for which the number of runs needed is computed."""
-TOLD = (1.05, 1.1, 1.2, 1.5)
+DETECTABLE = (1.05, 1.1, 1.2, 1.5)
 
 
 @dataclass(frozen=True)
@@ -106,8 +106,8 @@ class Comparison(InNotebook):
         better, worse, factor, ends = self.second, self.first, self.multiplier, self.interval
         if factor < 1:
             better, worse, factor, ends = worse, better, 1 / factor, (1 / ends[1], 1 / ends[0])
-        said = f"{better} needs {times(factor)} less compute {interval(ends, times)} than {worse}"
-        return f"{said} for the same {self.y} ({percent(self.level)} interval): {self.verdict}"
+        saving = f"{better} needs {times(factor)} less compute {interval(ends, times)} than {worse}"
+        return f"{saving} for the same {self.y} ({percent(self.level)} interval): {self.verdict}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data, without the fits."""
@@ -142,8 +142,8 @@ def compare(
     for name, rows in groups.items():
         try:
             found[name] = fit_law(rows, form, y=y, x=x, settings=settings)
-        except (Refusal, UserError) as said:
-            raise type(said)(f"{name}: {said}") from said
+        except (Refusal, UserError) as error:
+            raise type(error)(f"{name}: {error}") from error
     return compare_fits(found)
 
 
@@ -254,7 +254,7 @@ def _comparison(
         points=tuple(Point(float(C), float(m), _pair(e), float(y)) for C, m, e, y in points),
         exponents=tuple(_exponents(fits, level)),
         turns=_turn(fits, level, float(grid[-1]), first, np.sign(every[0, -2])),
-        runs_for={told: (reach / float(np.log(told))) ** 2 for told in TOLD},
+        runs_for={factor: (reach / float(np.log(factor))) ** 2 for factor in DETECTABLE},
         runs=(fits[0].n_runs, fits[1].n_runs),
         level=level,
         warnings=tuple(f"{name}: {text}" for name, found in zip(names, fits, strict=True) for text in found.warnings),

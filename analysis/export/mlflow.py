@@ -23,7 +23,7 @@ class MLflow:
         found, artifacts = self._client.get_experiment_by_name(name), (into / "mlruns").resolve().as_uri()
         self._experiment = found.experiment_id if found else self._client.create_experiment(name, artifacts)
         self._name, self._made, self._news = name, dict[str, str | None](), News()
-        self._told: dict[str, set[str]] = {}  # settings of runs, which MLflow lets nobody change
+        self._written: dict[str, set[str]] = {}  # settings of runs, which MLflow lets nobody change
 
     def write(self, run: ExportedRun) -> None:
         """Add what is new of a run: its settings, its curves and, at its end, its last numbers."""
@@ -32,9 +32,9 @@ class MLflow:
         made = self._made[run.run_id]
         if made is None:
             return
-        at, told = int(1000 * run.ended), self._told.setdefault(run.run_id, set())
-        new = {key: str(value)[:6000] for key, value in run.config.items() if key not in told}
-        told.update(new)
+        at, written = int(1000 * run.ended), self._written.setdefault(run.run_id, set())
+        new = {key: str(value)[:6000] for key, value in run.config.items() if key not in written}
+        written.update(new)
         settings = [self._entities.Param(key, value) for key, value in new.items()]
         metric = self._entities.Metric
         metrics = [metric(tag, v, at, step) for step, numbers in self._news.of(run) for tag, v in numbers.items()]

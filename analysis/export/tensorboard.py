@@ -31,8 +31,8 @@ class TensorBoard:
         for step, numbers in self._news.of(run):
             values = [self._summary.Value(tag=tag, simple_value=number) for tag, number in numbers.items()]
             writer.add_event(self._event(wall_time=run.ended, step=step, summary=self._summary(value=values)))
-        told = {"name": run.name, "status": run.status, "config": run.config, "final": run.final}
-        (folder / "run.json").write_text(json.dumps(told, indent=1, default=str), encoding="utf-8")
+        facts = {"name": run.name, "status": run.status, "config": run.config, "final": run.final}
+        (folder / "run.json").write_text(json.dumps(facts, indent=1, default=str), encoding="utf-8")
         if run.over:
             self._open.pop(run.run_id).close()
         else:

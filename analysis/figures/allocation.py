@@ -58,13 +58,13 @@ def draw_allocation(ax: Axes, numbers: AllocationNumbers) -> None:
     if numbers.curve is not None:
         inside = numbers.C[~numbers.edge]
         draw_curve(ax, numbers.curve, LAW, known=(float(inside.min()), float(inside.max())))
-    for mask, face, said in (
+    for mask, face, name in (
         (~numbers.edge, INK, "best at its compute"),
         (numbers.edge, "white", "at the grid's edge"),
     ):
         if mask.any():
             style = {"mfc": face, "mec": INK, "ms": 4.5, "ls": "none", "zorder": 5}
-            ax.plot(numbers.C[mask], numbers.value[mask], "o", label=said, **style)  # type: ignore[arg-type]
+            ax.plot(numbers.C[mask], numbers.value[mask], "o", label=name, **style)  # type: ignore[arg-type]
     margins(ax, numbers.C, numbers.value, 0.1)
     log_axes(ax)
     ax.set_xlabel(numbers.x_label)

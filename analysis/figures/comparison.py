@@ -62,15 +62,15 @@ def comparison_numbers(found: Comparison) -> ComparisonNumbers:
     one, two = found.fits
     sides = (_side(found.first, one), _side(found.second, two))
     low, high = found.C_range
-    told = found.interval[0] > 1 or found.interval[1] < 1
-    turns = found.turns if told else None
+    differs = found.interval[0] > 1 or found.interval[1] < 1
+    turns = found.turns if differs else None
     grid = np.geomspace(low, min(max(BEYOND * high, AHEAD * (turns or high)), FAR * high), 200)
     best, samples = log_multipliers(found.fits, np.log(grid), sides[0].known)
     ends = percentile(recentred(best, samples).T, found.level)
     ends = np.exp(np.clip(ends, -np.log(WIDEST), np.log(WIDEST)))
     values = np.where(np.abs(best) < np.log(WIDEST), np.exp(np.clip(best, -FARTHEST, FARTHEST)), np.nan)
-    said = f"{times(found.multiplier)} {interval(found.interval, times)} on average"
-    curve = Curve(grid, values, ends[:, 0], ends[:, 1], said, f"({percent(found.level)})")
+    average = f"{times(found.multiplier)} {interval(found.interval, times)} on average"
+    curve = Curve(grid, values, ends[:, 0], ends[:, 1], average, f"({percent(found.level)})")
     return ComparisonNumbers(sides, curve, found.C_range, turns, found.y)
 
 
@@ -107,8 +107,8 @@ def draw_multiplier(ax: Axes, numbers: ComparisonNumbers) -> None:
     ax.axhline(1.0, color=INK, lw=0.9, zorder=1)
     draw_curve(ax, curve, HUES[3], known=numbers.known)  # the colour of neither side
     if numbers.turns is not None:
-        said = f"the order may turn from {flops(numbers.turns)}"
-        ax.axvline(numbers.turns, color=GREY, lw=1.0, ls=":", zorder=3, label=said)
+        text = f"the order may turn from {flops(numbers.turns)}"
+        ax.axvline(numbers.turns, color=GREY, lw=1.0, ls=":", zorder=3, label=text)
     ends, inside = np.stack([curve.low, curve.high]), curve.x <= high
     least, most = ends[:, inside].min() / ROOM, ends[:, inside].max() * ROOM
     margins(ax, curve.x, np.concatenate([np.clip([curve.y, *ends], least, most).ravel(), [0.97, 1.03]]))

@@ -78,8 +78,8 @@ def learning_numbers(table: pd.DataFrame, curves: pd.DataFrame) -> list[Learning
     rows = curves[curves["train_loss"].notna()]
     rows = rows.merge(table[["run_id", *known]].drop_duplicates("run_id"), on="run_id")
     sizes = sorted(rows["N"].dropna().unique())
-    said = label("loss", table).removeprefix("test ")
-    return [_panel(rows[rows["N"] == size], float(size), said) for size in _some(sizes, MOST_PANELS)]
+    y_label = label("loss", table).removeprefix("test ")
+    return [_panel(rows[rows["N"] == size], float(size), y_label) for size in _some(sizes, MOST_PANELS)]
 
 
 def _panel(rows: pd.DataFrame, N: float, y_label: str) -> LearningPanel:
@@ -89,8 +89,8 @@ def _panel(rows: pd.DataFrame, N: float, y_label: str) -> LearningPanel:
         own = rows[rows["run_id"] == run].sort_values("step")
         curves.append(tuple(own[name].to_numpy(float) for name in ("step", "train_loss", "val_loss")))
     width = rows["width"].iloc[0] if "width" in rows.columns and rows["width"].nunique() == 1 else None
-    said = f"N = {count(N)}" if width is None or width != width else f"width {width:.0f} (N = {count(N)})"
-    return LearningPanel(said, y_label, tuple(curves))
+    title = f"N = {count(N)}" if width is None or width != width else f"width {width:.0f} (N = {count(N)})"
+    return LearningPanel(title, y_label, tuple(curves))
 
 
 def _some(values: list[Any], most: int) -> list[Any]:

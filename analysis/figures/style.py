@@ -167,8 +167,8 @@ def log_axes(ax: Axes, which: str = "xy") -> None:
         if name == "x":
             share = np.log(np.array(ticks) / low) / np.log(high / low)
             words = without_touching(words, share * 100 * ax.get_window_extent().width / ax.figure.dpi, CHARACTER)
-        said = dict(zip(ticks, words, strict=True))
-        axis.set_major_formatter(FuncFormatter(lambda value, _, said=said: said.get(value, "")))
+        texts = dict(zip(ticks, words, strict=True))
+        axis.set_major_formatter(FuncFormatter(lambda value, _, texts=texts: texts.get(value, "")))
 
 
 def without_touching(words: Sequence[str], places: Iterable[float], character: float) -> list[str]:

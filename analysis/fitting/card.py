@@ -88,7 +88,7 @@ def card_text(fit: Fit) -> str:
         f"sum {number(objective.value, 10)}",
         f"data         {fit.n_points} points of {fit.n_runs} runs, hash {card['data_hash']}",
         *(f"left out     {line}" for line in card["left_out"]),
-        *(f"{name:<12} {said}" for name, said in card["conventions"].items()),
+        *(f"{name:<12} {text}" for name, text in card["conventions"].items()),
         f"intervals    {card['resamples']} resamples by {card['resample']}, {card['interval']}, "
         f"level {number(fit.level)}, seed {card['seed']}",
         *_certificate_lines(fit),

@@ -218,15 +218,15 @@ def doubt(
     theta: Array,
     *,
     ends: Array | None,
-    ahead: tuple[float, float] | None,
+    forecast: tuple[float, float] | None,
     columns: Mapping[str, str],
 ) -> Certificate:
     """Weaken the certificate where refits leave a parameter unidentified or a rival optimum forecasts another value.
 
-    ends: intervals (p, 2) of the inner vector theta (p,); ahead: interval of the forecast at 10 x the inputs; both None
+    ends: intervals (p, 2) of the inner vector theta (p,); forecast: forecast interval at 10 x the inputs; both None
     without refits. columns: the table's column for each input.
     """
-    reasons = [*_vanished(problem, theta, ends), *_rival(certificate, ahead)]
+    reasons = [*_vanished(problem, theta, ends), *_rival(certificate, forecast)]
     if ends is not None and (unknown := _unidentified(problem, ends, known=certificate.at_bound)):
         where = ", ".join(f"{columns[name]} = {number(value, 3)}" for name, value in certificate.next_run.items())
         reasons += [*unknown[:-1], f"{unknown[-1]}; a run at {where} would help most" if where else unknown[-1]]
@@ -257,12 +257,15 @@ def _at_zero(bound: Bound, value: float) -> bool:
     return bound.may_vanish and value < (bound.low + bound.high) / 2
 
 
-def _rival(certificate: Certificate, ahead: tuple[float, float] | None) -> list[str]:
-    """Report another optimum that fits as well but forecasts differently; a wider gap is tolerated inside `ahead`."""
+def _rival(certificate: Certificate, forecast: tuple[float, float] | None) -> list[str]:
+    """Report another optimum that fits as well but forecasts differently.
+
+    forecast: interval of the forecast, inside which a wider gap is tolerated.
+    """
     best, *others = certificate.found
     for other in [one for one in others if one.value <= best.value * (1 + RIVAL)][:1]:
         apart = abs(np.log(other.forecast / best.forecast))
-        allowed = ahead is not None and ahead[0] <= other.forecast <= ahead[1]
+        allowed = forecast is not None and forecast[0] <= other.forecast <= forecast[1]
         if apart > (NEAR if allowed else RIVAL):
             return [
                 f"another optimum fits within {percent(RIVAL)} as well, but forecasts {measured(other.forecast)} at "
@@ -287,4 +290,4 @@ def _unidentified(problem: Problem, ends: Array, *, known: tuple[str, ...]) -> l
             unknown[name] = "contains zero"
         elif bound.by_factor and (factor := max(high / low, low / high)) > KNOWN:
             unknown[name] = f"spans a factor of {number(factor, 3)}"
-    return [f"{name} is not identified: its interval {said}" for name, said in unknown.items() if name not in known]
+    return [f"{name} is not identified: its interval {reason}" for name, reason in unknown.items() if name not in known]

@@ -100,8 +100,8 @@ def _fit_points(points: Points, law: Law, y: str, goal: Objective, how: How) -> 
         unsettled, refitted = 1 - drawn.settled, drawn.refitted
         samples = drawn.theta if unsettled <= MOST_UNSETTLED else None
     spread = Uncertainty(problem, points, theta, samples, how.resample, how.interval, how.level)
-    ends, ahead = spread.inner(LEVEL), spread.ahead(LEVEL)
-    certificate = doubt(certificate, problem, theta, ends=ends, ahead=ahead, columns=points.columns)
+    ends, forecast = spread.inner(LEVEL), spread.forecast_interval(LEVEL)
+    certificate = doubt(certificate, problem, theta, ends=ends, forecast=forecast, columns=points.columns)
     if samples is None and how.resamples:
         reason = f"no interval: {percent(unsettled)} of the refits did not converge; take a law with fewer parameters"
         certificate = replace(certificate, status="weak", reasons=(*certificate.reasons, reason))
@@ -110,10 +110,10 @@ def _fit_points(points: Points, law: Law, y: str, goal: Objective, how: How) -> 
     value = float(goal_value(problem, rest, points.weights))
     lack = lack_of_fit(points, rest, len(theta))
     floor = params["E"] if law.floor else None
-    said = warnings(points, floor, certificate, unsettled if how.resamples else None)
-    said += no_floor(problem, spread.inner(how.level), spread.intervals())
+    remarks = warnings(points, floor, certificate, unsettled if how.resamples else None)
+    remarks += no_floor(problem, spread.inner(how.level), spread.intervals())
     if not refitted:
-        said = (f"{points.n} rows: intervals from the sandwich formula, not from refits", *said)
+        remarks = (f"{points.n} rows: intervals from the sandwich formula, not from refits", *remarks)
     options = {name: value for name, value in vars(how).items() if name not in INNER}
     options |= {"starts": starts, "weighted": bool(np.ptp(points.weights)), "tried": {}}
     return Fit(
@@ -128,7 +128,7 @@ def _fit_points(points: Points, law: Law, y: str, goal: Objective, how: How) -> 
         certificate=certificate,
         allocation=spread.allocation(),
         lack_of_fit=lack,
-        warnings=said,
+        warnings=remarks,
         card=write_card(points, law, options),
         engine=Engine(problem, points, theta, samples, rest),
     )
@@ -233,17 +233,17 @@ def warnings(
     unsettled: float | None,
 ) -> tuple[str, ...]:
     """Return the fit's warnings. E: the irreducible loss, None for a law without one."""
-    said = [f"weak fit: {reason}" for reason in certificate.reasons] + list(points.remarks)
+    found = [f"weak fit: {reason}" for reason in certificate.reasons] + list(points.remarks)
     if E is not None and points.y.min() < E:
-        said.append(
+        found.append(
             f"E ({measured(E)}) lies above the smallest response ({measured(points.y.min())}), so it is no floor"
         )
     if E is not None and np.isfinite(points.y_se):
-        said.append(
+        found.append(
             f"all runs share the test set's sampling error ({number(points.y_se, 2)}); E is known no better than that"
         )
     if unsettled is not None and points.n_runs < 10:
-        said.append(f"intervals from {points.n_runs} runs are usually too narrow")
+        found.append(f"intervals from {points.n_runs} runs are usually too narrow")
     if unsettled is not None and 0.01 < unsettled <= MOST_UNSETTLED:
-        said.append(f"{percent(unsettled)} of the refits did not converge")
-    return tuple(said)
+        found.append(f"{percent(unsettled)} of the refits did not converge")
+    return tuple(found)

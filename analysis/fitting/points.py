@@ -41,7 +41,7 @@ class Selection:
 class Points:
     """The rows of one fit: raw inputs and response (n,), run and seed numbers, weights.
 
-    aside: training details by row, such as steps and rate (see `analysis.table.run_quality.conduct_of`).
+    details: training details by row, such as steps and rate (see `analysis.table.run_quality.conduct_of`).
     """
 
     inputs: dict[str, Array]
@@ -55,7 +55,7 @@ class Points:
     y_se: float
     data_hash: str
     remarks: tuple[str, ...] = ()
-    aside: Mapping[str, Array] = field(default_factory=dict)
+    details: Mapping[str, Array] = field(default_factory=dict)
     mixtures: tuple[Mixture, ...] = ()
 
     @property
@@ -78,9 +78,9 @@ class Points:
         seed = None if self.seed is None else codes(self.seed[mask])
         inputs = {name: x[mask] for name, x in self.inputs.items()}
         parts = {"y": self.y[mask], "run": codes(self.run[mask]), "seed": seed, "weights": self.weights[mask]}
-        aside = {name: values[mask] for name, values in self.aside.items()}
+        details = {name: values[mask] for name, values in self.details.items()}
         mixtures = tuple(one.take(mask) for one in self.mixtures)
-        return replace(self, inputs=inputs, mixtures=mixtures, aside=aside, **parts)
+        return replace(self, inputs=inputs, mixtures=mixtures, details=details, **parts)
 
 
 def read_points(table: pd.DataFrame, law: Law, *, y: str, x: str | None, space: str, selection: Selection) -> Points:
@@ -118,7 +118,7 @@ def read_points(table: pd.DataFrame, law: Law, *, y: str, x: str | None, space: 
         y_se=_median(chosen, f"{y}_se"),
         data_hash=_hash(values, response),
         remarks=(*remarks_of(chosen, mixed=False), *(other_measure(y) if space == "log" else ())),
-        aside=conduct_of(table, chosen, y, selection.run_column),
+        details=conduct_of(table, chosen, y, selection.run_column),
         mixtures=tuple(one for one in mixtures_of(chosen) if one.name not in columns.values()),
     )
     check(points, law)

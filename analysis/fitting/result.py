@@ -247,9 +247,9 @@ class Fit(Shown):
         return None if batch is None else float(np.exp(batch[0, 0]))
 
     def _beyond(self, N: float, D: float) -> tuple[str, ...]:
-        said = []
+        warnings = []
         for name, value in (("N", N), ("D", D)):
             largest = float(self.engine.points.inputs[name].max())
             if value > largest:
-                said.append(f"the optimal {name} is {number(value / largest, 3)} times the largest run's")
-        return tuple(said)
+                warnings.append(f"the optimal {name} is {number(value / largest, 3)} times the largest run's")
+        return tuple(warnings)

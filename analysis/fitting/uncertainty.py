@@ -47,7 +47,7 @@ class Uncertainty:
         """Return the interval of each parameter of the inner vector, (p, 2); None without resamples."""
         return None if self.samples is None else self._ends(lambda theta: theta, level)
 
-    def ahead(self, level: float) -> tuple[float, float] | None:
+    def forecast_interval(self, level: float) -> tuple[float, float] | None:
         """Return the interval of the forecast at 10 x the largest of each input; None without resamples."""
         if self.samples is None:
             return None

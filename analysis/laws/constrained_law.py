@@ -66,13 +66,13 @@ class ConstrainedLaw(Law):
     def as_affine(self) -> tuple[Array, Array] | None:
         """Return matrix (q, p) and offset (q,) of `whole`; None where it is not affine (m4)."""
         p = len(self.params)
-        tries = np.random.default_rng(0).uniform(0.1, 0.9, (p, 2))
+        probes = np.random.default_rng(0).uniform(0.1, 0.9, (p, 2))
         middle = np.full((p, 1), 0.5)
         ends = self._solved(middle + np.concatenate([np.zeros((p, 1)), np.eye(p) / 4], axis=1))
         matrix = 4 * (ends[:, 1:] - ends[:, :1])
         matrix[np.abs(matrix) < 1e-12] = 0.0
         offset = ends[:, 0] - matrix @ middle[:, 0]
-        same = np.allclose(matrix @ tries + offset[:, None], self._solved(tries), rtol=0, atol=1e-7)
+        same = np.allclose(matrix @ probes + offset[:, None], self._solved(probes), rtol=0, atol=1e-7)
         return (matrix, offset) if same else None
 
     def complete(self, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -248,12 +248,12 @@ def constrained_each(
 
 def constraints(laws: Sequence[Law]) -> tuple[str, ...]:
     """Say in a sentence for each law which of its parameters are fixed or tied."""
-    said = {
+    faults = {
         law.name: [f"{name} {word} at {law.fixed[name]:g}" if word == "fixed" else f"{name} {word}"
                    for name, word in law.bound_words.items()]
         for law in laws if isinstance(law, ConstrainedLaw)
     }  # fmt: skip
-    return tuple(f"{name} has {', '.join(words)}" for name, words in said.items())
+    return tuple(f"{name} has {', '.join(words)}" for name, words in faults.items())
 
 
 def _check_mappings(*given: Any) -> None:

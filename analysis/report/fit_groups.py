@@ -73,9 +73,9 @@ def _fit_group(group: Group, resampling: Resampling) -> GroupResults:
 
 def _why_no_law(rows: pd.DataFrame) -> str:
     """Return why no law was tried: too few values of N and D."""
-    said = " and ".join(f"{counted(rows[x].nunique(), 'value')} of {x}" for x in ("N", "D") if x in rows.columns)
+    counts = " and ".join(f"{counted(rows[x].nunique(), 'value')} of {x}" for x in ("N", "D") if x in rows.columns)
     return (
-        f"no law: found {said or 'neither N nor D'}; wanted several of both, or {MIN_VALUES} of one beside the same "
+        f"no law: found {counts or 'neither N nor D'}; wanted several of both, or {MIN_VALUES} of one beside the same "
         "value of the other"
     )
 

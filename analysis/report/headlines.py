@@ -8,7 +8,7 @@ from html import escape
 
 import pandas as pd
 
-from analysis.estimates.tuning.tries import tuned_rates
+from analysis.estimates.tuning.trials import tuned_rates
 from analysis.fitting.result import Fit
 from analysis.numbers import exponent, interval, number, percent
 from analysis.report.law_results import JOINT, GroupResults, LawResult
@@ -43,8 +43,8 @@ def headlines(groups: Sequence[GroupResults]) -> list[Headline]:
     lines: list[Headline] = []
     for group in groups:
         found = [*_of_frontiers(group), *_of_minima(group), *_of_slices(group)]
-        said = {line.what for line in found}
-        joint = [line for line in _of_joint(group) if line.what not in said]
+        named = {line.what for line in found}
+        joint = [line for line in _of_joint(group) if line.what not in named]
         falls = any(line.what.startswith("best") for line in found)
         own = [*found, *joint[1:]] if falls else [*joint, *found]
         lines += [replace(line, of=group.title) for line in own] if len(groups) > 1 else own
@@ -62,12 +62,12 @@ def answer(lines: Sequence[Headline]) -> str:
 
 def _sentence(lines: Sequence[Headline], of: str) -> str:
     chosen = [*lines[:1], *(line for line in lines[1:] if line.what.startswith("best size"))][:2]
-    said = []
+    parts = []
     for line in chosen:
         doubt = f" {line.interval}" if line.interval else ""
         verdict = f' <span class="pill {line.status}">{line.status}</span>' if line.status else ""
-        said.append(f"{escape(line.what)} <b>{line.value}{doubt}</b>{verdict}")
-    return f"{escape(of)}: the {', and the '.join(said)}." if of else f"The {', and the '.join(said)}."
+        parts.append(f"{escape(line.what)} <b>{line.value}{doubt}</b>{verdict}")
+    return f"{escape(of)}: the {', and the '.join(parts)}." if of else f"The {', and the '.join(parts)}."
 
 
 def tuned_headlines(table: pd.DataFrame) -> list[Headline]:
@@ -121,7 +121,7 @@ def _of_joint(group: GroupResults) -> Iterator[Headline]:
 def _of_each(intervals: Mapping[str, Interval | None]) -> str:
     """Write intervals, each after its variable if there are several: N [−0.491, −0.220], D [−0.610, −0.200]."""
     known = {name: interval(ends, exponent) for name, ends in intervals.items() if ends}
-    return ", ".join(f"{name} {said}" if len(intervals) > 1 else said for name, said in known.items())
+    return ", ".join(f"{name} {text}" if len(intervals) > 1 else text for name, text in known.items())
 
 
 def _of_slices(group: GroupResults) -> Iterator[Headline]:

@@ -14,7 +14,7 @@ from analysis.errors import attempt
 from analysis.estimates.multiplier import Comparison
 from analysis.estimates.tuning.key_law import VARIES
 from analysis.estimates.tuning.optima import Tuned
-from analysis.estimates.tuning.tries import tuned_rates
+from analysis.estimates.tuning.trials import tuned_rates
 from analysis.figures.activations import activation_numbers, draw_activations, read_activations
 from analysis.figures.comparison import comparison_numbers, draw_both, draw_multiplier
 from analysis.figures.compute import compute_numbers, draw_compute

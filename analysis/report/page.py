@@ -86,10 +86,10 @@ def write_report(
         runs.ends.to_csv(folder / "tables" / "runs.csv", index=False)
         write_table(whole, folder / "table.parquet")
         groups, refused = sections.groups, sections.refused
-        said = {"groups": [group.to_dict() for group in groups], "refused": refused, "level": resampling.level}
+        content = {"groups": [group.to_dict() for group in groups], "refused": refused, "level": resampling.level}
         if sections.comparisons:
-            said["comparisons"] = [one.to_dict() for one in sections.comparisons]
-        write_aside(folder / "fit.json", json.dumps(plain(said), indent=1))
+            content["comparisons"] = [one.to_dict() for one in sections.comparisons]
+        write_aside(folder / "fit.json", json.dumps(plain(content), indent=1))
         tuning = (*figures_of_tries(every), *figures_of_activations(path))
         curves = learning_curves(measured, path)
         drawings = (*tuning, *learning_figures(measured, curves), *cost_figures(every))
@@ -115,6 +115,6 @@ def write_report(
 
 def write_aside(path: Path, text: str) -> None:
     """Write a file atomically."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_text(text, encoding="utf-8")
-    aside.replace(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)

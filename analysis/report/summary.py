@@ -85,10 +85,12 @@ def summarise(table: pd.DataFrame, folder: Path) -> Summary:
     question = re.sub(rf"^([\w.-]+/)*({'|'.join(map(re.escape, names))})(\.ya?ml)?(: |\n|$)", "", question)
     question = question[:1].upper() + question[1:]
     ends = table.drop_duplicates("run_id", keep="last") if "run_id" in table.columns else table
-    said = statuses(ends)
-    status = pd.Series("finished", index=ends.index) if said is None else said.where(said.isin(UNFINISHED), "finished")
+    found = statuses(ends)
+    status = (
+        pd.Series("finished", index=ends.index) if found is None else found.where(found.isin(UNFINISHED), "finished")
+    )
     counts = {"runs": len(ends)}
-    if said is not None:
+    if found is not None:
         counts |= {word: int((status == word).sum()) for word in ("finished", "diverged", "failed", "missing")}
         counts |= {str(word): int(n) for word, n in status[~status.isin(list(counts))].value_counts().items()}
     return Summary(
@@ -150,9 +152,9 @@ def _facts(ends: pd.DataFrame, status: pd.Series) -> list[tuple[str, str]]:
         facts.append(("training time in all", duration(float(done["seconds"].sum()))))
     cost = cost_numbers(done)
     if cost is not None:
-        said = f"median error {percent(cost.error)}, actual / forecast {number(cost.ratio, 3)}"
-        said += f" ({counted(len(cost.actual), 'run')})"
-        facts.append(("forecast against actual time", said))
+        text = f"median error {percent(cost.error)}, actual / forecast {number(cost.ratio, 3)}"
+        text += f" ({counted(len(cost.actual), 'run')})"
+        facts.append(("forecast against actual time", text))
     if "device" in done.columns and done["device"].notna().any():
         facts.append(("device", _values(done["device"].dropna())))
     return facts

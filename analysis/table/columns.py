@@ -63,20 +63,20 @@ def numbers_where_there_are(table: pd.DataFrame, columns: Sequence[str]) -> tupl
 
 def _how_read(words: pd.Series, numbers: np.ndarray, wrong: np.ndarray) -> list[str]:
     """Report how the first value that is not a plain number was read, and which values count as missing."""
-    said, plain = [], pd.to_numeric(words, errors="coerce").to_numpy(float, na_value=np.nan)
+    remarks, plain = [], pd.to_numeric(words, errors="coerce").to_numpy(float, na_value=np.nan)
     odd = np.flatnonzero(np.isfinite(numbers) & (numbers != plain))
     marked = words.iloc[odd].map(mark_of)
     marks = [mark for mark in marked if mark]
     if marks:
         shown = listed(list(dict.fromkeys(marks)), 5)
-        said.append(f"{words.name} has {counted(len(marks), 'number')} with a mark ({shown}), read without it")
+        remarks.append(f"{words.name} has {counted(len(marks), 'number')} with a mark ({shown}), read without it")
         odd = odd[(marked == "").to_numpy(bool)]
     if len(odd):
-        said.append(f"{words.name} holds words such as {str(words.iloc[odd[0]])!r}, read as {numbers[odd[0]]:.6g}")
+        remarks.append(f"{words.name} holds words such as {str(words.iloc[odd[0]])!r}, read as {numbers[odd[0]]:.6g}")
     none = words[np.isnan(numbers) & ~wrong & words.notna().to_numpy()].astype(str)
     kinds = none[none.map(lambda word: any(letter.isalpha() for letter in word))].str.strip().unique()
     kinds = [kind for kind in kinds if kind.lower() not in ("nan", "none", "null", "na", "n/a", "<na>", "nat")]
-    return [*said, f"{words.name} holds {listed(kinds, 5)}, read as nothing"] if kinds else said
+    return [*remarks, f"{words.name} holds {listed(kinds, 5)}, read as nothing"] if kinds else remarks
 
 
 def require_positive(table: pd.DataFrame, columns: Sequence[str]) -> None:

@@ -167,10 +167,10 @@ def _one_task(table: pd.DataFrame, task: str | None) -> pd.DataFrame:
 def _settled(table: pd.DataFrame, keep: set[str], left_out: list[str]) -> pd.DataFrame:
     out = pd.Series(False, index=table.index)
 
-    def leave_out(rows: pd.Series, said: str) -> None:
+    def leave_out(rows: pd.Series, reason: str) -> None:
         these = rows & ~out
         if these.any():
-            left_out.append(f"{counted(_n_runs(table[these]), 'run')} {said}")
+            left_out.append(f"{counted(_n_runs(table[these]), 'run')} {reason}")
             out.loc[these] = True
 
     words = statuses(table)
@@ -191,10 +191,10 @@ def _odd_statuses(chosen: pd.DataFrame) -> list[str]:
     """Report unknown words in a status column; their rows are used."""
     words = statuses(chosen)
     odd = [] if words is None else unknown(words)
-    said = [f"a status holds {listed(odd)}, known neither as finished nor as another: used (--where leaves out)"]
+    remarks = [f"a status holds {listed(odd)}, known neither as finished nor as another: used (--where leaves out)"]
     blank = 0 if words is None else int((words == "").sum())
     empty = f"{counted(blank, 'row')} without a status {'is' if blank == 1 else 'are'} used (--where leaves out)"
-    return [*(said if odd else []), *([empty] if 0 < blank < len(chosen) else []), *unclear(chosen)]
+    return [*(remarks if odd else []), *([empty] if 0 < blank < len(chosen) else []), *unclear(chosen)]
 
 
 def _final(table: pd.DataFrame, rows: str, left_out: list[str]) -> pd.DataFrame:
@@ -260,12 +260,12 @@ def two_of(table: pd.DataFrame, by: str, values: Sequence[str]) -> dict[str, pd.
         )
     unknown = [value for value in wanted if value not in known]
     if unknown or len(wanted) != 2:
-        said = f"found {listed(unknown or wanted, 10) or 'no value'} as the values of {by} to compare"
-        raise UserError(f"{said}; wanted two of {listed(known, 10)}; name two (--values A,B)")
+        found = f"found {listed(unknown or wanted, 10) or 'no value'} as the values of {by} to compare"
+        raise UserError(f"{found}; wanted two of {listed(known, 10)}; name two (--values A,B)")
     groups = {value: table[words == value].reset_index(drop=True) for value in wanted}
     if lacking := int(table[by].isna().sum()):
-        said = f"in neither group: {counted(lacking, 'row')} without a value of {by}"
-        groups[wanted[0]] = with_remarks(groups[wanted[0]], said)
+        remark = f"in neither group: {counted(lacking, 'row')} without a value of {by}"
+        groups[wanted[0]] = with_remarks(groups[wanted[0]], remark)
     return groups
 
 

@@ -38,16 +38,16 @@ class Slice:
     @property
     def words(self) -> str:
         """Return a title that names what is held fixed."""
-        said = f"{self.held} = {count(self.value)}"
+        held = f"{self.held} = {count(self.value)}"
         if self.held == "N" and "width" in self.rows.columns and self.rows["width"].nunique() == 1:
-            said = f"width {self.rows['width'].iloc[0]:.0f} ({said})"
-        return said + (f", {count(self.examples)} examples" if self.examples else "")
+            held = f"width {self.rows['width'].iloc[0]:.0f} ({held})"
+        return held + (f", {count(self.examples)} examples" if self.examples else "")
 
     @property
     def condition(self) -> str:
         """Return the condition that selects these rows from those of their group."""
-        said = f"{self.held} == {self.value:.15g}"
-        return said + (f" and D_unique == {self.examples:.15g}" if self.examples else "")
+        held = f"{self.held} == {self.value:.15g}"
+        return held + (f" and D_unique == {self.examples:.15g}" if self.examples else "")
 
 
 def find_slices(rows: pd.DataFrame, x: str) -> list[Slice]:

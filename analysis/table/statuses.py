@@ -73,13 +73,13 @@ def statuses(table: pd.DataFrame) -> pd.Series | None:
     The first status column is used, unless another one says that the run did not finish properly. A missing end time is
     ignored for a run that is called finished.
     """
-    said = {name: words for name in table.columns if (words := _said_by(table[name], plain(name))) is not None}
-    if not said:
+    columns = {name: words for name in table.columns if (words := _status_words(table[name], plain(name))) is not None}
+    if not columns:
         return None
-    called = [words.isin(FINISHED[:-1]) for name, words in said.items() if _in_words(plain(name))]
+    called = [words.isin(FINISHED[:-1]) for name, words in columns.items() if _in_words(plain(name))]
     finished = pd.concat(called, axis=1).any(axis=1) if called else pd.Series(data=False, index=table.index)
     word, *others = (
-        words.mask(finished, "finished") if ENDS.fullmatch(plain(name)) else words for name, words in said.items()
+        words.mask(finished, "finished") if ENDS.fullmatch(plain(name)) else words for name, words in columns.items()
     )
     for other in others:
         word = word.where(word.isin(UNFINISHED) | ~other.isin(UNFINISHED), other)
@@ -91,7 +91,7 @@ def _in_words(name: str) -> bool:
     return name in COLUMNS or (name.rpartition("_")[2] in COLUMNS[:3] and "_" in name)
 
 
-def _said_by(column: pd.Series, name: str) -> pd.Series | None:
+def _status_words(column: pd.Series, name: str) -> pd.Series | None:
     """Return a column's values as status words, judged by its name (plain) and content; None if it is no status."""
     last = name.rpartition("_")[2]
     if _in_words(name):
@@ -116,7 +116,7 @@ def _said_by(column: pd.Series, name: str) -> pd.Series | None:
 def is_status(column: pd.Series, name: object) -> bool:
     """Tell whether a column is a status of runs."""
     word = plain(name)
-    return word in COLUMNS or _said_by(column, word) is not None
+    return word in COLUMNS or _status_words(column, word) is not None
 
 
 def unclear(table: pd.DataFrame) -> list[str]:
@@ -138,7 +138,7 @@ def unclear(table: pd.DataFrame) -> list[str]:
             "all rows are used (--where leaves out)"
             for name in table.columns
             if plain(name).endswith("status")
-            and _said_by(table[name], plain(name)) is None
+            and _status_words(table[name], plain(name)) is None
             and 1 < len(values := table[name].dropna().unique()) <= MOST_WORDS
         ),
     ]

@@ -75,20 +75,23 @@ def _far_apart(sizes: dict[str, np.ndarray]) -> list[str]:
 
 def _by_ratio(ratio: float, sizes: dict[str, np.ndarray]) -> list[str]:
     """Report the column whose unit is probably wrong where C / (N D) is off by a power of a thousand."""
-    said = f"C / (N D) is {number(ratio, 2)}, where {number(USUAL)} is usual"
+    ratio_words = f"C / (N D) is {number(ratio, 2)}, where {number(USUAL)} is usual"
     for scale, unit in UNITS_OF_C.items():
         if ratio < 1e-2 and _near(ratio * scale):
-            return [f'{said}: C seems to be in {unit}; if so, --derive "C = {power(scale)} * C"']
+            return [f'{ratio_words}: C seems to be in {unit}; if so, --derive "C = {power(scale)} * C"']
     small = [name for name in ("N", "D") if np.median(sizes[name]) < FEW]
     for scale, words in SCALES.items():
         for names in [[name] for name in small] + [small]:
             if names and _near(ratio / scale ** len(names)):
                 which = " and ".join(f"{name} seems to be in {words}" for name in names)
-                return [f"{said}: {which}; if so, " + " ".join(f'--derive "{n} = {power(scale)} * {n}"' for n in names)]
+                return [
+                    f"{ratio_words}: {which}; if so, "
+                    + " ".join(f'--derive "{n} = {power(scale)} * {n}"' for n in names)
+                ]
     if ratio < 0.1 or ratio > 1e5:
         return [
-            f"{said}: N, D or C is not in weights, examples and FLOPs; optimal N and D at a given C are off by the "
-            "same factor"
+            f"{ratio_words}: N, D or C is not in weights, examples and FLOPs; optimal N and D at a given C are off "
+            "by the same factor"
         ]
     return []
 

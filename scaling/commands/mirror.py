@@ -49,17 +49,21 @@ def mirrored(folder: SweepFolder, tool: str, console: Console) -> Iterator[None]
         yield
         return
     command = [sys.executable, "-P", "-m", "scaling", "export", as_typed(folder.path), "--to", tool, "--follow"]
-    with TemporaryFile() as said:
+    with TemporaryFile() as output:
         # In its own session, so that Ctrl-C only reaches the sweep; it ends when its stdin is closed, in any case.
         process = subprocess.Popen(
-            [*command, "--until-stdin-ends"], stdin=subprocess.PIPE, stdout=said, stderr=said, start_new_session=True
+            [*command, "--until-stdin-ends"],
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
         )
         try:
             yield
         finally:
             with suppress(KeyboardInterrupt):
                 _wait(process, tool, console)
-                said.seek(0)
-                lines = said.read().decode(errors="replace").strip().splitlines()
+                output.seek(0)
+                lines = output.read().decode(errors="replace").strip().splitlines()
                 line = lines[-1] if lines else f"ended with exit code {process.returncode}"
                 console.print(f"mirror={tool}: {line}", highlight=False, markup=False, soft_wrap=True)

@@ -52,8 +52,8 @@ def recipe_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(command)
     def with_recipe(*given: Any, arguments: tuple[str, ...], recipe: int | None, **options: Any) -> Any:
-        said = () if recipe is None else (f"recipe_version={recipe}",)
-        return command(*given, arguments=(*arguments, *said), **options)
+        version = () if recipe is None else (f"recipe_version={recipe}",)
+        return command(*given, arguments=(*arguments, *version), **options)
 
     text = "Use an older recipe, so that its settled runs count: 1 is that of version 0.1 (auto precision is fp32)."
     return click.option("--recipe", type=int, metavar="N", help=text)(with_recipe)

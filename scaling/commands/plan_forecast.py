@@ -133,9 +133,9 @@ class PlanForecast:
             return "no measured speed for this device; run `scaling probe`"
         bases = [forecast.basis for forecast in self.forecasts.values()]
         heads = {basis.partition(",")[0] for basis in bases if not basis.endswith("no probe")}
-        said = ", ".join(sorted(heads)) or "no probe"
-        said += ", corrected by finished runs" if any("done" in basis for basis in bases) else ""
-        return said + (", a guess for a model of your own" if any("a guess" in basis for basis in bases) else "")
+        text = ", ".join(sorted(heads)) or "no probe"
+        text += ", corrected by finished runs" if any("done" in basis for basis in bases) else ""
+        return text + (", a guess for a model of your own" if any("a guess" in basis for basis in bases) else "")
 
     def _seconds(self, runs: list[PlannedRun]) -> float | None:
         if any(run.run_id not in self.forecasts for run in runs):

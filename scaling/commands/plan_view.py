@@ -10,7 +10,7 @@ from scaling.commands.options import terminal
 from scaling.commands.plan_forecast import PlanForecast
 from scaling.commands.plan_warnings import plan_warnings
 from scaling.config import RECIPE_VERSION
-from scaling.dispatch.states.stale import WAYS_OUT, told
+from scaling.dispatch.states.stale import WAYS_OUT, stale_words
 from scaling.numbers import big, duration, flops, size
 from scaling.plan.planned import PlannedRun, as_overrides
 from scaling.terminal_table import Column, print_table
@@ -108,14 +108,16 @@ def summary(view: PlanForecast) -> list[str]:
             f"(what differs: docs/recipes.md)"
         )
     if view.stale:
-        lines.append(f"{told(view.stale)}; `scaling run` needs your choice: {WAYS_OUT}")
-    lines += [f"warning: {said}" for said in plan_warnings(view.plan.runs)]
+        lines.append(f"{stale_words(view.stale)}; `scaling run` needs your choice: {WAYS_OUT}")
+    lines += [f"warning: {warning}" for warning in plan_warnings(view.plan.runs)]
     lines += _dropped(view)
     limit = view.plan.limit
     if limit.gpu_hours is not None or limit.flops is not None:
-        said = [f"{limit.gpu_hours:g} device hour{'s' * (limit.gpu_hours != 1)}"] if limit.gpu_hours is not None else []
-        said += [f"{flops(limit.flops)} FLOPs"] if limit.flops is not None else []
-        lines.append(f"limit: {' and '.join(said)}")
+        limits = (
+            [f"{limit.gpu_hours:g} device hour{'s' * (limit.gpu_hours != 1)}"] if limit.gpu_hours is not None else []
+        )
+        limits += [f"{flops(limit.flops)} FLOPs"] if limit.flops is not None else []
+        lines.append(f"limit: {' and '.join(limits)}")
     if view.plan.mirror:
         lines.append(f"mirrored to {view.plan.mirror} while `scaling run` trains here")
     lines += [f"before Python starts in each job: {line}" for line in view.plan.launcher.get("setup") or ()]

@@ -45,8 +45,8 @@ class WithRedo(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Add the default value to a --redo without one."""
-        said = zip(args, [*args[1:], ""], strict=False)
-        return super().parse_args(ctx, [f"{a}=all" if a == "--redo" and b not in REDO else a for a, b in said])
+        pairs = zip(args, [*args[1:], ""], strict=False)
+        return super().parse_args(ctx, [f"{a}=all" if a == "--redo" and b not in REDO else a for a, b in pairs])
 
 
 @click.command(cls=WithRedo, epilog=EPILOG, context_settings=OVERRIDES)
@@ -233,9 +233,9 @@ def _with_result(ended: Ended, plan: Plan, console: Console) -> Ended:
     if record is None:
         return replace(ended, facts={**ended.facts, "run_id": run.run_id, "point": {}})
     last = asdict(record.points[-1])
-    said = [word for word in (record.status, *record.flags) if word != "finished"]
+    words = [word for word in (record.status, *record.flags) if word != "finished"]
     names = [name for name in ("loss", "error", "val_loss", "val_error") if last.get(name) is not None]
-    shown = ", ".join(said + [f"{name} {measured(last[name])}" for name in names])
+    shown = ", ".join(words + [f"{name} {measured(last[name])}" for name in names])
     facts = f"N {run.quantities.counts.N:,}, D {run.quantities.D:,}, C {flops(run.quantities.C)} FLOPs"
     console.print(f"{shown} ({facts}; {files.record})", soft_wrap=True)
     return replace(ended, facts={**ended.facts, "run_id": run.run_id, "point": last})

@@ -48,7 +48,7 @@ def settle(order: Order, launcher: Launcher, *, console: Console, again: str, wa
         done = launcher.submit(order, shown)
         if done.outcome is None:
             return _look_on(done, order, console, again=again, wait=wait)
-    print_outcome(console, done.outcome, again=_way_on(order, again), folder=path, told=shown.told)
+    print_outcome(console, done.outcome, again=_way_on(order, again), folder=path, reported=shown.reported)
     if order.on_end and not done.outcome.stopped and done.outcome.settled + len(done.outcome.failures) > done.found:
         from scaling.on_end import run_at_end
 
@@ -70,10 +70,10 @@ def _look_on(done: Dispatched, order: Order, console: Console, *, again: str, wa
     from scaling.dispatch.show import print_outcome
 
     path = as_typed(order.folder.path)
-    said = [*done.said, f"watch: scaling status {path} --watch; stop: scaling cancel {path}"]
+    lines = [*done.lines, f"watch: scaling status {path} --watch; stop: scaling cancel {path}"]
     if order.mirror and not wait:
-        said.append(f"mirror it: {mirror_command(order.folder, order.mirror)}")
-    for line in said:
+        lines.append(f"mirror it: {mirror_command(order.folder, order.mirror)}")
+    for line in lines:
         console.print(line, highlight=False, soft_wrap=True)
     if not wait:
         return Ended(done.facts)

@@ -132,8 +132,8 @@ def _loose(schema: Schema) -> Schema:
 
 
 def _with_interpolation(schema: Schema) -> Schema:
-    told: Schema = {key: schema[key] for key in ("description", "default") if key in schema}
-    bare = {key: value for key, value in schema.items() if key not in ("title", *told)}
+    texts: Schema = {key: schema[key] for key in ("description", "default") if key in schema}
+    bare = {key: value for key, value in schema.items() if key not in ("title", *texts)}
     kinds = bare["anyOf"] if set(bare) == {"anyOf"} else [bare]
     null = {"type": "null"}
-    return {**told, "anyOf": [*(kind for kind in kinds if kind != null), INTERPOLATION, null]}
+    return {**texts, "anyOf": [*(kind for kind in kinds if kind != null), INTERPOLATION, null]}

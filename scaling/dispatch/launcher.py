@@ -65,13 +65,13 @@ class Sheet:
 class Dispatched:
     """The result of an order.
 
-    outcome: None if jobs were queued, which continue by themselves; facts: the same for JSON; said: the same in
+    outcome: None if jobs were queued, which continue by themselves; facts: the same for JSON; lines: the same in
     sentences; found: number of runs that were settled before; held: why some runs are not started, or ''.
     """
 
     outcome: Outcome | None
     facts: Mapping[str, Any] = field(default_factory=dict)
-    said: tuple[str, ...] = ()
+    lines: tuple[str, ...] = ()
     found: int = 0
     held: str = ""
 

@@ -120,9 +120,9 @@ def offer(order: Order, *, gpus: int, covered: Container[str] = (), promised: Co
     cancelled = _with_descendants(order.cancelled, unsettled)
     open_runs = [entry for entry in unsettled if entry.run_id not in blocked | cancelled]
     todo = [entry for entry in open_runs if entry.run_id not in covered]
-    said = []
+    reasons = []
     if cancelled:
-        said.append(
+        reasons.append(
             f"{len(cancelled)} of {len(order.entries)} runs are left out: cancelled by name; "
             f"`scaling retry {shlex.quote(str(order.folder.path))} RUN_ID` takes one up again"
         )
@@ -132,9 +132,9 @@ def offer(order: Order, *, gpus: int, covered: Container[str] = (), promised: Co
         queued += [other for other in order.others if _to_come(order.folder, other.run_id, covered, promised)]
         before, kept, why = _paid_for(order, todo, queued, gpus=gpus)
         held = len(todo) - len(kept)
-        said += [f"{held} of {len(order.entries)} runs are not started: {why}"] if held else []
+        reasons += [f"{held} of {len(order.entries)} runs are not started: {why}"] if held else []
         todo = [entry for entry in todo if entry.run_id in kept]
-    return Offer(tuple(todo), before, "; ".join(said), len(blocked), order.since)
+    return Offer(tuple(todo), before, "; ".join(reasons), len(blocked), order.since)
 
 
 def _to_come(folder: SweepFolder, run_id: str, *queues: Container[str]) -> bool:

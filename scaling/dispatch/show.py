@@ -35,9 +35,9 @@ NAMED_NOTES = 5  # notes below a live table
 
 
 class View(Protocol):
-    """Shows a sweep while it runs; told: runs whose failures it has reported."""
+    """Shows a sweep while it runs; reported: runs whose failures it has reported."""
 
-    told: set[str]
+    reported: set[str]
 
     def __enter__(self) -> Self: ...
 
@@ -61,7 +61,7 @@ class LiveView:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._live = Live(console=console, refresh_per_second=4, transient=True)
-        self.told = set[str]()
+        self.reported = set[str]()
 
     def __enter__(self) -> Self:
         self._live.start()
@@ -88,7 +88,7 @@ class PlainView:
 
     def __init__(self, console: Console, folder: str) -> None:
         self._console, self._folder = console, folder
-        self.told = set[str]()
+        self.reported = set[str]()
         self._noted = set[str]()
         self._done = -1
         self._last = 0.0
@@ -102,8 +102,8 @@ class PlainView:
     def update(self, status: Status) -> None:
         """Print a line if something changed."""
         for run in status.of(State.FAILED):
-            if run.run_id not in self.told and len(self.told) < NAMED_FAILURES:
-                self.told.add(run.run_id)
+            if run.run_id not in self.reported and len(self.reported) < NAMED_FAILURES:
+                self.reported.add(run.run_id)
                 self.say(failure_line(run, self._folder))
         for note in status.notes:
             if note not in self._noted and len(self._noted) < NOTES:
@@ -213,11 +213,11 @@ def print_status(console: Console, status: Status, *, every: bool = False, folde
 
 
 def print_outcome(
-    console: Console, outcome: Outcome, *, again: str, folder: str = "results/NAME", told: Collection[str] = ()
+    console: Console, outcome: Outcome, *, again: str, folder: str = "results/NAME", reported: Collection[str] = ()
 ) -> None:
     """Print how a dispatch ended and, if something is left, the command `again` that continues.
 
-    folder: the sweep's, as typed in a command; told: runs whose failures were reported before.
+    folder: the sweep's, as typed in a command; reported: runs whose failures were reported before.
     """
 
     def say(sentence: str) -> None:
@@ -226,7 +226,7 @@ def print_outcome(
     new = outcome.settled - outcome.found
     before = f", {outcome.found} were settled before" if outcome.found else ""
     say(f"{outcome.settled}/{outcome.runs} runs settled: {new} now in {duration(outcome.seconds)}{before}")
-    new_failures = [failure for failure in outcome.failures if failure.run_id not in told]
+    new_failures = [failure for failure in outcome.failures if failure.run_id not in reported]
     for failure in new_failures[:NAMED_FAILURES]:
         say(failure_line(failure, folder))
     if len(outcome.failures) > NAMED_FAILURES:

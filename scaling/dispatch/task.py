@@ -16,7 +16,7 @@ from scaling.folders import SweepFolder
 from scaling.limits import UNLIMITED, Limits
 
 Train = Callable[..., Any]
-WORN = "worn"  # reason of a worker that ends because a run's code changed its process permanently; it is replaced
+PROCESS_CHANGED = "process_changed"  # reason to replace a worker: the code of a run changed its process permanently
 
 
 class Step(Enum):

@@ -23,7 +23,7 @@ from scaling.dispatch.states.attempts import dead_attempt, disk_full, ended_atte
 from scaling.dispatch.states.front import Front
 from scaling.dispatch.states.index import Index
 from scaling.dispatch.states.settled import clear_for_training, is_settled
-from scaling.dispatch.task import WORN, Report, Step, Task, Train, load
+from scaling.dispatch.task import PROCESS_CHANGED, Report, Step, Task, Train, load
 from scaling.folders import RunFolder, remove_asides
 from scaling.security.worker_reuse import permanent_changes
 
@@ -102,7 +102,7 @@ class Worker:
             found = self._looked(entry, walk, queue) if entry else {run_id: self._retried.cut(run_id)}
             seen |= found
             if permanent_changes():
-                self.stop.say(WORN)
+                self.stop.say(PROCESS_CHANGED)
             for each, step in found.items():
                 walk.visited(each, done=step in (Step.SETTLED, Step.FAILED, Step.HELD))
                 if step is Step.FAILED and each not in self.report.out_of_reach:

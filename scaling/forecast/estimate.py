@@ -67,13 +67,13 @@ def forecast(
     milestones, drawing fresh data, compiling and the fixed cost of a run; not included are reading data sets from disk,
     the gain of a compiled step, and the effect of other workers on the memory bandwidth.
     """
-    ratio, said = learned.ratio(run)
+    ratio, remark = learned.ratio(run)
     basis = f"probe of {speed.device}" if speed.probed_at else speed.device
-    if not said and getattr(run.config.model, "module", None) is not None:
-        said = "a guess from its layers"  # a user's module may do anything besides
+    if not remark and getattr(run.config.model, "module", None) is not None:
+        remark = "a guess from its layers"  # a user's module may do anything besides
     seconds = ratio * estimate(run, speed, stack_share=stack_share)
     memory = memory_bytes(run, kind=speed.kind, members=stack_share.members, card=speed.memory)
-    return Forecast(seconds, memory, speed.device, f"{basis}, {said}" if said else basis)
+    return Forecast(seconds, memory, speed.device, f"{basis}, {remark}" if remark else basis)
 
 
 def forecast_all(

@@ -63,8 +63,8 @@ def enough_numbers(stacks: Sequence[Stack], seconds: Sequence[float], *, least: 
 
 def step_seconds(stack: Stack, where: torch.device) -> float:
     """Return the seconds of a step, from the difference between a longer and a shorter training, repeated."""
-    tries = [[_train(stack, steps, where) for steps in (WARM_UP + STEPS, WARM_UP)] for _ in range(TRIES)]
-    longer, shorter = (usual(took, where) for took in zip(*tries, strict=True))
+    repetitions = [[_train(stack, steps, where) for steps in (WARM_UP + STEPS, WARM_UP)] for _ in range(TRIES)]
+    longer, shorter = (usual(took, where) for took in zip(*repetitions, strict=True))
     return max(longer - shorter, 1e-9) / STEPS
 
 

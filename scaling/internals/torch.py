@@ -116,9 +116,9 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
             return made(*arguments)
         except TorchDynamoException as error:
             lines = [line for line in str(error).splitlines() if line and not line.startswith("Set TORCH")]
-            said = " ".join(lines[:2]).rstrip(".")
+            reason = " ".join(lines[:2]).rstrip(".")
             raise UserError(
-                f"found train.engine=compile where torch.compile fails: {said}; wanted a C++ compiler (on a GPU "
+                f"found train.engine=compile where torch.compile fails: {reason}; wanted a C++ compiler (on a GPU "
                 f"Triton too) and a model that torch.compile can read; install one, or set train.engine=eager"
             ) from error
 

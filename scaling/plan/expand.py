@@ -49,9 +49,9 @@ def expand(loader: ConfigLoader, arguments: Sequence[str]) -> Plan:
     graph = _graph(loader, composer, request, config, sweep, results)
     single = request.sweep is None and not request.axes
     if single:
-        said = request.of_run(without=SHARED)
+        overrides = request.of_run(without=SHARED)
         graph.runs = {
-            run_id: run.with_overrides(said) if not run.overrides else run for run_id, run in graph.runs.items()
+            run_id: run.with_overrides(overrides) if not run.overrides else run for run_id, run in graph.runs.items()
         }
     return Plan(
         name=_checked_name(config.of_plan("name") or request.sweep or ("single" if single else "adhoc")),

@@ -78,9 +78,9 @@ def features(placed: PlacedRun, splits: Splits) -> dict[str, np.ndarray]:
     found = _read(cached, splits, names)
     if found is None:
         body = _body(placed)
-        with folder_aside(cached) as aside:  # replaces one that is damaged, or the same of another worker
+        with folder_aside(cached) as temporary:  # replaces one that is damaged, or the same of another worker
             for name in names:
-                _write(aside / f"{name}.npy", _passes(placed, body, splits, name), rows=len(getattr(splits, name)))
+                _write(temporary / f"{name}.npy", _passes(placed, body, splits, name), rows=len(getattr(splits, name)))
         found = _read(cached, splits, names)
     if found is None:
         raise OSError(f"found features under {cached} that were changed while they were written; delete the folder")

@@ -91,7 +91,7 @@ def test_a_failure_is_told_once_with_the_way_to_its_log():
     shown = view(console, "results/mine")
     shown.update(SWEEP)
     failures = (Failure(BROKEN.run_id, BROKEN.label, BROKEN.cause, BROKEN.error),)
-    print_outcome(console, Outcome(4, 0, 0, failures), again="again", folder="results/mine", told=shown.told)
+    print_outcome(console, Outcome(4, 0, 0, failures), again="again", folder="results/mine", reported=shown.reported)
     assert console.file.getvalue().count(LOG) == 1
     assert printed(80, terminal=False).count(LOG) == 1
 

@@ -60,7 +60,7 @@ class Lifetime:
     unit: str = FLOPS
 
 
-def lifetimes(
+def cheapest_models(
     law: Fit,
     *,
     inference: float,
@@ -122,8 +122,8 @@ def _with_intervals(found: Lifetime, law: Fit, model_cost: ModelCost, asked: str
     there = np.isfinite([*usual, *cheap]).all(axis=0)
     never = float(1 - there.mean())
     if never:
-        said = f"{percent(never)} of the refits have no such model for {asked}"
-        found = replace(found, never=never, warnings=(*found.warnings, said))
+        warning = f"{percent(never)} of the refits have no such model for {asked}"
+        found = replace(found, never=never, warnings=(*found.warnings, warning))
     if never > 1 - law.level:
         return found
     saved = np.maximum(0.0, 1 - np.exp(model_cost.total(*cheap) - model_cost.total(*usual)))
@@ -162,14 +162,14 @@ def _model(sizes: Array, model_cost: ModelCost) -> Model:
 def _outside(law: Fit, best: Model, model_cost: ModelCost) -> list[str]:
     """Report where the cheapest model lies beyond the runs, or beyond the sizes with measured seconds."""
     N, D = (law.engine.points.inputs[name] for name in ("N", "D"))
-    said = list(model_cost.remarks)
+    warnings = list(model_cost.remarks)
     if model_cost.measured is not None and not model_cost.measured[0] <= best.N <= model_cost.measured[1]:
-        said.append(f"the cheapest N in {model_cost.unit} lies beyond the sizes that were measured")
+        warnings.append(f"the cheapest N in {model_cost.unit} lies beyond the sizes that were measured")
     if N.min() > best.N:
-        said.append(f"the cheapest N lies below the smallest run's ({number(best.N / N.min(), 3)} of it)")
+        warnings.append(f"the cheapest N lies below the smallest run's ({number(best.N / N.min(), 3)} of it)")
     if D.max() < best.D:
-        said.append(f"the cheapest D is {number(best.D / D.max(), 3)} times the largest run's")
+        warnings.append(f"the cheapest D is {number(best.D / D.max(), 3)} times the largest run's")
     ratio = best.D / best.N / (D / N).max()
     if ratio > 1:
-        said.append(f"its D/N is {number(ratio, 3)} times the largest run's, where laws promise too much of D")
-    return said
+        warnings.append(f"its D/N is {number(ratio, 3)} times the largest run's, where laws promise too much of D")
+    return warnings

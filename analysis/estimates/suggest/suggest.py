@@ -109,9 +109,11 @@ def suggest(
     check_request(target, limit, most)
     frame = load_table(table)
     laws = [get_law(one) for one in ([law] if isinstance(law, str | Law) else law)]
-    fits, said = _fits(frame, laws, y=y, x=x, settings=settings)
+    fits, warnings = _fits(frame, laws, y=y, x=x, settings=settings)
     if not fits:
-        begun = _spread(frame, laws[0], pool, prices, y=y, x=x, settings=settings, limit=limit, most=most, why=said[0])
+        begun = _spread(
+            frame, laws[0], pool, prices, y=y, x=x, settings=settings, limit=limit, most=most, why=warnings[0]
+        )
         return replace(begun, of=of or y, level=level)
     weights = backtest_weights(frame, fits, laws, y=y, x=x, settings=settings)
     posteriors = {name: posterior_of(found, pool, target, of or y) for name, found in fits.items()}
@@ -126,7 +128,7 @@ def suggest(
     seeking = Seeking(tuple(posteriors.values()), shares, tuple(weights.values()), prices, z, (of or y) != y)
     chosen = seeking.find(limit=limit, within=limit * (CAUTION if cautious else 1.0), most=most)
     rows = tuple(pool.index[list(chosen.rows)].tolist())
-    return replace(chosen, rows=rows, of=of or y, level=level, laws=weights, warnings=said)
+    return replace(chosen, rows=rows, of=of or y, level=level, laws=weights, warnings=warnings)
 
 
 @dataclass(frozen=True)
@@ -157,16 +159,16 @@ class Seeking:
         how: dict[str, Any] = {"most": most, "power": power}
         chosen = choose(design, limit=within, **how) or choose(design, limit=limit, **how)
         if not chosen:
-            said = f"no affordable candidate helps: none would narrow the interval by {percent(LEAST / 2)}"
-            return replace(nothing, reason=said)
+            reason = f"no affordable candidate helps: none would narrow the interval by {percent(LEAST / 2)}"
+            return replace(nothing, reason=reason)
         after = tuple(self.half_width(chosen[: k + 1]) for k in range(len(chosen)))
         cost = self.prices.of(chosen)
         found = replace(nothing, rows=tuple(chosen), cost=cost, interval_after=after[-1], after=after)
-        ahead = tuple(self.forecast(i) for i in chosen)
+        forecasts = tuple(self.forecast(i) for i in chosen)
         return replace(
             found,
             costs=tuple(self.prices.steps(chosen)),
-            forecasts=ahead,
+            forecasts=forecasts,
             **self.next_run(design, chosen, power, after[-1]),
         )
 
@@ -205,15 +207,15 @@ def _fits(
     frame: pd.DataFrame, laws: Sequence[Law], *, y: str, x: str | None, settings: Settings
 ) -> tuple[dict[str, Fit], tuple[str, ...]]:
     """Fit each law; laws that refuse are left out, with the sentence."""
-    fits, said = {}, []
+    fits, warnings = {}, []
     for law in laws:
         found, refused = attempt(partial(fit_law, frame, law, y=y, x=x, settings=settings))
         if found is None:
-            said.append(refused)
+            warnings.append(refused)
             continue
         fits[law.name] = found
-        said += [f"{law.name}: {text}" if len(laws) > 1 else text for text in found.warnings]
-    return fits, tuple(dict.fromkeys(said))
+        warnings += [f"{law.name}: {text}" if len(laws) > 1 else text for text in found.warnings]
+    return fits, tuple(dict.fromkeys(warnings))
 
 
 def _spread(
@@ -242,9 +244,9 @@ def _spread(
     nothing = Suggestion((), 0.0, None, None, (), (), y, 0.95, {}, kind="space")
     if not chosen:
         return replace(nothing, reason=_too_dear(prices, limit))
-    said = f"no law can be fitted yet ({why}): these runs are spread over {' and '.join(by)}"
+    warning = f"no law can be fitted yet ({why}): these runs are spread over {' and '.join(by)}"
     rows, costs = tuple(pool.index[chosen].tolist()), tuple(prices.steps(chosen))
-    return replace(nothing, rows=rows, cost=prices.of(chosen), costs=costs, warnings=(said,))
+    return replace(nothing, rows=rows, cost=prices.of(chosen), costs=costs, warnings=(warning,))
 
 
 def _too_dear(prices: Prices, limit: float) -> str:

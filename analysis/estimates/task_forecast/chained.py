@@ -103,7 +103,7 @@ def chained(
     if second.certificate.status == "refused":
         raise Refusal(f"{y} is no {second.law} law of {via}: {'; '.join(second.certificate.reasons)}")
     lost = len(rows) - len(linked)
-    said = [f"left out: {counted(lost, 'row')} of {y} without a {via} of its run"] if lost else []
+    remarks = [f"left out: {counted(lost, 'row')} of {y} without a {via} of its run"] if lost else []
     tests: tuple[Tested, ...] = ()
     if check:
         runs = with_compute(select_rows(table, y=via, task=OWN_TASK if staged else task, **selection)[0])
@@ -111,10 +111,10 @@ def chained(
         steps = Steps(runs, with_compute(linked), first.engine.problem.law, second_law, y, via, settings)
         held, refused = attempt(lambda: hold_out(steps))
         tests = tuple(held[1]) if held else ()
-        said = [*said, summary(*held) if held else f"no backtest: {refused}"]
+        remarks = [*remarks, summary(*held) if held else f"no backtest: {refused}"]
     else:
-        said = [*said, "neither step was backtested"]
-    return [replace(_chain(first, second, one, task, said), tested=tests) for one in forecasts_of(first, at)]
+        remarks = [*remarks, "neither step was backtested"]
+    return [replace(_chain(first, second, one, task, remarks), tested=tests) for one in forecasts_of(first, at)]
 
 
 def _linked(rows: pd.DataFrame, origins: pd.DataFrame | None, y: str, via: str) -> pd.DataFrame:
@@ -140,18 +140,22 @@ def _linked(rows: pd.DataFrame, origins: pd.DataFrame | None, y: str, via: str) 
 
 def _chain(first: Fit, second: Fit, via: Forecast, task: str | None, lost: Sequence[str]) -> Chained:
     least = 1 / float(second.engine.points.inputs["x"].max())
-    said = [
+    warnings = [
         *via.warnings,
         *lost,
         *(f"{second.y} by {via.y}: {text}" for text in second.warnings),
     ]
     times = least / via.value
     if times > CLEARLY:
-        said.append(f"the forecast {via.y} lies {number(times, 3)} times below the least that {second.y} was seen at")
+        warnings.append(
+            f"the forecast {via.y} lies {number(times, 3)} times below the least that {second.y} was seen at"
+        )
     value = float(second.predict({f"1/{via.y}": 1 / via.value})[0])
     at = {name: via.at[name] for name in first.engine.points.columns.values()}
     ends = _interval(first, second, at)
-    return Chained(second.y, task, second.law, second.params, via.at, value, ends, first.level, via, times, tuple(said))
+    return Chained(
+        second.y, task, second.law, second.params, via.at, value, ends, first.level, via, times, tuple(warnings)
+    )
 
 
 def _interval(first: Fit, second: Fit, at: Mapping[str, float]) -> tuple[float, float]:

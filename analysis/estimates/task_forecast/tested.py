@@ -62,27 +62,27 @@ def hold_out(steps: Steps) -> tuple[str, list[Tested]]:
 def summary(by: str, found: list[Tested]) -> str:
     """Describe the errors of the two-step forecast and of the direct fit in a sentence."""
     off = percent(_rms([one.error for one in found]))
-    said = f"backtests of both steps: off by {off} (rms), up to {times(max(one.factor for one in found))} ahead in {by}"
+    both = f"backtests of both steps: off by {off} (rms), up to {times(max(one.factor for one in found))} ahead in {by}"
     direct = [one.direct for one in found if one.direct is not None]
-    return f"{said}; in one step, {percent(_rms(direct))}" if len(direct) == len(found) else said
+    return f"{both}; in one step, {percent(_rms(direct))}" if len(direct) == len(found) else both
 
 
 def _tested(steps: Steps, by: str) -> Iterator[Tested]:
     settings = replace(steps.settings, how=replace(steps.settings.how, resamples=0, majority=True))
     size, small = (table[by].to_numpy(dtype=float) for table in (steps.linked, steps.runs))
     for cut in cuts_of(size, by):
-        ahead, seen = steps.linked[size > cut], steps.linked[size <= cut]
+        held_out, seen = steps.linked[size > cut], steps.linked[size <= cut]
         runs = steps.runs[small <= cut]
         first, _ = attempt(partial(fit_law, runs, steps.law, y=steps.via, x=None, settings=settings))
         second, _ = attempt(partial(fit_selected, seen, steps.link, y=steps.y, x=f"1/{steps.via}", resamples=0))
         if first is None or second is None or second.certificate.status == "refused":
             continue
         direct, _ = attempt(partial(fit_law, seen, steps.law, y=steps.y, x=None, settings=settings))
-        truth = np.log(ahead[steps.y].to_numpy(dtype=float))
-        rest = truth - np.log(second.predict({f"1/{steps.via}": 1 / first.predict(ahead)}))
-        straight = None if direct is None else _rms(truth - np.log(direct.predict(ahead)))
+        truth = np.log(held_out[steps.y].to_numpy(dtype=float))
+        rest = truth - np.log(second.predict({f"1/{steps.via}": 1 / first.predict(held_out)}))
+        straight = None if direct is None else _rms(truth - np.log(direct.predict(held_out)))
         factor = float(size.max() / cut)
-        yield Tested(len(seen), len(ahead), factor, _rms(rest), float(rest.mean()), straight)
+        yield Tested(len(seen), len(held_out), factor, _rms(rest), float(rest.mean()), straight)
 
 
 def _rms(values: object) -> float:

@@ -130,8 +130,8 @@ def tuned(
     if all(optimum.status == "few" for optimum in optima):
         raise Refusal(f"no size and length has enough values of {listed(keys)} ({optima[0].reason}); try more")
     laws = tuple(_law(optima, index, level, seed) for index in range(len(keys)))
-    said = (*remarks_of(rows, mixed=False), *_warnings(optima, laws, keys, noise))
-    return Tuned(tuple(keys), y, optima, laws, level, said)
+    warnings = (*remarks_of(rows, mixed=False), *_warnings(optima, laws, keys, noise))
+    return Tuned(tuple(keys), y, optima, laws, level, warnings)
 
 
 def size_and_length(rows: pd.DataFrame) -> pd.Series:
@@ -250,20 +250,22 @@ def _law(optima: Sequence[Optimum], index: int, level: float, seed: int) -> KeyL
 def _warnings(
     optima: Sequence[Optimum], laws: Sequence[KeyLaw | None], keys: Sequence[str], noise: np.ndarray
 ) -> tuple[str, ...]:
-    said = []
+    warnings = []
     for status in ("edge", "flat", "few"):
         these = [optimum for optimum in optima if optimum.status == status]
         if these:
-            said.append(
+            warnings.append(
                 f"{len(these)} of {len(optima)} optima stay out of the law: {these[0].reason} (N = "
                 f"{number(these[0].N)}, D = {number(these[0].D)})"
             )
     for key, law in zip(keys, laws, strict=True):
         if law is None:
             usable = sum(optimum.ok for optimum in optima)
-            said.append(f"no law of {key}: {usable} of {len(optima)} optima are usable; wanted one more than exponents")
+            warnings.append(
+                f"no law of {key}: {usable} of {len(optima)} optima are usable; wanted one more than exponents"
+            )
         else:
-            said.extend(f"{key}: {warning}" for warning in law.warnings)
+            warnings.extend(f"{key}: {warning}" for warning in law.warnings)
     if not len(noise):
-        said.append("no intervals: one seed a value and too few values to see the noise; run several seeds")
-    return tuple(said)
+        warnings.append("no intervals: one seed a value and too few values to see the noise; run several seeds")
+    return tuple(warnings)

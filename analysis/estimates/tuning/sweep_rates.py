@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from analysis.errors import Refusal, UserError
 from analysis.estimates.tuning.mistuning import Mistuning, mistuning
-from analysis.estimates.tuning.tries import tuned_rates
+from analysis.estimates.tuning.trials import tuned_rates
 from analysis.table.read import load_table
 from analysis.table.select import RECIPE, select_rows
 

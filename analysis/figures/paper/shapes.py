@@ -56,8 +56,8 @@ def draw_shapes(ax: Axes, numbers: ShapeNumbers) -> None:
     for line in numbers.lines:
         draw_range(ax, line, fmt="o-", color=colour[line.depth], ms=3.5, lw=1.1, zorder=3)
     depth, width, N, y = numbers.best
-    said = f"best: depth {depth:.0f}, width {width:.0f}"
-    ax.plot(N, y, "*", color=colour[depth], mec="black", mew=0.6, ms=11, ls="none", zorder=4, label=said)
+    text = f"best: depth {depth:.0f}, width {width:.0f}"
+    ax.plot(N, y, "*", color=colour[depth], mec="black", mew=0.6, ms=11, ls="none", zorder=4, label=text)
     margins(ax, *numbers.limits, 0.08)
     log_axes(ax)
     ax.set_xlabel("weights N")
@@ -68,9 +68,9 @@ def draw_shapes(ax: Axes, numbers: ShapeNumbers) -> None:
 
 def best_words(panels: Sequence[ShapeNumbers]) -> str:
     """Return a sentence with each budget's best shape."""
-    said = []
+    words = []
     for one in panels:
         depth, width, _, y = one.best
         edge = ", an edge of the grid" if one.edge else ""
-        said.append(f"{flops(one.budget)} FLOPs: depth {depth:.0f}, width {width:.0f} ({measured(y)}{edge})")
-    return "Best by the mean over seeds: " + "; ".join(said) + "."
+        words.append(f"{flops(one.budget)} FLOPs: depth {depth:.0f}, width {width:.0f} ({measured(y)}{edge})")
+    return "Best by the mean over seeds: " + "; ".join(words) + "."

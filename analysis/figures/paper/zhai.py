@@ -65,8 +65,8 @@ def draw_zhai(ax: Axes, numbers: ZhaiNumbers) -> None:
         ax.plot(one.C, one.y, color=colour[one.N], lw=0.6, alpha=0.5, zorder=2)
         ax.scatter(one.C, one.y, s=area[one.examples], color=colour[one.N], alpha=0.75, lw=0, zorder=3)
     if numbers.curve is not None:
-        said = f"\nexponent in {numbers.curve.interval}" if numbers.curve.interval else ""
-        text = numbers.curve.equation + said
+        interval = f"\nexponent in {numbers.curve.interval}" if numbers.curve.interval else ""
+        text = numbers.curve.equation + interval
         ax.plot(numbers.curve.x, numbers.curve.y, color=INK, ls=(0, (5, 2)), lw=1.3, zorder=5, label=text)
         if numbers.curve.low is not None and numbers.curve.high is not None:
             ax.fill_between(numbers.curve.x, numbers.curve.low, numbers.curve.high, color=INK, alpha=0.1, lw=0)

@@ -59,14 +59,14 @@ def facts(fit: Fit) -> list[tuple[str, str]]:
     """Return labelled facts: status, data, residuals, AIC, BIC, and the extrapolation factor of the hold-out."""
     found, certificate = criteria(fit), fit.certificate
     size = percent(found.rms) if fit.objective.space == "log" else number(found.rms)
-    said = [
+    lines = [
         ("status", f"{certificate.status}; {percent(certificate.share_at_best)} of {certificate.starts} starts agree"),
         ("data", f"{fit.n_points} points of {fit.n_runs} runs"),
         ("residuals", f"{size} (rms); AIC {number(found.aic, 5)}, BIC {number(found.bic, 5)}"),
         ("backtest", f"fitted without the largest third: {certificate.backtest}"),
     ]
     left_out = fit.card.get("left_out", [])
-    return [*said, ("left out", "; ".join(left_out))] if left_out else said
+    return [*lines, ("left out", "; ".join(left_out))] if left_out else lines
 
 
 def html(fit: Fit) -> str:
@@ -81,10 +81,10 @@ def html(fit: Fit) -> str:
         for row in parameter_rows(fit)
     )
     heads = "".join(f"<th>{escape(name)}</th>" for name in ("parameter", "value", f"{percent(fit.level)} interval"))
-    told = "".join(f"<div><small>{escape(name)}: {escape(text)}</small></div>" for name, text in facts(fit)[1:])
+    details = "".join(f"<div><small>{escape(name)}: {escape(text)}</small></div>" for name, text in facts(fit)[1:])
     notes = [*fit.certificate.reasons, *_notes(fit)]
     listed = "".join(f"<div><small>! {escape(text)}</small></div>" for text in notes)
-    return f"<div>{head}<table><tr>{heads}</tr>{rows}</table>{told}{listed}</div>"
+    return f"<div>{head}<table><tr>{heads}</tr>{rows}</table>{details}{listed}</div>"
 
 
 def latex(fit: Fit) -> str:

@@ -35,8 +35,8 @@ def choose(frame: pd.DataFrame, *, y: str, x: str | None, settings: Settings) ->
             passed_over[name] = str(refusal)
             continue
         if found.certificate.status == "ok":
-            said = (choice_words(name, tried, passed_over), *found.warnings)
-            return replace(found, warnings=said, card={**found.card, "tried": tried})
+            warnings = (choice_words(name, tried, passed_over), *found.warnings)
+            return replace(found, warnings=warnings, card={**found.card, "tried": tried})
         passed_over[name] = found.certificate.reasons[0]
     best = next(iter(passed_over))
     raise Refusal(
@@ -73,9 +73,9 @@ def holdout_errors(frame: pd.DataFrame, *, y: str, x: str | None, settings: Sett
 def choice_words(name: str, tried: dict[str, float], passed_over: dict[str, str]) -> str:
     """Say which law was chosen, the backtest errors of all candidates, and why better ones were rejected."""
     others = [f"{other} {_error(error)}" for other, error in tried.items() if other != name]
-    said = f"law chosen by backtest among {len(tried)}: {name}, {_error(tried[name])} off on the held-out runs"
-    said += f" ({', '.join(others)})" if others else ""
-    return said + "".join(f"; {other} does not pass: {why}" for other, why in passed_over.items())
+    words = f"law chosen by backtest among {len(tried)}: {name}, {_error(tried[name])} off on the held-out runs"
+    words += f" ({', '.join(others)})" if others else ""
+    return words + "".join(f"; {other} does not pass: {why}" for other, why in passed_over.items())
 
 
 def _error(error: float) -> str:

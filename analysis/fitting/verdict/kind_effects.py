@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MOST_LEVELS = 8
 """Maximum number of values of a numeric setting that get a factor each; with more it enters as a smooth curve."""
-TOLD = 0.03
+IDENTIFIED = 0.03
 """Minimum share of an exponent's information that remains once kinds are modelled; below it they are confounded."""
 MANY = 4
 """Minimum points per parameter for fitting a kind alone."""
@@ -148,15 +148,15 @@ def can_tell(found: Fit, design: Array) -> bool:
     law = found.engine.problem.law
     slopes, _ = information(found.engine.problem, found.engine.theta, np.ones(found.n_points))
     spare = found.n_points - len(found.engine.theta) - len(design)
-    return spare >= 3 and _told_apart(slopes, design, [law.params.index(name) for name in law.exponents])
+    return spare >= 3 and _identified(slopes, design, [law.params.index(name) for name in law.exponents])
 
 
-def _told_apart(slopes: Array, design: Array, which: list[int]) -> bool:
-    """Tell whether each of these parameters keeps a share TOLD of its information when the design is added."""
+def _identified(slopes: Array, design: Array, which: list[int]) -> bool:
+    """Tell whether each of these parameters keeps a share IDENTIFIED of its information when the design is added."""
     for i in which:
         others = np.delete(slopes, i, axis=0)
         alone, beside = _outside(slopes[i], others), _outside(slopes[i], np.concatenate([others, design]))
-        if beside < TOLD * alone:
+        if beside < IDENTIFIED * alone:
             return False
     return True
 

@@ -73,11 +73,11 @@ def hold_out(found: Fit, law: Law, settings: Settings) -> OwnHoldOut | None:
     return _compare(inner, points.take(~seen), float(distinct[-1] / cut))
 
 
-def _compare(inner: Fit, ahead: Points, factor: float) -> OwnHoldOut:
-    at = {ahead.columns[name]: x for name, x in ahead.inputs.items()}
-    error = float(np.mean(clipped(np.log(ahead.y / inner.predict(at)))))
+def _compare(inner: Fit, held_out: Points, factor: float) -> OwnHoldOut:
+    at = {held_out.columns[name]: x for name, x in held_out.inputs.items()}
+    error = float(np.mean(clipped(np.log(held_out.y / inner.predict(at)))))
     low, high = percentile(np.log(inner.refits(at) / inner.predict(at)[:, None]), inner.level).T
     curve = float(np.mean(high) if error > 0 else -np.mean(low))
     freedom = max(1, inner.n_points - len(inner.engine.theta))
-    noise = np.sqrt((inner.engine.residuals**2).sum() / freedom / ahead.n)
+    noise = np.sqrt((inner.engine.residuals**2).sum() / freedom / held_out.n)
     return OwnHoldOut(error, float(np.hypot(curve, 1.96 * noise)), factor)

@@ -30,7 +30,7 @@ LITTLE = 0.1
 SCREENED = 0.02
 """With many columns, those whose linear p value is at least this are not examined further."""
 ONE_WITH_SIZE = "; each value goes with one {}: their effects are one"
-NOT_TOLD = "; they vary with the sizes, so their effect on an exponent is unknown"
+CONFOUNDED = "; they vary with the sizes, so their effect on an exponent is unknown"
 ALIKE = "; they do not differ visibly"
 
 
@@ -64,30 +64,30 @@ def with_pooling(found: Fit) -> Fit:
         if chances.get(mixture.name, 0.0) < SCREENED:
             one = _weigh(found, mixture)
         else:
-            one = Weighed(mixture, ALIKE if can_tell(found, design_of(mixture)) else NOT_TOLD)
+            one = Weighed(mixture, ALIKE if can_tell(found, design_of(mixture)) else CONFOUNDED)
         if one.beyond and not mixture.pooled:
             raise Refusal(f"{mixture.words}{one.finding}; {_what_to_do(mixture)}")
         weighed[mixture.name] = one
-    said = _sentences([weighed[mixture.name] for mixture in mixtures])
-    return replace(found, warnings=(*found.warnings, *said)) if said else found
+    warnings = _sentences([weighed[mixture.name] for mixture in mixtures])
+    return replace(found, warnings=(*found.warnings, *warnings)) if warnings else found
 
 
 def _sentences(weighed: list[Weighed]) -> list[str]:
     """Return a sentence per column; columns with the same finding, or with weaker differences, are grouped if many."""
-    said, same = list[str](), defaultdict[str, list[Weighed]](list)
+    sentences, same = list[str](), defaultdict[str, list[Weighed]](list)
     differ = sorted((one for one in weighed if one.differs), key=lambda one: (not one.beyond, one.p_value))
     for one in weighed:
         if not one.differs:
             same[one.finding].append(one)
     for finding, these in same.items():
         if len(these) > MOST_SAID:
-            said.append(f"{pooled_columns([one.mixture.name for one in these])}{finding}")
+            sentences.append(f"{pooled_columns([one.mixture.name for one in these])}{finding}")
         else:
-            said += [f"{one.mixture.words}{finding}" for one in these]
+            sentences += [f"{one.mixture.words}{finding}" for one in these]
     most = MOST_SAID if len(differ) <= MOST_SAID else MOST_SAID - 2
     worst, others = differ[:most], [one.mixture.name for one in differ[most:]]
-    said += [f"{one.mixture.words}{one.finding}" for one in worst]
-    return [*said, *([f"{pooled_columns(others)}; they differ too, less surely"] if others else [])]
+    sentences += [f"{one.mixture.words}{one.finding}" for one in worst]
+    return [*sentences, *([f"{pooled_columns(others)}; they differ too, less surely"] if others else [])]
 
 
 def _weigh(found: Fit, mixture: Mixture) -> Weighed:
@@ -100,17 +100,17 @@ def _weigh(found: Fit, mixture: Mixture) -> Weighed:
     if apart:
         return Weighed(mixture, f", and {apart}", beyond=True, p_value=0.0)
     if moved is None:
-        return Weighed(mixture, NOT_TOLD)
+        return Weighed(mixture, CONFOUNDED)
     if not moved.p_value < UNLIKELY:
         return Weighed(mixture, ALIKE)
     ends = _ends(found)
     far = [name for name, value in moved.exponents.items() if not ends[name][0] <= value <= ends[name][1]]
-    told = [
+    effects = [
         f"{name} would be {exponent(moved.exponents[name])}, where pooling gives {exponent(found.params[name])} "
         f"{interval(ends[name], exponent)}"
         for name in far or moved.exponents
     ]
-    what = ", ".join(told) or f"they differ ({p_value(moved.p_value)})"
+    what = ", ".join(effects) or f"they differ ({p_value(moved.p_value)})"
     beside = "its effect taken out" if is_smooth(mixture) else "a factor of its own for each"
     return Weighed(mixture, f": with {beside}, {what}", bool(far), moved.p_value)
 

@@ -94,10 +94,10 @@ def with_reasons(found: Fit, reasons: tuple[str, ...]) -> Fit:
 
 def judge_law(found: Fit, law: Law, settings: Settings) -> Verdict:
     """Judge a fit by its lack of fit and, where that does not decide, by its hold-out."""
-    lack, ahead = lack_in(found), hold_out(found, law, settings)
+    lack, tested = lack_in(found), hold_out(found, law, settings)
     if wrong := wrong_in(found, lack):
-        return Verdict(reasons=(wrong,), supported=held(ahead))
-    return weigh_hold_out(lack, ahead)
+        return Verdict(reasons=(wrong,), supported=held(tested))
+    return weigh_hold_out(lack, tested)
 
 
 def wrong_in(found: Fit, lack: Misfit | None) -> str:
@@ -110,21 +110,21 @@ def wrong_in(found: Fit, lack: Misfit | None) -> str:
     return "" if present(lack) else drift_in(found)
 
 
-def held(ahead: OwnHoldOut | None) -> float | None:
+def held(tested: OwnHoldOut | None) -> float | None:
     """Return the extrapolation factor at which a hold-out passed; None where it failed or there is none."""
-    return ahead.factor if ahead and abs(ahead.error) <= max(FAR, ahead.reach) else None
+    return tested.factor if tested and abs(tested.error) <= max(FAR, tested.reach) else None
 
 
-def weigh_hold_out(lack: Misfit | None, ahead: OwnHoldOut | None) -> Verdict:
+def weigh_hold_out(lack: Misfit | None, tested: OwnHoldOut | None) -> Verdict:
     """Decide by the hold-out error; the threshold is lower if there is a lack of fit too."""
     there = present(lack)
     remarks = (lack_words(lack),) if lack and there else ()
-    if ahead is None:
+    if tested is None:
         return Verdict(remarks=remarks)
-    off = abs(ahead.error)
-    if off < FAR or off < ahead.reach * (LIKELY if there else SURE):
-        return Verdict(remarks=remarks, supported=held(ahead))
-    return Verdict(reasons=(*remarks, ahead_words(ahead)))
+    off = abs(tested.error)
+    if off < FAR or off < tested.reach * (LIKELY if there else SURE):
+        return Verdict(remarks=remarks, supported=held(tested))
+    return Verdict(reasons=(*remarks, hold_out_words(tested)))
 
 
 def present(lack: Misfit | None) -> bool:
@@ -193,12 +193,12 @@ def groups_words(groups: TwoGroups) -> str:
     )
 
 
-def ahead_words(ahead: OwnHoldOut) -> str:
+def hold_out_words(tested: OwnHoldOut) -> str:
     """Describe the hold-out error of a law."""
-    side = "low" if ahead.error > 0 else "high"
+    side = "low" if tested.error > 0 else "high"
     return (
-        f"fitted without the largest third, it predicts that third {percent(abs(ahead.error))} too {side}, "
-        f"beyond the {percent(ahead.reach)} of its 95 % interval"
+        f"fitted without the largest third, it predicts that third {percent(abs(tested.error))} too {side}, "
+        f"beyond the {percent(tested.reach)} of its 95 % interval"
     )
 
 
@@ -251,8 +251,8 @@ def _passing(found: Fit, law: Law, settings: Settings, mask: Array) -> Fit | Non
         return None
     if again.certificate.status != "ok":
         return None
-    ahead = hold_out(again, law, replace(settings, how=how))
-    return None if weigh_hold_out(lack, ahead).reasons else again
+    tested = hold_out(again, law, replace(settings, how=how))
+    return None if weigh_hold_out(lack, tested).reasons else again
 
 
 def _exact(passing: Fit, law: Law, settings: Settings) -> Fit | None:

@@ -74,25 +74,25 @@ def _far_off(found: Fit) -> Iterator[str]:
 
 
 def _of_runs(found: Fit, law: Law, points: Points) -> Iterator[str]:
-    aside, large = points.aside, _largest(points)
-    if "steps" in aside and _many(few := aside["steps"] < FEW_STEPS, large):
-        least = number(float(np.nanmin(aside["steps"])))
+    details, large = points.details, _largest(points)
+    if "steps" in details and _many(few := details["steps"] < FEW_STEPS, large):
+        least = number(float(np.nanmin(details["steps"])))
         yield (
             f"{_share(few)} took fewer than {FEW_STEPS} steps (as few as {least}), the mere start of training; "
             "use smaller batches or more examples"
         )
-    if "slope" in aside and _many(steep := aside["slope"] < -np.maximum(STEEP, STEEPER * _own_slope(found)), large):
-        slope = number(float(np.nanmedian(aside["slope"][steep])), 2)
+    if "slope" in details and _many(steep := details["slope"] < -np.maximum(STEEP, STEEPER * _own_slope(found)), large):
+        slope = number(float(np.nanmedian(details["slope"][steep])), 2)
         yield (
             f"{_share(steep)} still fell steeply at their end (as D^{slope}): undertrained; use longer runs, or higher "
             "learning rates"
         )
-    if "chance" in aside and found.y == "loss" and law.name not in PLATEAU:
-        near = points.y > AT_CHANCE * aside["chance"]
+    if "chance" in details and found.y == "loss" and law.name not in PLATEAU:
+        near = points.y > AT_CHANCE * details["chance"]
         if near.mean() >= MANY:
             yield f"{_share(near)} hardly left chance; m4 or bnsl1 fit such a start, or leave them out with --where"
-    if "epochs" in aside and law.joint and _many(repeated := aside["epochs"] > REPEATED, large):
-        most = number(float(np.nanmax(aside["epochs"])), 3)
+    if "epochs" in details and law.joint and _many(repeated := details["epochs"] > REPEATED, large):
+        most = number(float(np.nanmax(details["epochs"])), 3)
         yield (
             f"{_share(repeated)} repeat their examples more than {number(REPEATED)} times (up to {most}), which "
             f"{law.name} does not model; repeated and overfit do"
@@ -101,9 +101,9 @@ def _of_runs(found: Fit, law: Law, points: Points) -> Iterator[str]:
 
 def _of_rates(points: Points) -> Iterator[str]:
     """Report settings run at several rates where mistuned rates are included or the best rate is at the edge."""
-    if "rate" not in points.aside:
+    if "rate" not in points.details:
         return
-    rate, cell = points.aside["rate"], cells(points)
+    rate, cell = points.details["rate"], cells(points)
     edge, off, several = 0, np.zeros(points.n, dtype=bool), 0
     for one in range(int(cell.max()) + 1):
         rows = np.flatnonzero((cell == one) & np.isfinite(rate))

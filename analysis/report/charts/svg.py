@@ -104,14 +104,14 @@ class _Axes:
         places, words, parts = self._place(of, values).tolist(), list(map(_writer(values), values)), list[str]()
         if of == "x":
             words = without_touching(words, places, CHARACTER)
-        for said, at in zip(words, places, strict=True):
+        for word, at in zip(words, places, strict=True):
             if of == "y":
                 parts.append(f"<path d='M{left},{at:.1f}H{right}' stroke='{GREY_LINE}'/>")
-                parts.append(f"<text x='{left - 6}' y='{at + 4:.1f}' text-anchor='end'>{said}</text>")
+                parts.append(f"<text x='{left - 6}' y='{at + 4:.1f}' text-anchor='end'>{word}</text>")
                 continue
             parts.append(f"<path d='M{at:.1f},{top}V{bottom}' stroke='{GREY_LINE}'/>")
-            if said:
-                parts.append(f"<text x='{at:.1f}' y='{bottom + 15}' text-anchor='middle'>{said}</text>")
+            if word:
+                parts.append(f"<text x='{at:.1f}' y='{bottom + 15}' text-anchor='middle'>{word}</text>")
         return "".join(parts)
 
     def _labels(self) -> str:

@@ -128,8 +128,8 @@ def _settings(rows: pd.DataFrame) -> list[str]:
     for name in ("lr", "stage_recipe", "epochs", "D_unique"):
         others = [other for other in chosen if other != name]
         if name in chosen and others:
-            told = rows.groupby([*others, "column"], dropna=False)[name].nunique().max() <= 1
-            chosen = others if told else chosen
+            enough = rows.groupby([*others, "column"], dropna=False)[name].nunique().max() <= 1
+            chosen = others if enough else chosen
     return chosen
 
 
@@ -159,12 +159,12 @@ def _crops_only(rows: pd.DataFrame, task: pd.Series) -> bool:
 def _cells(
     setting: tuple[object, ...], chosen: Sequence[str], group: pd.DataFrame, tasks: Sequence[str], y: str
 ) -> tuple[str, ...]:
-    said = [_word(name, value) for name, value in zip(chosen, setting, strict=True)]
+    cells = [_word(name, value) for name, value in zip(chosen, setting, strict=True)]
     for task in tasks:
         found = group[group["column"] == task]
         mean, deviation = (float(found[name].iloc[0]) if len(found) else float("nan") for name in ("mean", "std"))
-        said.append(measured(mean, deviation, decimals=1 if y == "error" else None))
-    return tuple(said)
+        cells.append(measured(mean, deviation, decimals=1 if y == "error" else None))
+    return tuple(cells)
 
 
 def _word(name: str, value: object) -> str:

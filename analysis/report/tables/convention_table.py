@@ -35,7 +35,7 @@ def convention_table(found: Sequence[Exponents], y: str, name: str = "") -> Text
 
 def difference(first: Exponents, second: Exponents, y: str) -> str:
     """Describe in a sentence how each exponent differs between conventions, and whether the intervals overlap."""
-    said = []
+    differences = []
     for name, one, other in zip(NAMES, first.lines, second.lines, strict=True):
         if one is None or other is None:
             continue
@@ -45,11 +45,11 @@ def difference(first: Exponents, second: Exponents, y: str) -> str:
             apart = one.exponent_interval[1] < other.exponent_interval[0]
             apart |= other.exponent_interval[1] < one.exponent_interval[0]
             moved += " (intervals apart)" if apart else " (intervals overlap)"
-        said.append(moved)
-    if not said:
+        differences.append(moved)
+    if not differences:
         return ""
     return f"Counting as {second.convention.name} rather than {first.convention.name} moves the exponent of " + (
-        ", ".join(said) + "."
+        ", ".join(differences) + "."
     )
 
 
@@ -62,5 +62,5 @@ def _exponent(line: PowerLine | None) -> str:
 def _law(law: Fit | None) -> tuple[str, str]:
     if law is None or "E" not in law.params:
         return "none holds", ""
-    said = {name: f"{value} {ends}".rstrip() for name, value, ends in signed_rows(law)}
-    return said["exponent"], said["E"]
+    written = {name: f"{value} {ends}".rstrip() for name, value, ends in signed_rows(law)}
+    return written["exponent"], written["E"]

@@ -51,12 +51,12 @@ def _law_rows(group: GroupResults) -> Iterator[tuple[str, ...]]:
         if fit is None:
             yield (result.title, result.law, "", "", "", "", "refused", result.refusal)
             continue
-        said = "; ".join([*fit.certificate.reasons, *(result.remarks if result.at_edges else ())])
+        remarks = "; ".join([*fit.certificate.reasons, *(result.remarks if result.at_edges else ())])
         marked = as_html(equation(fit, result.x or "")).replace("<sup>", "^").replace("<sub>", "_")
         written = re.sub(r"<[^>]*>", "", marked).replace("&lt;", "<")
         for name, value, ends in signed_rows(fit):
             head = (result.title, result.law, written, name)
-            yield (*head, f"{value} {ends}".rstrip(), count(fit.n_points), result.status, said)
+            yield (*head, f"{value} {ends}".rstrip(), count(fit.n_points), result.status, remarks)
 
 
 def _allocation(approaches: Sequence[Approach], name: str, of: str) -> TextTable:

@@ -38,7 +38,7 @@ def summary(found: Mistuning) -> str:
     """Describe in a sentence how far the rates are from the optimum, and the cost."""
     low, middle, high = (times(one) for one in found.off)
     cost = f"{percent(found.cost[0])} of the loss ({percent(found.cost[1])} at most)"
-    said = f"The rates are {middle} the best ones ({low} to {high}), which costs {cost}."
+    text = f"The rates are {middle} the best ones ({low} to {high}), which costs {cost}."
     if found.extrapolated:
-        said += f" {percent(found.extrapolated)} of the runs lie outside the sizes and lengths that were tuned."
-    return said
+        text += f" {percent(found.extrapolated)} of the runs lie outside the sizes and lengths that were tuned."
+    return text

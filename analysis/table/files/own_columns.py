@@ -37,8 +37,8 @@ def with_own_columns(table: pd.DataFrame) -> pd.DataFrame:
         bad = odd | ((numbers <= 0) | np.isinf(numbers) if name in POSITIVE else False)
         if pd.api.types.is_bool_dtype(column) or bad.any():
             example = column[bad].iloc[0] if bad.any() else column.iloc[0]
-            said = f"the column {name} holds {str(example)!r}, which is none of ours: it is called {other}"
-            table = with_remarks(with_moved(table.rename(columns={name: other}), {name: other}), said)
+            remark = f"the column {name} holds {str(example)!r}, which is none of ours: it is called {other}"
+            table = with_remarks(with_moved(table.rename(columns={name: other}), {name: other}), remark)
         elif not plain:
             table, _ = numbers_where_there_are(table, [name])
     for name in COUNTED:

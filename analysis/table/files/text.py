@@ -20,7 +20,7 @@ WORDS = ("run_id", "lr_rule", "batch_rule", "overrides", "flags")
 """Our columns that stay text although they may look like numbers."""
 SEPARATORS = ("\t", ";", ",", "|")
 SPACES = (r"\s{2,}", r"\s+")
-SAID = re.compile(r"\s*sep=(.)\s*")
+SEPARATOR_LINE = re.compile(r"\s*sep=(.)\s*")
 """A first line in which spreadsheets declare the separator."""
 RULE = re.compile(r"[\s|:+=-]*[|+-][\s|:+=-]*")
 """A rule line, as below the header of a Markdown table."""
@@ -52,9 +52,9 @@ def read_text(text: str, kind: str) -> pd.DataFrame:
     lines, comments, later = _lines(text)
     if not lines:
         raise pd.errors.EmptyDataError("no line of column names")
-    said = SAID.fullmatch(lines[0])
-    separator = said[1] if said else _separator(lines[:LOOK], kind)
-    lines = lines[1:] if said else lines
+    declared = SEPARATOR_LINE.fullmatch(lines[0])
+    separator = declared[1] if declared else _separator(lines[:LOOK], kind)
+    lines = lines[1:] if declared else lines
     rows = _split(lines[: LOOK * 2], separator)
     if comments and not is_words(rows[0]):  # numpy.savetxt: # N D loss
         head = _split([comments[-1].lstrip("# ")], separator)[0]

@@ -15,7 +15,7 @@ from scaling.commands.options import json_option, sweep_folder, terminal, trust_
 from scaling.commands.rounds.candidates import command_of
 from scaling.commands.rounds.restore_runs import restore_runs
 from scaling.commands.rounds.round_files import Round, keep_round, one_at_a_time, own_rounds, put_back, spent
-from scaling.commands.rounds.suggest import Wish, read_wish, suggest_round, wish_options
+from scaling.commands.rounds.suggest import Goal, goal_options, read_goal, suggest_round
 from scaling.numbers import cost
 from scaling.plan.rows import read_rows
 
@@ -34,7 +34,7 @@ Example:
 @click.command(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("results", metavar="results/NAME", shell_complete=complete_results)
 @trust_option
-@wish_options
+@goal_options
 @click.option("--until", type=click.FloatRange(0, min_open=True), required=True,
               help="Stop at this half-width of the interval at the target, in the logarithm.")  # fmt: skip
 @click.option(
@@ -49,39 +49,39 @@ def extend(results: str, until: float, most_rounds: int, json_path: str | None, 
     results/NAME` shows how the forecasts turned out.
     """
     folder, console = sweep_folder(results), terminal(stderr=json_path == "-")
-    wish, bounds = read_wish(asked)
+    goal, bounds = read_goal(asked)
     ended = ""
     with one_at_a_time(folder, "extending"):
         with one_at_a_time(folder, "suggesting"):
-            restore_runs(folder, wish, console)
+            restore_runs(folder, goal, console)
         while not ended:
             pending = next((one for one in own_rounds(folder) if one.outcome is None), None)
             if pending is None:
-                pending, ended = next_round(folder, wish, bounds, until=until, most_rounds=most_rounds)
+                pending, ended = next_round(folder, goal, bounds, until=until, most_rounds=most_rounds)
             if pending is not None:
-                settle_round(folder, pending, wish.unit, console)
+                settle_round(folder, pending, goal.unit, console)
     console.print(ended, soft_wrap=True)
     if json_path is not None:
         made = own_rounds(folder)
         kept = [{"round": one.path.name, **one.facts, "outcome": one.outcome} for one in made]
-        write_json({"ended": ended, "spent": spent(made, wish.unit), "unit": wish.unit, "rounds": kept}, json_path)
+        write_json({"ended": ended, "spent": spent(made, goal.unit), "unit": goal.unit, "rounds": kept}, json_path)
 
 
 def next_round(
-    folder: SweepFolder, wish: Wish, bounds: Mapping[str, tuple[float, float]], *, until: float, most_rounds: int
+    folder: SweepFolder, goal: Goal, bounds: Mapping[str, tuple[float, float]], *, until: float, most_rounds: int
 ) -> tuple[Round | None, str]:
     """Suggest the next round and save it, or return why there is none."""
     before = own_rounds(folder)
-    made, paid = len(before), spent(before, wish.unit)
+    made, paid = len(before), spent(before, goal.unit)
     if made >= most_rounds:
         return None, f"{'1 round' if made == 1 else f'{made} rounds'} made, as many as asked for"
-    left = wish.limit - paid
+    left = goal.limit - paid
     if left <= 0:
-        return None, f"the limit is spent: {cost(paid, wish.unit)} of {cost(wish.limit, wish.unit)}"
+        return None, f"the limit is spent: {cost(paid, goal.unit)} of {cost(goal.limit, goal.unit)}"
     out = Path(f"sweeps/{folder.name.replace('/', '-')}-next.yaml")
     with one_at_a_time(folder, "suggesting"):
         try:
-            found = suggest_round(folder, replace(wish, limit=left), bounds, left=left, out=out)
+            found = suggest_round(folder, replace(goal, limit=left), bounds, left=left, out=out)
         except ValueError as refusal:  # one sentence of the analysis; before the first round it is an error
             if not made:
                 raise
@@ -99,8 +99,8 @@ def settle_round(folder: SweepFolder, made: Round, unit: str, console: Console) 
     from scaling.plan.expand import expand
 
     runs = made.facts["runs"]
-    said = "1 run" if len(runs) == 1 else f"{len(runs)} runs"
-    console.print(f"round {int(made.path.name)}: {said}, {cost(made.facts['cost'], unit)}")
+    size = "1 run" if len(runs) == 1 else f"{len(runs)} runs"
+    console.print(f"round {int(made.path.name)}: {size}, {cost(made.facts['cost'], unit)}")
     with one_at_a_time(folder, "suggesting"), session() as loader:
         if set(runs) <= {row["run_id"] for row in read_rows(folder)}:
             put_back(folder)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from scaling.commands.rounds.candidates import command_of
 from scaling.commands.rounds.round_files import own_rounds, put_back, spent
-from scaling.commands.rounds.suggest import Wish, price_of
+from scaling.commands.rounds.suggest import Goal, price_of
 from scaling.commands.rounds.sweep_file import sweep_text, write_sweep
 from scaling.errors import UserError
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from scaling.plan.plan import Plan
 
 
-def restore_runs(folder: SweepFolder, wish: Wish, console: Console) -> None:
+def restore_runs(folder: SweepFolder, goal: Goal, console: Console) -> None:
     """Add such runs to the sweep again, since they would be paid for twice; UserError if that is impossible."""
     from scaling.commands.plan_forecast import forecaster
     from scaling.compose.session import session
@@ -40,8 +40,8 @@ def restore_runs(folder: SweepFolder, wish: Wish, console: Console) -> None:
         lost = {run_id: keys for one in made for run_id, keys in one.cells.items() if run_id not in planned}
         if not lost:
             return
-        left = wish.limit - spent([one for one in made if not lost.keys() & one.cells.keys()], wish.unit)
-        write_sweep(Path(made[-1].facts["sweep"]), _text(loader, now, lost, wish.unit, left))
+        left = goal.limit - spent([one for one in made if not lost.keys() & one.cells.keys()], goal.unit)
+        write_sweep(Path(made[-1].facts["sweep"]), _text(loader, now, lost, goal.unit, left))
         plan = expand(loader, made[-1].words(folder))
     others = lost.keys() - {run.run_id for run in plan.runs}
     if others:

@@ -92,8 +92,8 @@ def one_at_a_time(folder: SweepFolder, doing: str) -> Iterator[None]:
     with ExitStack() as held:
         try:
             held.enter_context(locked(folder.path / f".{doing}.lock", doing=f"{doing} {folder.path}"))
-        except NoLocks as said:
-            log.warning("%s", said)
+        except NoLocks as error:
+            log.warning("%s", error)
         yield
 
 

@@ -32,7 +32,7 @@ UNITS = ("flops", "gpu_hours")
 
 
 @dataclass(frozen=True)
-class Wish:
+class Goal:
     """The target of a suggestion and its limit; unit: of the limit, flops or gpu_hours."""
 
     targets: tuple[str, ...]
@@ -54,7 +54,7 @@ class Wish:
         return words + (["--task", self.task] if self.task else [])
 
 
-WISH_OPTIONS = (
+GOAL_OPTIONS = (
     click.option("--target", "targets", multiple=True, required=True, metavar="C=1e18|N=…,D=…",
                  help="Where the law should be known; may be repeated. C alone: at its optimal N and D."),
     click.option("--of", metavar="loss|N_star|N_exponent|alpha", help="Quantity to know there.  [the response]"),
@@ -70,9 +70,9 @@ WISH_OPTIONS = (
 )  # fmt: skip
 
 
-def wish_options(command: Any) -> Any:
+def goal_options(command: Any) -> Any:
     """Add the options for the target, the limit, and the bounds of extended axes."""
-    for option in reversed(WISH_OPTIONS):
+    for option in reversed(GOAL_OPTIONS):
         command = option(command)
     return command
 
@@ -80,7 +80,7 @@ def wish_options(command: Any) -> Any:
 @click.command(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("results", metavar="results/NAME", shell_complete=complete_results)
 @trust_option
-@wish_options
+@goal_options
 @click.option(
     "--pool", "pool", metavar="FILE", help="Choose from this table of candidates (with a column cost) instead."
 )
@@ -93,23 +93,23 @@ def suggest(results: str, pool: str | None, out: str | None, json_path: str | No
     With --pool the candidates are the rows of a file, and no sweep file is written.
     """
     folder = sweep_folder(results)
-    wish, bounds = read_wish(asked)
+    goal, bounds = read_goal(asked)
     if pool is not None:
-        choice = choose(folder, Path(pool), wish.options(wish.limit))
+        choice = choose(folder, Path(pool), goal.options(goal.limit))
         if json_path is not None:
             write_json(choice, json_path)
         return
     path = Path(out or f"sweeps/{folder.name.replace('/', '-')}-next.yaml")
     with one_at_a_time(folder, "suggesting"):
-        found = suggest_round(folder, wish, bounds, left=wish.limit, out=path)
+        found = suggest_round(folder, goal, bounds, left=goal.limit, out=path)
         keep_round(folder, found, by="suggest")
     click.echo(f"written to {path}: {found.facts['command']}")
     if json_path is not None:
         write_json(found.facts, json_path)
 
 
-def read_wish(asked: Mapping[str, Any]) -> tuple[Wish, dict[str, tuple[float, float]]]:
-    """Check the options of a wish; UserError for an invalid limit or invalid bounds."""
+def read_goal(asked: Mapping[str, Any]) -> tuple[Goal, dict[str, tuple[float, float]]]:
+    """Check the options of a goal; UserError for an invalid limit or invalid bounds."""
     unit, _, value = str(asked["limit"]).partition("=")
     limit = _positive(value)
     if unit not in UNITS or limit is None:
@@ -123,9 +123,9 @@ def read_wish(asked: Mapping[str, Any]) -> tuple[Wish, dict[str, tuple[float, fl
         if low is None or high is None or low > high:
             raise UserError(f"found --bounds {text}; wanted KEY=LOW:HIGH, such as model.width=8:256; change it")
         bounds[key] = (low, high)
-    wish = Wish(tuple(asked["targets"]), asked["of"], unit, limit, asked["most"], tuple(asked["laws"]), asked["y"],
+    goal = Goal(tuple(asked["targets"]), asked["of"], unit, limit, asked["most"], tuple(asked["laws"]), asked["y"],
                 asked["seed"], asked["task"])  # fmt: skip
-    return wish, bounds
+    return goal, bounds
 
 
 def _positive(text: str) -> float | None:
@@ -137,7 +137,7 @@ def _positive(text: str) -> float | None:
 
 
 def suggest_round(
-    folder: SweepFolder, wish: Wish, bounds: Mapping[str, tuple[float, float]], *, left: float, out: Path
+    folder: SweepFolder, goal: Goal, bounds: Mapping[str, tuple[float, float]], *, left: float, out: Path
 ) -> Suggested:
     """Make candidates, let the analysis choose, and return the round with its sweep file's text; nothing is saved.
 
@@ -158,15 +158,15 @@ def suggest_round(
         made = expand(loader, words)
         request = read_request(loader, made.arguments)
         forecasts = forecaster(made, read_group("launcher", made.launcher))
-        pool = candidates(loader, made, bounds=bounds, forecasts=forecasts, task=wish.task)
-    listed = write_candidates(folder.path / "next" / "candidates.csv", pool, wish.unit)
-    choice = choose(folder, listed, wish.options(left))
+        pool = candidates(loader, made, bounds=bounds, forecasts=forecasts, task=goal.task)
+    listed = write_candidates(folder.path / "next" / "candidates.csv", pool, goal.unit)
+    choice = choose(folder, listed, goal.options(left))
     chosen = [pool[int(place)] for place in choice["rows"]]
-    limit = {wish.unit: price_of(made, wish.unit, forecasts) + left}
+    limit = {goal.unit: price_of(made, goal.unit, forecasts) + left}
     text = sweep_text(
-        made, request, [one.run.overrides for one in chosen], limit=limit, head=head_of(folder, wish, choice)
+        made, request, [one.run.overrides for one in chosen], limit=limit, head=head_of(folder, goal, choice)
     )
-    facts = {"wish": asdict(wish), "runs": [one.run.run_id for one in chosen], "sweep": str(out), "command": command}
+    facts = {"wish": asdict(goal), "runs": [one.run.run_id for one in chosen], "sweep": str(out), "command": command}
     return Suggested({**choice, **facts, "candidates": len(pool)}, text)
 
 
@@ -181,11 +181,11 @@ def price_of(made: Plan, unit: str, forecasts: Forecaster) -> float:
     return sum(one.seconds for one in forecasts(runs).values()) / 3600
 
 
-def head_of(folder: SweepFolder, wish: Wish, choice: Mapping[str, Any]) -> list[str]:
+def head_of(folder: SweepFolder, goal: Goal, choice: Mapping[str, Any]) -> list[str]:
     """Return the head comment of a sweep file: question, purpose, cost and expected result."""
     from scaling.commands.rounds.sweep_file import question_of
 
-    of, targets = choice["of"], ", ".join(wish.targets)
+    of, targets = choice["of"], ", ".join(goal.targets)
     what = f"the runs that narrow the interval of {of} at {targets} most for their cost"
     expected = "enough to fit a law; there is none yet, and nothing is forecast"
     if choice["kind"] == "space":
@@ -197,7 +197,7 @@ def head_of(folder: SweepFolder, wish: Wish, choice: Mapping[str, Any]) -> list[
         *(question_of(folder) or [folder.name]),
         "",
         f"Runs      those of {folder.name}, and {what}",
-        f"Cost      {len(choice['rows'])} runs, {cost(choice['cost'], wish.unit)}",
+        f"Cost      {len(choice['rows'])} runs, {cost(choice['cost'], goal.unit)}",
         f"Expect    {expected}",
     ]
 

@@ -40,11 +40,11 @@ class Candidates:
             plans: dict[str, dict[Cell, PlannedRun]] = {}
 
             def plan_with(values: Mapping[str, Any]) -> dict[Cell, PlannedRun]:
-                said = as_overrides(values)
-                if str(said) not in plans:
-                    found = expand(loader, [*self._plan.arguments, *said])
-                    plans[str(said)] = {self._cell(run): run for run in found.runs}
-                return plans[str(said)]
+                overrides = as_overrides(values)
+                if str(overrides) not in plans:
+                    found = expand(loader, [*self._plan.arguments, *overrides])
+                    plans[str(overrides)] = {self._cell(run): run for run in found.runs}
+                return plans[str(overrides)]
 
             if self._follows is None:
                 self._follows = self._depends(plan_with, able[0].values)

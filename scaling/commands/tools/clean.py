@@ -51,7 +51,7 @@ def clean(folder: str, only: str | None, yes: bool, json_path: str | None) -> No
     _say(console, going, left, agreed=agreed, path=as_typed(sweep.path))
     if json_path is not None:
         removed = [one for one in going if one not in left] if agreed else []
-        write_json({"found": told(found), "removed": told(removed)}, json_path)
+        write_json({"found": by_kind(found), "removed": by_kind(removed)}, json_path)
 
 
 def _chosen(found: Sequence[Leftover], only: str | None) -> list[Leftover]:
@@ -66,7 +66,7 @@ def _chosen(found: Sequence[Leftover], only: str | None) -> list[Leftover]:
     return [one for one in found if one.kind in kinds]
 
 
-def told(found: Sequence[Leftover]) -> dict[str, Any]:
+def by_kind(found: Sequence[Leftover]) -> dict[str, Any]:
     """Return the leftovers of each kind: their number, files, bytes and paths."""
     kinds: dict[str, Any] = {}
     for one in found:
@@ -89,7 +89,7 @@ def show(console: Console, found: Sequence[Leftover], going: Sequence[Leftover])
     rows = [
         [name, f"{kind['count']:,}", f"{kind['files']:,}", size(kind["bytes"]),
          KINDS[name] + ("" if name in goes else f"; they stay (--only {name} removes them)")]
-        for name, kind in told(found).items()
+        for name, kind in by_kind(found).items()
     ]  # fmt: skip
     if rows:
         print_table(console, columns, rows)

@@ -124,8 +124,8 @@ def write_prepared(
     partial.begin(room=sum(len(pictures[split].labels) for split in rows) * channels * image_size**2)
     published = None
     for split, parts in rows.items():
-        told = _named(watch, split)
-        _write_split(pictures[split], parts, partial, split, size=image_size, channels=channels, watch=told)
+        watch_split = _named(watch, split)
+        _write_split(pictures[split], parts, partial, split, size=image_size, channels=channels, watch=watch_split)
         published = _write_places(pictures[split], parts, partial.folder) or published
     examples = {name: len(part) for parts in rows.values() for name, part in parts.items()}
     mean, std = moments(np.load(partial.folder / "train-images.npy", mmap_mode="r"))

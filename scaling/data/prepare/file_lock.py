@@ -24,15 +24,15 @@ def locked(path: Path, *, doing: str) -> Iterator[None]:
 
     doing: what no two processes may be doing. Raises `NoLocks`.
     """
-    told = False
+    logged = False
     while True:
         with path.open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                if not told:
+                if not logged:
                     log.warning("another process is %s; waiting for it", doing)
-                told = True
+                logged = True
                 fcntl.flock(lock, fcntl.LOCK_EX)
             except OSError as error:
                 path.unlink(missing_ok=True)

@@ -27,8 +27,8 @@ def staged_copy(source: Path, stage: str | None) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder / f".{target.name}.lock", doing=f"copying {source} to {folder}"):
             if not target.exists():
-                with folder_aside(target) as aside:
-                    shutil.copytree(source, aside, dirs_exist_ok=True)
+                with folder_aside(target) as temporary:
+                    shutil.copytree(source, temporary, dirs_exist_ok=True)
     except (OSError, NoLocks) as error:
         log.warning("cannot stage %s in %s (%s); reading it where it is", source, folder, error)
         return source

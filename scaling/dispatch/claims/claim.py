@@ -174,11 +174,11 @@ def _create(path: Path, claim: Claim) -> int | None:
     if path.parent.is_symlink():  # it may lead to someone else's files
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path.parent))
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{claim.token}.aside")
-    descriptor = os.open(aside, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
+    temporary = path.with_name(f".{path.name}.{claim.token}.aside")
+    descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
     try:
         os.write(descriptor, claim.dump())
-        os.link(aside, path)
+        os.link(temporary, path)
     except FileExistsError:
         os.close(descriptor)
         return None
@@ -188,7 +188,7 @@ def _create(path: Path, claim: Claim) -> int | None:
             raise
         return _create_without_links(path, claim)
     finally:
-        aside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
     return descriptor
 
 

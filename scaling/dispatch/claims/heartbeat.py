@@ -51,7 +51,7 @@ class Heartbeat(threading.Thread):
         self._lock = threading.Lock()
         self._end = threading.Event()
         self._holds: dict[str, Hold] = {}
-        self._told = ""  # the last logged error
+        self._logged = ""  # the last logged error
 
     def hold(self, run_id: str, held: HeldClaim, *, stuck_seconds: float | None = None) -> None:
         """Start the heartbeats of a claim; stuck_seconds: without progress, after which this process ends itself."""
@@ -120,9 +120,9 @@ class Heartbeat(threading.Thread):
 
     def _log_once(self, error: Exception) -> None:
         """Log an error unless it repeats the last one."""
-        if repr(error) != self._told:
+        if repr(error) != self._logged:
             log.exception("a look at the reasons to leave failed; the next one comes")
-        self._told = repr(error)
+        self._logged = repr(error)
 
     def _round(self) -> None:
         """Check, and write the heartbeats that are due; dropping a claim waits at most for its own heartbeat."""

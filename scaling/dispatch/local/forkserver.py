@@ -28,7 +28,7 @@ from scaling.dispatch.process import Process, start_time, this_process
 
 SET_ORDER = {"PYTHONHASHSEED": "0"}  # sets of strings in users' code have the same order in every worker
 BORN, ENDED = 0, 1
-TOLD = struct.Struct("qqq")  # a message: BORN, process id, start time; or ENDED, process id, exit code
+MESSAGE = struct.Struct("qqq")  # a message: BORN, process id, start time; or ENDED, process id, exit code
 POLL = 0.005  # seconds between two checks of a process in `wait`
 _SERVERS: dict[tuple[str, int], ForkServer] = {}
 
@@ -109,10 +109,10 @@ class ForkServer:
     def listen(self) -> None:
         """Process the server's messages about forked and ended processes."""
         while (self._unborn or self._living) and select.select([self._answers], [], [], 0)[0]:
-            answer = self._answers.read(TOLD.size)
+            answer = self._answers.read(MESSAGE.size)
             if not answer:
                 return
-            what, pid, fact = TOLD.unpack(answer)
+            what, pid, fact = MESSAGE.unpack(answer)
             if what == BORN:
                 forked = self._living[pid] = self._unborn.popleft()
                 forked.process = replace(this_process(), pid=pid, start=fact)
@@ -143,7 +143,7 @@ def serve(train: str) -> None:
     signal.signal(signal.SIGCHLD, lambda *_: _reap(answers))
     for line in orders:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})  # an end must not be reported before its beginning
-        ready, told = os.pipe()
+        ready, begun = os.pipe()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # about threads: those of NumPy's BLAS survive forks
             pid = os.fork()
@@ -151,11 +151,11 @@ def serve(train: str) -> None:
             orders.close()
             os.close(answers)
             os.close(ready)
-            _become(ForkOrder(**json.loads(line)), told)
-        os.close(told)
+            _become(ForkOrder(**json.loads(line)), begun)
+        os.close(begun)
         os.read(ready, 1)  # returns when the fork has its own session, or has died
         os.close(ready)
-        os.write(answers, TOLD.pack(BORN, pid, start_time(pid) or 0))
+        os.write(answers, MESSAGE.pack(BORN, pid, start_time(pid) or 0))
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
     os._exit(0)
 
@@ -166,7 +166,7 @@ def _reap(answers: int) -> None:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if pid == 0:
                 return
-            os.write(answers, TOLD.pack(ENDED, pid, os.waitstatus_to_exitcode(status)))
+            os.write(answers, MESSAGE.pack(ENDED, pid, os.waitstatus_to_exitcode(status)))
 
 
 def _import(train: str) -> None:
@@ -180,12 +180,12 @@ def _import(train: str) -> None:
     gc.freeze()  # garbage collection would copy the memory that the forks share
 
 
-def _become(order: ForkOrder, told: int) -> NoReturn:
+def _become(order: ForkOrder, begun: int) -> NoReturn:
     """Run a submitit job in a new session, and exit without the interpreter's cleanup."""
     code = 1
     try:
         os.setsid()
-        os.close(told)
+        os.close(begun)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
         _open_as(1, order.stdout, os.O_WRONLY | os.O_CREAT | os.O_APPEND)

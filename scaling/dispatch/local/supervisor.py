@@ -10,7 +10,7 @@ from scaling.dispatch.claims.stop import Signals, Stop, StopRequest
 from scaling.dispatch.states.paused import PAUSED
 from scaling.dispatch.states.read_state import Reader
 from scaling.dispatch.states.state import State, Status
-from scaling.dispatch.task import WORN, Report
+from scaling.dispatch.task import PROCESS_CHANGED, Report
 from scaling.errors import UserError
 from scaling.folders import Place
 from scaling.security.rights import check_own
@@ -128,9 +128,9 @@ class Supervisor:
         return process is not None and any(claim is not None and claim.process == process for claim in found)
 
     def _to_replace(self, report: Report) -> bool:
-        """Return whether a worker was interrupted by others or ended as WORN while runs are left."""
+        """Return whether a worker was interrupted by others, or its process was changed, while runs are left."""
         sent_away = report.reason == "interrupted" and not self._stop.reason
-        return (sent_away or report.reason == WORN) and self._left()
+        return (sent_away or report.reason == PROCESS_CHANGED) and self._left()
 
     def _left(self) -> bool:
         return bool(self._reader.read().of(State.PENDING, State.MISSING))

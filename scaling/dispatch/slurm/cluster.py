@@ -50,9 +50,9 @@ def read_cluster() -> Cluster | None:
     """Read the cluster's properties; None if there is no SLURM, or it does not answer."""
     if shutil.which("sbatch") is None:
         return None
-    said = ask(["sinfo", "--noheader", "--format=%P|%l|%D|%c|%m|%G"])
+    output = ask(["sinfo", "--noheader", "--format=%P|%l|%D|%c|%m|%G"])
     config = ask(["scontrol", "show", "config"])
-    partitions = tuple(filter(None, map(_partition, (said or "").splitlines())))
+    partitions = tuple(filter(None, map(_partition, (output or "").splitlines())))
     if not partitions or config is None:
         return None
     size = re.search(r"^MaxArraySize\s*=\s*(\d+)", config, re.MULTILINE)

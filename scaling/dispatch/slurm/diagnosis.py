@@ -21,10 +21,10 @@ def diagnose_jobs(dispatches: Sequence[tuple[DispatchFolder, Dispatch]]) -> list
     waiting = answer_on(dispatches).reasons
     found: list[str] = []
     for files, dispatch in dispatches:
-        told = [*_waits(dispatch, waiting or {}), *_ended_early(files, dispatch, waiting)]
-        found += told[:MOST]
-        if len(told) > MOST:
-            found.append(f"and {len(told) - MOST} more jobs of {dispatch.id} alike")
+        sentences = [*_waits(dispatch, waiting or {}), *_ended_early(files, dispatch, waiting)]
+        found += sentences[:MOST]
+        if len(sentences) > MOST:
+            found.append(f"and {len(sentences) - MOST} more jobs of {dispatch.id} alike")
     return found
 
 
@@ -45,9 +45,9 @@ def _ended_early(files: DispatchFolder, dispatch: Dispatch, waiting: Mapping[str
     for job, log in logs.items():
         if _known(job, waiting):
             continue
-        told = _lines(trouble_file(files.path, job))
-        if told:
-            yield from (f"job {job}: {line[:LONGEST]} ({log})" for line in told[:MOST])
+        trouble = _lines(trouble_file(files.path, job))
+        if trouble:
+            yield from (f"job {job}: {line[:LONGEST]} ({log})" for line in trouble[:MOST])
         elif not log.with_name(f"{job}_0_result.pkl").exists():
             last = (_lines(log) or ["nothing was written"])[-1]
             yield f"job {job} ended before its worker could report: {last[:LONGEST]} ({log})"

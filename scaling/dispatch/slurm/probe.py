@@ -66,16 +66,16 @@ def _wait_for(job: Job[Speed]) -> None:
 
     submitit's own wait needs sacct, which not every cluster has.
     """
-    told, missing = "", 0
+    logged, missing = "", 0
     while not job.paths.result_pickle.exists():
         jobs = scheduler.all_jobs()
         missing = missing + 1 if jobs is not None and job.job_id not in jobs else 0
         if missing > LATE:
             raise _failed(job)
         reason = jobs[job.job_id].reason if jobs and not missing else ""
-        if reason not in (told, *ALWAYS):
+        if reason not in (logged, *ALWAYS):
             log.warning("job %s waits in SLURM's queue: %s", job.job_id, reason)
-            told = reason
+            logged = reason
         until = time.monotonic() + FRESH
         while time.monotonic() < until and not job.paths.result_pickle.exists():
             time.sleep(LOOK)

@@ -54,14 +54,14 @@ def hand_in(file: Path) -> str:
     While the controller is busy, wait and try again, unless squeue shows that it has accepted the file all the same.
     """
     for pause in (*BACK_OFF, 0):
-        job, said = _given(file)
+        job, answer = _given(file)
         job = job or accepted_job(file)
         if job is not None:
             return job
-        if any(words in said for words in TOO_MANY):
-            raise TooMany(_refusal(said))
-        if pause == 0 or not any(words in said for words in PASSING):
-            raise UserError(_refusal(said))
+        if any(words in answer for words in TOO_MANY):
+            raise TooMany(_refusal(answer))
+        if pause == 0 or not any(words in answer for words in PASSING):
+            raise UserError(_refusal(answer))
         time.sleep(pause)
     raise AssertionError("the loop returns or raises")
 
@@ -78,8 +78,8 @@ def _given(file: Path) -> tuple[str | None, str]:
     found = SUBMITTED.findall(done.stdout)  # SLURM's own words, whatever the exit code of a wrapper around sbatch
     if not found and done.returncode == 0:
         found = PARSABLE.findall(done.stdout)
-    said = " ".join(f"{done.stderr} {done.stdout}".replace("sbatch: error:", "").split())
-    return (found[-1] if found else None), said or "nothing was said"
+    answer = " ".join(f"{done.stderr} {done.stdout}".replace("sbatch: error:", "").split())
+    return (found[-1] if found else None), answer or "no answer"
 
 
 def ignored_settings() -> list[str]:
@@ -88,9 +88,9 @@ def ignored_settings() -> list[str]:
     return [f"{name}={os.environ[name]} is ignored; use launcher.* instead" for name in names]
 
 
-def _refusal(said: str) -> str:
+def _refusal(answer: str) -> str:
     ways_out = "give `scaling run` with other launcher.* keys (see `sinfo` and `scaling doctor`)"
-    return f"found that sbatch refuses ({said}); wanted jobs; {ways_out}"
+    return f"found that sbatch refuses ({answer}); wanted jobs; {ways_out}"
 
 
 def executor_for(

@@ -137,8 +137,8 @@ def accepted_job(file: Path) -> str | None:
 
 def seconds_left(job: str) -> float | None:
     """Return the seconds until a job's time limit, None if it has none or SLURM does not answer."""
-    said = ask(["squeue", "--noheader", f"--jobs={job}", "--format=%L"])
-    left = (said or "").strip()
+    output = ask(["squeue", "--noheader", f"--jobs={job}", "--format=%L"])
+    left = (output or "").strip()
     if not re.fullmatch(r"[\d:-]+", left):
         return None
     days, _, clock = left.rpartition("-")
@@ -154,10 +154,10 @@ def cause_of_end(log: Path, since: float = 0.0) -> str:
     While the job ends, squeue shows only COMPLETING; the reason is in the line that slurmstepd writes to the job's log
     before it sends SIGTERM. since: Unix seconds; earlier lines are from before a requeue.
     """
-    said = [words for at, words in ENDED.findall(_text(log)) if _seconds(at) >= since - 1]
-    if not said:
+    notes = [words for at, words in ENDED.findall(_text(log)) if _seconds(at) >= since - 1]
+    if not notes:
         return ""
-    return next((cause for words, cause in WORDS.items() if words in said[-1]), "cancelled")
+    return next((cause for words, cause in WORDS.items() if words in notes[-1]), "cancelled")
 
 
 def cause_of_death(jobs: Path, job: str, began: float) -> str:
@@ -185,8 +185,8 @@ def accounted(job: str, began: float) -> str:
     if not JOB_ID.fullmatch(job):
         return ""
     columns = "--format=State,Start,End"
-    said = ask(["sacct", "--duplicates", "--noheader", "--parsable2", "--allocations", f"--jobs={job}", columns])
-    rows = [line.split("|") for line in (said or "").splitlines() if line.count("|") == 2]
+    output = ask(["sacct", "--duplicates", "--noheader", "--parsable2", "--allocations", f"--jobs={job}", columns])
+    rows = [line.split("|") for line in (output or "").splitlines() if line.count("|") == 2]
     for state, start, _ in reversed(rows):
         if _seconds(start) <= began + 1:
             return CAUSES.get(state.partition(" ")[0], "")

@@ -27,7 +27,7 @@ from scaling.dispatch.slurm.shared_answer import Known
 from scaling.dispatch.states.index import Index
 from scaling.dispatch.states.paused import pause_file
 from scaling.dispatch.states.settled import is_known_settled
-from scaling.dispatch.task import WORN, Report, Task, load
+from scaling.dispatch.task import PROCESS_CHANGED, Report, Task, load
 from scaling.dispatch.worker import Worker
 from scaling.folders import Place
 from scaling.on_end import run_at_end
@@ -76,8 +76,8 @@ class SlurmJob:
             how: dict[str, Any] = {"stop": stop, "heartbeat": heartbeat, "observer": observer}
             report = SlurmWorker(task, signal_seconds=self.signal_seconds, **how).work()
         log.info("%s", report)
-        self._tell(job, report)
-        if report.reason == WORN:
+        self._report(job, report)
+        if report.reason == PROCESS_CHANGED:
             log.info("the job goes on as a new process, for runs have left %s", permanent_changes())
             begin_anew()
         if self._to_come_back(report) and read_stop_request(self.dispatch.stop) is None:
@@ -92,12 +92,12 @@ class SlurmJob:
         """The number of this job among the workers of the queue: after earlier arrays and earlier jobs of its own."""
         return self.task.place + place()
 
-    def _tell(self, job: str, report: Report) -> None:
+    def _report(self, job: str, report: Report) -> None:
         """Report runs that were skipped because of their files, and a full disk."""
-        said = [f"run {run_id} is left: {why}" for run_id, why in report.out_of_reach.items()]
-        said += [report.sentence] if report.reason == "disk_full" else []
-        if said:
-            tell(self.dispatch.path, job, said)
+        lines = [f"run {run_id} is left: {why}" for run_id, why in report.out_of_reach.items()]
+        lines += [report.sentence] if report.reason == "disk_full" else []
+        if lines:
+            tell(self.dispatch.path, job, lines)
 
     def _close(self) -> None:
         """Note that the group has ended; after the last group run the command `on_end`, once."""
@@ -157,9 +157,9 @@ class SlurmJob:
         return all(map(settled, walk.left)) and not walk.check()
 
     def _deadline(self, job: str) -> float | None:
-        told = os.environ.get("SLURM_JOB_END_TIME", "")  # set by SLURM 22.05 and later, which saves a query
-        if told.isdigit():
-            return int(told) - self.signal_seconds
+        end = os.environ.get("SLURM_JOB_END_TIME", "")  # set by SLURM 22.05 and later, which saves a query
+        if end.isdigit():
+            return int(end) - self.signal_seconds
         left = scheduler.seconds_left(job)
         return None if left is None else time.time() + left - self.signal_seconds
 

@@ -45,10 +45,10 @@ def _trouble(folder: SweepFolder) -> list[str]:
     for files, dispatch in dispatches(folder):
         if dispatch.jobs and not dispatch.ended:
             queued.setdefault(dispatch.kind, []).append((files, dispatch))
-    told = [told for found in queued.values() for told in launcher_of_dispatch(found[-1][1]).trouble(found)]
+    sentences = [text for found in queued.values() for text in launcher_of_dispatch(found[-1][1]).trouble(found)]
     for path in unreadable_dispatches(folder):
-        told.append(f"{path} cannot be read, so the state of its jobs is unknown, and they cannot be cancelled")
-    return told
+        sentences.append(f"{path} cannot be read, so the state of its jobs is unknown, and they cannot be cancelled")
+    return sentences
 
 
 class Reader:
@@ -92,9 +92,9 @@ class Reader:
         """Read the states: of all unsettled runs if `afresh` or due, else of running ones and those in the index."""
         jobs, alive = self._dispatches()
         named = {event.run_id for event in self._news.news()}
-        told = (None if jobs is None else len(jobs), [dispatch.id for dispatch in alive])
-        if afresh or told != self._looked[1] or time.monotonic() - self._looked[0] > ALL_SECONDS:
-            self._looked = (time.monotonic(), told)
+        jobs_alive = (None if jobs is None else len(jobs), [dispatch.id for dispatch in alive])
+        if afresh or jobs_alive != self._looked[1] or time.monotonic() - self._looked[0] > ALL_SECONDS:
+            self._looked = (time.monotonic(), jobs_alive)
             self._before.clear()
             self._begun = begun_runs(self._folder)
         self._begun |= named
@@ -117,8 +117,8 @@ class Reader:
         if front:
             named = ", ".join(front[:NAMED]) + (", …" if len(front) > NAMED else "")
             yield f"{named}: first in the queue (`scaling first`)"
-        for said in self._records.broken.values():
-            yield f"{said}; the next `scaling run` sets it aside and trains the run again"
+        for error in self._records.broken.values():
+            yield f"{error}; the next `scaling run` sets it aside and trains the run again"
 
     def _perhaps_blocked(self, planned: Planned, state: RunState, states: Mapping[str, RunState]) -> RunState:
         """Return the state of a waiting run, marked as blocked if its parent failed or diverged too early."""
@@ -243,7 +243,7 @@ def _running(facts: Mapping[str, Any], claim: Claim, fork: int) -> RunState:
         loss=progress.get("loss"),
         speed=speed,
         step_seconds=examples / step / speed if examples and step and speed else None,
-        told=progress.get("seconds"),
+        seconds_at_step=progress.get("seconds"),
     )
 
 

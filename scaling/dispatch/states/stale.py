@@ -73,10 +73,10 @@ def _content_keys(raw: Mapping[str, Any], name: str) -> Any:
 def refuse_stale(stale: Stale, *, ways_out: str = WAYS_OUT) -> None:
     """Raise UserError if there are stale runs."""
     if stale:
-        raise UserError(f"{told(stale)}; wanted one content under one id: {ways_out}")
+        raise UserError(f"{stale_words(stale)}; wanted one content under one id: {ways_out}")
 
 
-def told(stale: Stale) -> str:
+def stale_words(stale: Stale) -> str:
     """Return a clause that says which settled runs are stale, and why."""
     what = " and ".join(words for name, words in WORDS.items() if any(name in parts for parts in stale.values()))
     named = ", ".join(list(stale)[:NAMED]) + (", …" if len(stale) > NAMED else "")

@@ -45,9 +45,10 @@ class Planned:
 class RunState:
     """The state of one run.
 
-    seconds: of training, for a running one since its claim; told: the same when its step was noted; steps: in all,
-    None if unknown; began: the step at which this attempt started, or the next one will; step, loss, speed
-    (examples/s), step_seconds: present values of a running one. Steps do not include those that another run takes.
+    seconds: of training, for a running one since its claim; seconds_at_step: the same when its step was noted;
+    steps: in all, None if unknown; began: the step at which this attempt started, or the next one will; step, loss,
+    speed (examples/s), step_seconds: present values of a running one. Steps do not include those that another run
+    takes.
     """
 
     run_id: str
@@ -68,7 +69,7 @@ class RunState:
     error: str = ""
     attempts: int = 0
     began: int = 0
-    told: float | None = None
+    seconds_at_step: float | None = None
 
     @property
     def where(self) -> str:

@@ -13,7 +13,7 @@ from scaling.dispatch.states.state import RunState, State
 MEMBER = 0.04  # cost that each member adds to a step beside its FLOPs, in units of a step's fixed cost
 SILENT = 60.0  # most seconds since the last report of a run by which its pace is extrapolated
 BEGUN = 0.02  # fraction of a run from which its own pace is used
-TELLING = 0.1  # fraction of a running run from which it is used for others
+USABLE = 0.1  # fraction of a running run from which it is used for others
 SCATTER = 0.15  # prior relative scatter of the seconds of equal runs
 OFF, WIDE_OFF = 1.0, 2.0  # prior relative error of the ratio of step and FLOP costs, with and without forecasts
 STEP_SECONDS = 4e-4  # fixed cost of a step: measured for small models on CPUs and GPUs, within a factor of 4
@@ -32,7 +32,7 @@ def eta(runs: Sequence[RunState]) -> float | None:
     some seconds old, in which its worker has gone on.
     """
     ages = {run.run_id: _age(run) for run in runs}
-    runs = [run if run.told is None else replace(run, seconds=run.told) for run in runs]
+    runs = [run if run.seconds_at_step is None else replace(run, seconds=run.seconds_at_step) for run in runs]
     running = [run for run in runs if run.state is State.RUNNING]
     pending = [run for run in runs if run.state is State.PENDING]
     if not running:
@@ -58,7 +58,7 @@ def eta(runs: Sequence[RunState]) -> float | None:
 
 def _age(run: RunState) -> float:
     """Return the seconds since the last report of a run's step, by which its pace is extrapolated."""
-    return 0.0 if run.told is None else min(SILENT, max(0.0, (run.seconds or 0.0) - run.told))
+    return 0.0 if run.seconds_at_step is None else min(SILENT, max(0.0, (run.seconds or 0.0) - run.seconds_at_step))
 
 
 def _pieces(pending: Sequence[RunState], guess: Guess, beside: Sequence[RunState] | None) -> list[float] | None:
@@ -168,8 +168,8 @@ def _best(runs: Sequence[RunState], work: Work | None) -> Guess:
 
 def _whole(run: RunState) -> float | None:
     """Return the seconds of a whole run, finished or extrapolated from its own pace; None if it is too early."""
-    told = run.state is State.FINISHED or (run.state is State.RUNNING and run.since >= TELLING)
-    return run.seconds / run.since if told and run.seconds else None
+    enough = run.state is State.FINISHED or (run.state is State.RUNNING and run.since >= USABLE)
+    return run.seconds / run.since if enough and run.seconds else None
 
 
 def _error(way: Guess, took: Sequence[tuple[RunState, float]]) -> float:
@@ -177,9 +177,9 @@ def _error(way: Guess, took: Sequence[tuple[RunState, float]]) -> float:
     return median(inf if (found := way(run)) is None else abs(found / each - 1) for run, each in took)
 
 
-def _by_forecast(told: Sequence[tuple[RunState, float]]) -> Guess:
-    """Return a guess by forecasts, scaled by the observed ratio; told: runs and the seconds of each whole run."""
-    known = [(run.forecast_seconds, seconds) for run, seconds in told if run.forecast_seconds]
+def _by_forecast(took: Sequence[tuple[RunState, float]]) -> Guess:
+    """Return a guess by forecasts, scaled by the observed ratio; took: runs and the seconds of each whole run."""
+    known = [(run.forecast_seconds, seconds) for run, seconds in took if run.forecast_seconds]
     factor = sum(seconds for _, seconds in known) / sum(forecast for forecast, _ in known) if known else 1.0
     return lambda run: factor * run.forecast_seconds if run.forecast_seconds else None
 
@@ -209,7 +209,7 @@ def by_work(runs: Sequence[RunState], shared: Mapping[str, float] | None = None)
     """
     shared = shared or {}
     ended = [run for run in runs if run.state is State.FINISHED] if shared else []
-    rows = [found for run in ended or runs if (found := _told(run, shared)) is not None]
+    rows = [found for run in ended or runs if (found := _work_done(run, shared)) is not None]
     if not rows:
         return None
     step, flop, off = _usual(runs, shared, rows)
@@ -226,20 +226,20 @@ def by_work(runs: Sequence[RunState], shared: Mapping[str, float] | None = None)
 
 
 def _usual(
-    runs: Sequence[RunState], shared: Mapping[str, float], told: Sequence[tuple[float, float, float]]
+    runs: Sequence[RunState], shared: Mapping[str, float], done: Sequence[tuple[float, float, float]]
 ) -> tuple[float, float, float]:
     """Return prior costs of a step and of a FLOP, and the relative error of their ratio.
 
-    told: steps, FLOPs and seconds of the work done.
+    done: steps, FLOPs and seconds of the work done.
     """
     known = [(shared.get(run.run_id, run.steps), run.C, run.forecast_seconds) for run in runs if run.steps and run.C]
-    foretold = [(steps / seconds, C / seconds) for steps, C, seconds in known if seconds]
-    if foretold and len(foretold) == len(known):
-        x, y = zip(*foretold, strict=True)
+    rates = [(steps / seconds, C / seconds) for steps, C, seconds in known if seconds]
+    if rates and len(rates) == len(known):
+        x, y = zip(*rates, strict=True)
         step, flop = _non_negative(_sum(x, x), _sum(x, y), _sum(y, y), sum(x), sum(y))
         if step > 0 and flop > 0:
             return step, flop, OFF
-    steps, C, seconds = (sum(values) for values in zip(*told, strict=True))
+    steps, C, seconds = (sum(values) for values in zip(*done, strict=True))
     flop = min(FLOP_SECONDS, max(seconds - STEP_SECONDS * steps, LEAST_OF_STEP * seconds) / C)
     return (seconds - flop * C) / steps, flop, WIDE_OFF
 
@@ -248,14 +248,14 @@ def _sum(*factors: Sequence[float]) -> float:
     return sum(prod(each) for each in zip(*factors, strict=True))
 
 
-def _told(run: RunState, shared: Mapping[str, float]) -> tuple[float, float, float] | None:
+def _work_done(run: RunState, shared: Mapping[str, float]) -> tuple[float, float, float] | None:
     """Return the steps and FLOPs that a run has done, and their seconds; None if unknown or too few."""
     if not (run.seconds and run.steps and run.C):
         return None
     steps = shared.get(run.run_id, run.steps)
     if run.state is State.FINISHED:
         return steps, run.C, run.seconds
-    if run.state is State.RUNNING and run.since >= TELLING:
+    if run.state is State.RUNNING and run.since >= USABLE:
         return run.since * steps, run.since * run.C, run.seconds
     return None
 

@@ -45,9 +45,9 @@ def capture(
     except NotCaptured:
         raise
     except RuntimeError as error:
-        said = str(error).strip().splitlines() or [type(error).__name__]
+        lines = str(error).strip().splitlines() or [type(error).__name__]
         _free_generators(device, generators)
-        raise NotCaptured(said[0]) from None  # without the frames that hold its tensors
+        raise NotCaptured(lines[0]) from None  # without the frames that hold its tensors
     return partial(_replay, graph, work)
 
 

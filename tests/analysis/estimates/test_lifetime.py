@@ -9,7 +9,7 @@ import pytest
 from analysis.errors import Refusal, UserError
 from analysis.estimates.allocate import Use, allocate
 from analysis.estimates.lifetime_cost.cheapest import cheapest, trained_to
-from analysis.estimates.lifetime_cost.lifetime import lifetimes
+from analysis.estimates.lifetime_cost.lifetime import cheapest_models
 from analysis.estimates.lifetime_cost.model_cost import IN_BATCHES, ONE_BY_ONE, in_flops
 from analysis.fitting.fit import fit
 from analysis.laws import LAWS
@@ -50,7 +50,7 @@ def test_the_published_example():
 @pytest.mark.parametrize("name", default_cases(["chinchilla", "kaplan"], "chinchilla"))
 def test_the_optimum_is_the_best_of_a_fine_grid(table, name):
     found = fit(table, name, resamples=0)
-    (one,) = lifetimes(found, inference=1e8, at=[1e11])
+    (one,) = cheapest_models(found, inference=1e8, at=[1e11])
     N, D = np.meshgrid(np.geomspace(one.trained.N / 50, 2 * one.trained.N, 600), np.geomspace(1e5, 1e9, 1500))
     loss = found.predict({"N": N.ravel(), "D": D.ravel()}).reshape(N.shape)
     cost = np.where(loss <= one.value, 6 * N * D + 2 * N * 1e8, np.inf)
@@ -63,7 +63,7 @@ def test_the_optimum_is_the_best_of_a_fine_grid(table, name):
 
 
 def test_without_use_it_is_the_training_optimal_split(law):
-    by_C, by_loss = lifetimes(law, inference=0, at=[1e11], reach=float(law.allocate(1e11).loss))
+    by_C, by_loss = cheapest_models(law, inference=0, at=[1e11], reach=float(law.allocate(1e11).loss))
     assert 0 <= by_C.saved < 1e-6
     assert by_C.saved_interval is None or by_C.saved_interval[0] >= 0
     best = law.allocate(1e11)
@@ -77,7 +77,7 @@ def test_without_use_it_is_the_training_optimal_split(law):
 def test_intervals_hold_the_world_and_more_use_wants_a_smaller_model(law):
     sizes = []
     for use in (1e6, 1e7, 1e8):
-        (one,) = lifetimes(law, inference=use, at=[1e10])
+        (one,) = cheapest_models(law, inference=use, at=[1e10])
         assert one.N_interval[0] < one.best.N < one.N_interval[1]
         assert one.saved_interval[0] < one.saved < one.saved_interval[1]
         sizes.append(one.best.N)
@@ -85,18 +85,18 @@ def test_intervals_hold_the_world_and_more_use_wants_a_smaller_model(law):
 
 
 def test_far_from_the_runs_it_says_so_or_refuses(law):
-    (far,) = lifetimes(law, inference=1e12, at=[1e11])
+    (far,) = cheapest_models(law, inference=1e12, at=[1e11])
     assert any("D/N" in text for text in far.warnings)
     with pytest.raises(Refusal, match="no cheapest model"):
-        lifetimes(law, inference=1e8, reach=World().E / 2)
+        cheapest_models(law, inference=1e8, reach=World().E / 2)
     with pytest.raises(UserError, match="no target"):
-        lifetimes(law, inference=1e8)
+        cheapest_models(law, inference=1e8)
     with pytest.raises(UserError, match="zero or more"):
-        lifetimes(law, inference=-1.0, at=[1e10])
+        cheapest_models(law, inference=-1.0, at=[1e10])
 
 
 def test_a_target_that_only_some_refits_reach_is_said(law):
-    (near,) = lifetimes(law, inference=1e8, reach=float(law.allocate(5e18).loss))
+    (near,) = cheapest_models(law, inference=1e8, reach=float(law.allocate(5e18).loss))
     assert 0 < near.never < 1
     assert near.N_interval is None
     assert any("of the refits" in text for text in near.warnings)

@@ -14,7 +14,7 @@ from analysis.estimates.tuning.key_law import fit_key_law
 from analysis.estimates.tuning.mistuning import mistuning
 from analysis.estimates.tuning.optima import tuned
 from analysis.estimates.tuning.paraboloid import fit_paraboloid
-from analysis.estimates.tuning.tries import are_tries, tries
+from analysis.estimates.tuning.trials import are_trials, trial_rows
 from analysis.numbers import exponent
 from analysis.report.headlines import tuned_headlines
 from analysis.report.tables.rates_table import rates_table
@@ -100,15 +100,15 @@ def test_size_and_length_that_move_together_share_an_exponent():
 
 def test_keys_come_from_columns_or_overrides():
     rows = table(lengths=1, sizes=1).assign(run_id=lambda t: [str(i) for i in t.index])
-    names, found = tries(rows, ["optim.lr"])
+    names, found = trial_rows(rows, ["optim.lr"])
     assert names == ("lr",)
     named = rows.drop(columns="lr").assign(overrides=[f"seed=0 optim.weight_decay={lr:g} x=1" for lr in rows["lr"]])
-    names, found = tries(named, ["optim.weight_decay"])
+    names, found = trial_rows(named, ["optim.weight_decay"])
     assert found["optim.weight_decay"].to_numpy() == pytest.approx(rows["lr"].to_numpy(), rel=1e-5)
     with pytest.raises(UserError, match="wanted what was tuned"):
-        tries(named, ["optim.beta"])
-    assert are_tries(rows)
-    assert not are_tries(rows.assign(lr=0.1))
+        trial_rows(named, ["optim.beta"])
+    assert are_trials(rows)
+    assert not are_trials(rows.assign(lr=0.1))
 
 
 def test_the_verb_writes_numbers_and_figures(tmp_path, monkeypatch, capsys):

@@ -15,7 +15,7 @@ from analysis import fit, verbs
 from analysis.errors import UserError
 from analysis.estimates.frontier import frontier
 from analysis.estimates.isoflop import isoflop
-from analysis.estimates.tuning.tries import tries
+from analysis.estimates.tuning.trials import trial_rows
 from analysis.table.columns import as_numbers, numbers_of, require_columns
 from analysis.table.expressions import evaluate, mask
 from analysis.table.mixtures import mixtures_of
@@ -329,7 +329,7 @@ def test_a_first_run_with_units_is_no_row_of_units(tmp_path, first):
 
 def test_tries_are_read_as_people_write_them():
     table = TABLE.assign(lr=["1e-3*", "n/a", "2e-3"], val_loss=[3.0, 2.9, 2.8])
-    _, rows = tries(table, ["lr"])
+    _, rows = trial_rows(table, ["lr"])
     assert rows["lr"].tolist() == [1e-3, 2e-3]
     assert "1 row without lr left out" in remarks_of(rows)
 

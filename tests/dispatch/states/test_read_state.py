@@ -274,7 +274,7 @@ def test_steps_of_a_branch_are_its_own(tmp_path):
     held = acquire(folder.run(IDS[0]).claim)
     held.beat({"step": 800, "steps": 1000, "began": 700, "seconds": 2.5})
     [state] = Reader(folder, [branch]).read().runs
-    assert (state.step, state.steps, state.began, state.told) == (200, 400, 100, 2.5)
+    assert (state.step, state.steps, state.began, state.seconds_at_step) == (200, 400, 100, 2.5)
     assert (state.share, state.found, state.since) == (0.5, 0.25, 0.25)
     held.release()
     Attempt(iso(0), iso(1), "n1", "7", "killed", 1.0, 0.0, step=900).append(folder.run(IDS[0]))

@@ -98,8 +98,8 @@ def test_what_was_trained_before_an_attempt_took_none_of_its_seconds():
 def test_a_run_has_gone_on_since_its_step_was_noted():
     """A hundred of a thousand steps in ten seconds, five seconds ago; a worker silent for long may not have."""
     facts = {"step": 100, "steps": 1000, "C": 1e9}
-    assert eta([RunState("a", "", State.RUNNING, seconds=15.0, told=10.0, **facts)]) == pytest.approx(85.0)
-    assert eta([RunState("a", "", State.RUNNING, seconds=910.0, told=10.0, **facts)]) == pytest.approx(30.0)
+    assert eta([RunState("a", "", State.RUNNING, seconds=15.0, seconds_at_step=10.0, **facts)]) == pytest.approx(85.0)
+    assert eta([RunState("a", "", State.RUNNING, seconds=910.0, seconds_at_step=10.0, **facts)]) == pytest.approx(30.0)
 
 
 def test_runs_that_a_worker_trains_together_share_its_time():

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from scaling.commands.completion.words import complete_results
+from scaling.commands.control.choice import RUNS, WHERE, chosen
 from scaling.commands.options import as_typed, json_option, sweep_folder, write_json
-from scaling.commands.steer.choice import RUNS, WHERE, chosen
 from scaling.errors import UserError
 
 if TYPE_CHECKING:
@@ -44,14 +44,14 @@ def first(folder: str, words: tuple[str, ...], where: str | None, clear: bool, j
     moved: tuple[str, ...] = ()
     if runs is None:
         clear_front(sweep)
-        said = f"all runs of {as_typed(sweep.path)} are in their usual order again"
+        text = f"all runs of {as_typed(sweep.path)} are in their usual order again"
     else:
         moved = move_to_front(sweep, runs)
-        said = _what_goes_first(sweep, moved)
+        text = _what_goes_first(sweep, moved)
     if json_path is not None:
         write_json({"moved": list(moved), "front": list(front_runs(sweep))}, json_path)
     if json_path != "-":
-        click.echo(said)
+        click.echo(text)
 
 
 def _what_goes_first(sweep: SweepFolder, moved: Sequence[str]) -> str:

@@ -7,8 +7,8 @@ import shlex
 import click
 
 from scaling.commands.completion.words import complete_results
+from scaling.commands.control.choice import RUNS, WHERE, chosen, the_one
 from scaling.commands.options import as_typed, json_option, sweep_folder, terminal, write_json
-from scaling.commands.steer.choice import RUNS, WHERE, chosen, the_one
 from scaling.errors import UserError, printable
 
 

@@ -21,7 +21,7 @@ ENOUGH = 4
 """Minimum number of values of a key at one N and D for the runs to count as tuning runs."""
 
 
-def tries(
+def trial_rows(
     table: pd.DataFrame, keys: Sequence[str], *, y: str = "val_loss", selection: Mapping[str, Any] | None = None
 ) -> tuple[tuple[str, ...], pd.DataFrame]:
     """Return the names of the keys' columns and the final rows in which y and the keys are numbers.
@@ -37,11 +37,11 @@ def tries(
     rows, _ = select_rows(table, y=y, **chosen)
     rows = as_numbers(rows, names)
     without = int(rows[list(names)].isna().any(axis=1).sum())
-    said = f"{counted(without, 'row')} without {listed(names)} left out"
-    return names, with_remarks(rows.dropna(subset=list(names)), *([said] if without else []))
+    remark = f"{counted(without, 'row')} without {listed(names)} left out"
+    return names, with_remarks(rows.dropna(subset=list(names)), *([remark] if without else []))
 
 
-def are_tries(table: pd.DataFrame, key: str = "lr") -> bool:
+def are_trials(table: pd.DataFrame, key: str = "lr") -> bool:
     """Tell whether most runs of a table are tuning runs of a key: several of its values at one N and D."""
     if not {key, "N", "D", "val_loss", "status"} <= set(table.columns):
         return False
@@ -54,9 +54,9 @@ def are_tries(table: pd.DataFrame, key: str = "lr") -> bool:
 
 def tuned_rates(table: pd.DataFrame) -> tuple[Tuned, pd.DataFrame] | None:
     """Return the optima of the learning rate and their rows; None where the table is not of tuning runs."""
-    if not are_tries(table):
+    if not are_trials(table):
         return None
-    names, rows = tries(table, ["lr"])
+    names, rows = trial_rows(table, ["lr"])
     found, _ = attempt(lambda: tuned(rows, keys=names))
     return None if found is None else (found, rows)
 

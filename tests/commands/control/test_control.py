@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from scaling.commands.steer.choice import chosen, the_one
+from scaling.commands.control.choice import chosen, the_one
 from scaling.errors import UserError
 from scaling.folders import SweepFolder, write_aside
 from scaling.plan.rows import to_csv
