@@ -39,9 +39,9 @@ class PlanForecast:
 
     settled: cache of settled runs; lacking: settled runs without a milestone that is requested now; changed: settled
     runs whose model now has other counts of parameters; older: unsettled runs that are settled by an older recipe;
-    stale: settled runs that were trained on different data or code, with what differs; orphans: branches that cannot
-    continue from their trunk, and are trained whole; stacked_gain: factor by which engine=stacked would reduce the
-    time, None if unknown; stack_shares: the runs' stacks.
+    stale: settled runs that were trained on different data or code, with what differs; trained: the runs with the forks
+    from which they are or were trained, by run_id; stacked_gain: factor by which engine=stacked would reduce the time,
+    None if unknown; stack_shares: the runs' stacks.
     """
 
     plan: Plan
@@ -53,13 +53,13 @@ class PlanForecast:
     changed: tuple[PlannedRun, ...]
     older: tuple[PlannedRun, ...]
     stale: Mapping[str, tuple[str, ...]]
-    orphans: frozenset[str] = frozenset()
+    trained: Mapping[str, PlannedRun]
     stacked_gain: float | None = None
     stack_shares: Mapping[str, StackShare] = field(default_factory=dict)
 
     def flops(self, runs: Iterable[PlannedRun]) -> int:
         """Return the FLOPs of training these runs."""
-        return sum(run.quantities.C if run.run_id in self.orphans else run.C_spent for run in runs)
+        return sum(self.trained[run.run_id].C_spent for run in runs)
 
     @property
     def remaining(self) -> list[PlannedRun]:
@@ -85,8 +85,8 @@ class PlanForecast:
             "C": self.flops(runs),
             "C_alone": sum(run.quantities.C for run in runs),
             "C_remaining": self.flops(remaining),
-            "forked": sum(run.fork is not None for run in runs),
-            "orphans": len(self.orphans),
+            "forked": sum(run.fork is not None for run in self.trained.values()),
+            "orphans": sum(run.fork is not None and self.trained[run.run_id].fork is None for run in remaining),
             "forecast_seconds": seconds,
             "workers": self.workers,
             "wall_seconds": None if seconds is None else self._wall(remaining),
@@ -201,7 +201,7 @@ def forecast_plan(plan: Plan, settings: Settings, *, card: str | None = None) ->
         changed=tuple(run for run in plan.runs if _model_changed(run, settled)),
         older=_settled_by_older_recipe(plan, settled),
         stale=stale_runs(((run.run_id, run.config) for run in plan.runs), settled),
-        orphans=frozenset(new.run_id for old, new in zip(plan.runs, runs, strict=True) if new is not old),
+        trained={run.run_id: run for run in runs},
         stacked_gain=gain_of_stacking(runs, forecasts_of, kind=kind),
         stack_shares=shared,
     )

@@ -6,6 +6,7 @@ import dataclasses
 
 import pytest
 
+from scaling.dispatch.states.settled import Settled
 from scaling.plan.trunk import share_trunks
 from scaling.train.run import train_run
 from tests.train.runs import essence, folder_of, planned, stopped_after
@@ -39,7 +40,7 @@ def test_branches_end_as_runs_trained_alone(case, tmp_path):
     for run in runs:
         alone = done(dataclasses.replace(run, fork=None, forks=()), tmp_path / "b")
         assert essence(together[run.run_id]) == essence(alone)
-    assert [together[run.run_id].how["forked"]["step"] for run in runs[:-1]] == [17, 33]
+    assert [Settled.of(together[run.run_id]).forked for run in runs] == [17, 33, 0]
 
 
 def test_without_the_state_a_branch_starts_from_its_own_start(tmp_path, caplog):

@@ -25,7 +25,8 @@ class Settled:
     """The part of a record that dispatchers need.
 
     steps: evaluated milestones; loss, val_loss: at the last one; seconds: of training; speed: examples/s; counts: of
-    parameters, by column; content: digests of the data and code that it was trained with.
+    parameters, by column; content: digests of the data and code that it was trained with; forked: steps taken over
+    from a run of another length.
     """
 
     status: Status
@@ -38,6 +39,7 @@ class Settled:
     attempts: int
     counts: Mapping[str, int | float]
     content: Content = NOTHING_KNOWN
+    forked: int = 0
 
     @classmethod
     def of(cls, record: Record) -> Settled:
@@ -54,19 +56,20 @@ class Settled:
             attempts=int(how.get("attempts") or 1),
             counts={name: record.counts[name] for name in COUNT_COLUMNS if record.counts.get(name)},
             content=Content.read(record.content),
+            forked=int(how.get("forked", {}).get("step", 0)),
         )
 
     def to_list(self) -> list[Any]:
         """Return it in the format of the index."""
         own = (self.status, self.steps, self.loss, self.val_loss, self.seconds, self.speed, self.host, self.attempts)
-        return [*own, self.counts, self.content.to_dict()]
+        return [*own, self.counts, self.content.to_dict(), self.forked]
 
     @classmethod
     def read(cls, raw: list[Any]) -> Settled:
         """Read it from the format of the index."""
-        status, steps, loss, val_loss, seconds, speed, host, attempts, counts, content = raw
+        status, steps, loss, val_loss, seconds, speed, host, attempts, counts, content, forked = raw
         known = Content.read(content) if content else NOTHING_KNOWN
-        return cls(status, tuple(steps), loss, val_loss, seconds, speed, host, attempts, counts, known)
+        return cls(status, tuple(steps), loss, val_loss, seconds, speed, host, attempts, counts, known, forked)
 
     def lacks(self, milestones: Iterable[int]) -> bool:
         """Return whether a finished run was not evaluated at one of these steps."""

@@ -1,4 +1,4 @@
-"""Find branches that cannot continue from their trunk, because it is settled and its state is gone."""
+"""Find branches that do not, or did not, continue from their trunk."""
 
 from __future__ import annotations
 
@@ -10,16 +10,26 @@ from scaling.dispatch.states.settled import SettledRuns
 from scaling.folders import SweepFolder
 
 if TYPE_CHECKING:
-    from scaling.plan.planned import PlannedRun
+    from scaling.plan.planned import Fork, PlannedRun
 
 
 def without_lost_trunks(runs: Sequence[PlannedRun], folder: SweepFolder, settled: SettledRuns) -> list[PlannedRun]:
-    """Return the runs with the fork removed where the trunk has left no state, so that they are trained whole."""
-    return [dataclasses.replace(run, fork=None) if _lost(run, folder, settled) else run for run in runs]
+    """Return the runs with the fork from which each was, or will be, trained.
+
+    None where the trunk is settled and its state is gone, and for a settled run that was trained whole, such as the
+    trunk of a sweep that was given a longer length later.
+    """
+    forks = [_fork(run, folder, settled) for run in runs]
+    return [
+        run if fork == run.fork else dataclasses.replace(run, fork=fork) for run, fork in zip(runs, forks, strict=True)
+    ]
 
 
-def _lost(run: PlannedRun, folder: SweepFolder, settled: SettledRuns) -> bool:
+def _fork(run: PlannedRun, folder: SweepFolder, settled: SettledRuns) -> Fork | None:
     fork = run.fork
-    if fork is None or settled.get(run.run_id) is not None or settled.get(fork.run_id) is None:
-        return False
-    return not folder.run(fork.run_id).fork(fork.step).is_file() and not folder.run(run.run_id).checkpoint.exists()
+    if fork is None:
+        return None
+    if (own := settled.get(run.run_id)) is not None:
+        return dataclasses.replace(fork, step=own.forked) if own.forked else None
+    lost = settled.get(fork.run_id) is not None and not folder.run(fork.run_id).fork(fork.step).is_file()
+    return None if lost and not folder.run(run.run_id).checkpoint.exists() else fork

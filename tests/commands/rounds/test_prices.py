@@ -31,8 +31,9 @@ def lengths(here):
 
 
 def settled(*runs):
-    done = {run.run_id for run in runs}
-    return SimpleNamespace(get=lambda run_id: run_id if run_id in done else None)
+    """Return a cache in which these runs are settled, each as it is planned."""
+    done = {run.run_id: SimpleNamespace(forked=run.fork.step if run.fork else 0) for run in runs}
+    return SimpleNamespace(get=done.get)
 
 
 def prices(runs, *done):
@@ -62,6 +63,16 @@ def test_branches_whose_trunk_left_no_state_are_trained_and_counted_from_their_s
     state.parent.mkdir(parents=True)
     state.touch()
     assert without_lost_trunks(lengths, folder, settled(trunk))[0] == short
+
+
+def test_a_trunk_that_gets_a_longer_length_later_has_cost_all_its_steps(lengths, here):
+    folder = SweepFolder(here / "results", "x")
+    short, _, old, longer = lengths
+    before = planning.planned("sweep=mine", "model.width=8", "seed=0", "train.steps=50,100,200").runs
+    found = without_lost_trunks(lengths, folder, settled(*before))
+    assert [run.C_spent for run in found] == [*(run.C_spent for run in before), longer.quantities.C]
+    assert found[2].C_spent == old.quantities.C > old.C_spent
+    assert found[0] == short
 
 
 def test_within_a_limit_branches_without_their_trunk_cost_all_their_steps(lengths, here):
