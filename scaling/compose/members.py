@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from scaling.compose.roots import roots
+from scaling.compose.yaml_size import check_size
 from scaling.errors import UserError, suggestion
 
 
@@ -32,6 +33,7 @@ def member(group: str, name: str, settings: Mapping[str, Any] | None = None) -> 
 def _plain(file: Path) -> dict[str, Any] | None:
     """Return the content of a file, None if Hydra is needed to interpret it or to report its error."""
     try:
+        check_size(file)
         text = file.read_text(encoding="utf-8")
         found = None if "${" in text else yaml.safe_load(text)
     except (yaml.YAMLError, UnicodeDecodeError):

@@ -25,7 +25,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 from scaling.compose.aliases import AliasSource
 from scaling.compose.roots import roots, shipped
 from scaling.compose.shadows import in_the_way, refuse_config, shadow
-from scaling.compose.sources import GROUP, SearchPath, SweepSource
+from scaling.compose.sources import GROUP, OwnConfigs, SearchPath, SweepSource
 from scaling.errors import UserError, suggestion
 from scaling.security.environment import refuse_secrets
 
@@ -44,7 +44,7 @@ def register() -> None:
     """Register our config sources and the name of our sweeper with Hydra; safe to call again."""
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra raises instead of printing and exiting with 1
     plugins = Plugins.instance()
-    for plugin in (SweepSource, AliasSource, SearchPath):
+    for plugin in (SweepSource, OwnConfigs, AliasSource, SearchPath):
         plugins.register(plugin)
     refuse_secrets()
     ConfigStore.instance().store(group="hydra/sweeper", name="planner", node={"_target_": SWEEPER})

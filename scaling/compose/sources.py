@@ -1,4 +1,4 @@
-"""Let Hydra find sweeps and users' configs: a config source for sweeps/, and the search path."""
+"""Let Hydra find sweeps and users' configs: config sources for sweeps/ and ./conf, and the search path."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from scaling.compose.roots import roots, shipped
 from scaling.compose.yaml_size import check_size
 from scaling.errors import UserError
+from scaling.internals.hydra import FileConfigSource
 
 GROUP = "sweep"
 
@@ -89,6 +90,22 @@ def _load(file: Path) -> Any:
     return found
 
 
+class OwnConfigs(FileConfigSource):
+    """Hydra's source of config files, for the user's own ./conf: a file is checked before it is read."""
+
+    @staticmethod
+    def scheme() -> str:
+        """Return the scheme of the search path's entries."""
+        return "conf"
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        """Read one config; UserError for numbers that YAML misreads, and too many aliases."""
+        file = Path(self.path) / f"{config_path.removesuffix('.yaml')}.yaml"
+        if file.is_file():
+            check_size(file)
+        return super().load_config(config_path)
+
+
 class SearchPath(SearchPathPlugin):
     """Put the user's ./conf and ./sweeps first, then the package's."""
 
@@ -99,4 +116,4 @@ class SearchPath(SearchPathPlugin):
             search_path.prepend(provider="sweeps", path=f"sweeps://{folder}")
         for folder in roots("conf"):
             if folder != shipped("conf"):
-                search_path.prepend(provider="user", path=f"file://{folder}")
+                search_path.prepend(provider="user", path=f"conf://{folder}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sized
+
 import numpy as np
 
 from scaling.data.base import Arrays, DataSet
@@ -37,7 +39,7 @@ def checked(data: DataSet, split: str, arrays: Arrays) -> Arrays:
     return arrays if y.dtype == np.int64 else Arrays(x, y.astype(np.int64))
 
 
-def check_number(data: DataSet, drawn: Arrays, n: int) -> None:
+def check_number(data: DataSet, drawn: Sized, n: int) -> None:
     """Raise UserError if the number of drawn examples is not n, since examples are identified by position."""
     if len(drawn) != n:
         raise UserError(

@@ -12,9 +12,11 @@ from scaling.data.base import SPLITS, Arrays, DataSet, Picked, Published, Splits
 from scaling.data.chance import constant_predictor, mean_and_error
 from scaling.data.check import check_finite, checked
 from scaling.data.memory import MEMORY, stays_in_file
+from scaling.data.read_again import read_twice
 from scaling.data.seeds import streams_of
 from scaling.data.subset import subset_order
 from scaling.errors import UserError
+from scaling.security.modules import is_shipped
 
 SPLIT_SEED = 0  # of held-out splits made here; it never changes, so that they are the same for every run
 
@@ -45,6 +47,10 @@ class FiniteSet(DataSet):
     def read(self) -> Whole:
         """Read all of it; UserError says what is missing and what to do."""
         raise TypeError(f"{type(self).__name__} reads nothing")
+
+    def _read_seeded(self) -> Whole:
+        with streams_of(self.name, "read"):
+            return self.read()
 
     def load(self, D_unique: int | None, *, stream_seed: int = 0) -> Splits:
         """Return the splits, with the first `D_unique` training examples (None: all) in the order of `data.seed`."""
@@ -87,8 +93,8 @@ class FiniteSet(DataSet):
     def read_checked(self) -> Whole:
         """Read all of it; UserError if a split is not as declared."""
         digest = self.digest()  # before reading, so that later changes are detected
-        with streams_of(self.name, "read"):
-            whole = replace(self.read(), digest=digest)
+        whole = self._read_seeded() if is_shipped(type(self)) else read_twice(self.name, self._read_seeded)
+        whole = replace(whole, digest=digest)
         train, validation, test = (checked(self, split, getattr(whole, split)) for split in SPLITS)
         whole = replace(whole, train=train, validation=validation, test=test)
         for split in SPLITS:

@@ -17,6 +17,7 @@ from scaling.data.memory import MEMORY
 from scaling.data.seeds import generator, streams_of
 from scaling.data.subset import class_sequence
 from scaling.errors import UserError
+from scaling.security.modules import is_shipped
 
 T = TypeVar("T")
 FEWEST, ROUNDED = 1 << 14, 1 << 20  # the fixed order is made in powers of two of examples between these, then exactly
@@ -117,7 +118,7 @@ class MadeSet(DataSet):
     @property
     def _is_apart(self) -> bool:
         """Whether nothing is drawn from global random streams, which is known only for the shipped sets."""
-        return type(self).__module__.startswith(f"{__package__}.")
+        return is_shipped(type(self))
 
     def _check_draws(self) -> bool:
         """Raise UserError if a few examples do not follow from the generator that `draw` is given."""

@@ -1,4 +1,4 @@
-"""Private names of Hydra: compose a config without Hydra's own config."""
+"""Private names of Hydra: read config files, and compose a config without Hydra's own config."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_repository import CachingConfigRepository
+from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra._internal.defaults_list import create_defaults_list
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.default_element import GroupDefault
@@ -16,6 +17,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.plugins.config_source import ConfigResult
 from omegaconf import DictConfig, OmegaConf
 
+__all__ = ["HYDRA", "ConfigFiles", "FileConfigSource", "compose_without_hydra", "group_options"]
 HYDRA = "hydra"  # the group, and the key, of Hydra's own config
 
 

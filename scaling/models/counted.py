@@ -106,7 +106,7 @@ def _one_batch(
         if _idle(module):  # it may skip parts at random in training, but not in evaluation
             flops = _pass(model, module.eval(), shape, outputs)
         with as_evaluated(module), torch.no_grad():
-            _forward(model, module, shape)
+            _forward(model.module, module, shape)
     if idle := _idle(module):
         raise UserError(
             f"found {model.module} with parameters that its output does not depend on ({', '.join(idle[:3])}); "
@@ -120,13 +120,7 @@ def _pass(model: Countable, module: nn.Module, shape: tuple[int, ...], outputs: 
     module.zero_grad()
     forward, backward = FlopCounterMode(display=False), FlopCounterMode(display=False)
     with forward:
-        found = _forward(model, module, shape)
-    if not isinstance(found, Tensor) or found.shape != (BATCH, outputs):
-        shown = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
-        raise UserError(
-            f"found {model.module}, which gives {shown} for {BATCH} examples; wanted {(BATCH, outputs)}, one "
-            f"number a class; change its last layer"
-        )
+        found = check_forward(model.module, module, shape, outputs)
     with backward:
         found.sum().backward()
     # Names begin with the class of the root; the root itself has no name below it.
@@ -134,14 +128,26 @@ def _pass(model: Countable, module: nn.Module, shape: tuple[int, ...], outputs: 
     return {**flops, "": forward.get_total_flops(), BACKWARD: backward.get_total_flops()}
 
 
-def _forward(model: Countable, module: nn.Module, shape: tuple[int, ...]) -> Any:
+def check_forward(name: str, module: nn.Module, shape: tuple[int, ...], outputs: int) -> Tensor:
+    """Run one batch forward and return its outputs; UserError if they have the wrong shape, or the batch changes."""
+    found = _forward(name, module, shape)
+    if not isinstance(found, Tensor) or found.shape != (BATCH, outputs):
+        shown = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+        raise UserError(
+            f"found {name}, which gives {shown} for {BATCH} examples; wanted {(BATCH, outputs)}, one "
+            f"number a class; change its last layer"
+        )
+    return found
+
+
+def _forward(name: str, module: nn.Module, shape: tuple[int, ...]) -> Any:
     """Run one batch forward; UserError if that changes the batch, since examples are shared and reused."""
     x = torch.zeros(BATCH, *shape)
     version = version_of(x)
     found = module(x)
     if version_of(x) != version:
         raise UserError(
-            f"found {model.module}, which changes its input in place, and so the data of later evaluations and runs; "
+            f"found {name}, which changes its input in place, and so the data of later evaluations and runs; "
             f"wanted the input unchanged; begin its forward with x = x.clone(), or compute without in-place operations"
         )
     return found

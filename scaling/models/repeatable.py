@@ -1,10 +1,10 @@
-"""Check once a process that a user's module is the same when it is made again from the same seed."""
+"""Check that a user's module is the same when it is made again from the same seed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from math import prod
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,31 +20,20 @@ WANTED = (
     "wanted the same: draw from torch's, NumPy's or Python's global generators, which each run seeds, and keep nothing "
     "in classes, caches or modules"
 )
-_found: dict[str, str] = {}  # the difference by the import path of a module, '' for none
+
+Make = Callable[[], nn.Module]
 
 
-class Makeable(Protocol):
-    """A model that can be made."""
-
-    @property
-    def module(self) -> str:
-        """Import path of the torch module."""
-
-    def make(self, shape: tuple[int, ...], outputs: int) -> nn.Module:
-        """Make the module for examples of a shape (without the batch)."""
-
-
-def check_repeatable(model: Makeable, shape: tuple[int, ...], outputs: int, *, seed: int) -> None:
+def check_repeatable(name: str, make: Make, shape: tuple[int, ...], *, seed: int) -> None:
     """Make a module twice from one seed; UserError if the two differ in weights, draws or outputs in training."""
-    if model.module not in _found:
-        _found[model.module] = _difference(model, shape, outputs, seed)
-    if _found[model.module]:
-        raise UserError(f"found {model.module}, made twice from one seed, with {_found[model.module]}; {WANTED}")
+    different = _difference(make, shape, seed)
+    if different:
+        raise UserError(f"found {name}, made twice from one seed, with {different}; {WANTED}")
 
 
-def _difference(model: Makeable, shape: tuple[int, ...], outputs: int, seed: int) -> str:
+def _difference(make: Make, shape: tuple[int, ...], seed: int) -> str:
     try:
-        first, again = (_made(model, shape, outputs, seed) for _ in range(2))
+        first, again = (_made(make, shape, seed) for _ in range(2))
     except (RuntimeError, NotImplementedError) as error:
         if "meta" in str(error):  # the device used for counting
             return f"tensors that were kept from one making for the next ({error})"
@@ -53,16 +42,16 @@ def _difference(model: Makeable, shape: tuple[int, ...], outputs: int, seed: int
     return f"other {min(different)}" if different else ""
 
 
-def _made(model: Makeable, shape: tuple[int, ...], outputs: int, seed: int) -> dict[str, Any]:
+def _made(make: Make, shape: tuple[int, ...], seed: int) -> dict[str, Any]:
     """Return the facts of one making; changes that the module makes to this process are undone."""
     with usual_process():
-        return dict(facts(model, shape, outputs, seed))
+        return dict(facts(make, shape, seed))
 
 
-def facts(model: Makeable, shape: tuple[int, ...], outputs: int, seed: int) -> Iterator[tuple[str, Any]]:
+def facts(make: Make, shape: tuple[int, ...], seed: int) -> Iterator[tuple[str, Any]]:
     """Make a module, and yield what has to be the same the next time, by name; of large weights a sample."""
     with own_streams(seed):
-        module = model.make(shape, outputs)
+        module = make()
         for name, parameter in module.named_parameters():
             if not isinstance(parameter, nn.parameter.UninitializedParameter):
                 every = max(1, parameter.numel() // SAMPLE)

@@ -136,10 +136,19 @@ def plan_cell(
                 found = ", ".join(f"{name} = {_show(names.lookup(name))}" for name in failed.names())
                 return Dropped(values, f"where: {failed.text} ({found})")
         lr_rule, batch_rule = (rules.set[key].text if key in rules.set else "" for key in ("optim.lr", "train.batch"))
+        _check_whole_steps(names.config.train.steps)
         run = plan_run(names.config, overrides=values, lr_rule=lr_rule, quantities=names.quantities, parent=parent)
         return replace(run, batch_rule=batch_rule) if batch_rule else run
     except ImpossibleRun as error:
         return Dropped(values, str(error))
+
+
+def _check_whole_steps(steps: float | None) -> None:
+    """Raise UserError for a part of a step; runs stored by earlier versions may have it, and took whole steps."""
+    if steps is not None and not steps.is_integer():
+        raise UserError(
+            f"found train.steps={steps:g}; wanted a whole number; change it (round: 1 in a range, // 1 after a rule)"
+        )
 
 
 def computed(base: Composed, raw: Mapping[str, Any], rules: Rules, parent: PlannedRun | None) -> Mapping[str, Any]:

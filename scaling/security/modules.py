@@ -8,9 +8,15 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
+from typing import Any
 
 OURS = ("scaling", "analysis")
 INSTALLED = ("site-packages", "dist-packages")  # folders that package managers fill
+
+
+def is_shipped(found: Any) -> bool:
+    """Return whether a class or function is this package's."""
+    return str(found.__module__).partition(".")[0] in OURS
 
 
 def is_own(path: str | Path) -> bool:

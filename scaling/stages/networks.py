@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from scaling.errors import UserError
+from scaling.models.build_model import build_model
 from scaling.models.parts import head_of
 from scaling.train.attempt import PlacedRun
 from scaling.train.output.kept_weights import read_kept_weights
@@ -83,7 +84,7 @@ def parent_network(placed: PlacedRun, *, new_head: bool) -> nn.Module:
     assert parent is not None, "a run from scratch has no parent"
     assert start is not None
     outputs = (run if new_head else parent).config.data.outputs
-    network: nn.Module = run.config.model.build(run.input_shape, outputs, stream(run.config.seed, "init"))
+    network = build_model(run.config.model, run.input_shape, outputs, stream(run.config.seed, "init"))
     step = parent.quantities.steps if start.step is None else start.step
     weights = read_kept_weights(placed.folder.other(parent.run_id), step)
     if new_head:

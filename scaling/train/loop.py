@@ -15,6 +15,7 @@ from scaling.config import RunConfig, Train
 from scaling.errors import UserError
 from scaling.global_streams import seed_streams, set_stream_states, stream_states
 from scaling.internals.torch import skip_dynamo_import
+from scaling.models.build_model import build_model
 from scaling.models.own_state import OwnState, device_kinds
 from scaling.optim.foreach import LionSteps
 from scaling.plan.identity import asked_precision
@@ -87,7 +88,7 @@ class Trainer:
             skip_dynamo_import()
         self.run, self.batches, self.device = run, batches, device
         if module is None:
-            module = config.model.build(data.shape, data.outputs, stream(config.seed, "init")).to(device)
+            module = build_model(config.model, data.shape, data.outputs, stream(config.seed, "init")).to(device)
         self.module: nn.Module = module.train()  # a user's module may keep a part of itself in evaluation mode
         self._own = OwnState(self.module)
         self.micro_batch = checked_micro_batch(config.train, self.module)

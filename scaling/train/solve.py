@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
 
 from scaling.config import RunConfig
 from scaling.errors import UserError
+from scaling.models.build_model import build_model
 from scaling.plan.quantities import Quantities
 from scaling.train.attempt import Attempt
 from scaling.train.evaluation import NOT_FINITE, Evaluation, evaluate, make_point
@@ -38,7 +40,7 @@ def solve(attempt: Attempt) -> Evaluation:
     run, journal, evaluation = attempt.run, attempt.journal, NOT_FINITE
     journal.begin(None)
     config, quantities = run.config, run.quantities
-    module = config.model.build(config.data.shape, config.data.outputs, stream(config.seed, "init"))
+    module: Any = build_model(config.model, config.data.shape, config.data.outputs, stream(config.seed, "init"))
     module.to(attempt.device)
     for step, weights in solutions(
         attempt.sets.feed, quantities.milestones, batch=quantities.batch, width=config.model.width

@@ -6,8 +6,10 @@ import pytest
 
 from scaling.commands.tools.doctor import checks
 from scaling.compose.members import member, members
+from scaling.compose.session import session
 from scaling.data.prepare.survey import read_set, survey
 from scaling.errors import UserError
+from scaling.plan.expand import expand
 
 
 @pytest.fixture
@@ -44,6 +46,18 @@ def test_a_broken_file_is_told_and_the_others_are_found(own):
     assert "nowhere.Data" in found["lost"].advice
     with pytest.raises(UserError, match=r"half\.yaml"):
         read_set("half", {})
+
+
+@pytest.mark.parametrize(("group", "name"), [("data", "own"), ("model", "own"), ("optim", "own")])
+@pytest.mark.parametrize("number", ["010", "1:30", "-012"])
+def test_numbers_that_yaml_misreads_are_refused_in_members_too(own, group, name, number):
+    text = f"_target_: {group}.Own\nkey: {number}\n"
+    (own / "conf" / group).mkdir(exist_ok=True)
+    (own / "conf" / group / f"{name}.yaml").write_text(text)
+    with pytest.raises(UserError, match=rf"{name}\.yaml, line 2, {number}, which YAML reads as"):
+        member(group, name)
+    with pytest.raises(UserError, match=rf"{name}\.yaml, line 2, {number}, which YAML reads as"), session() as loader:
+        expand(loader, [f"{group}={name}", "train.steps=5"])
 
 
 def test_the_doctor_looks_at_every_launcher(own):

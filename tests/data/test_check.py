@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from scaling.config import read_config
-from scaling.data.base import Arrays, DataSet, Splits
+from scaling.data.base import Arrays, DataSet, Splits, Stream
 from scaling.data.finite import FiniteSet, Whole
 from scaling.data.made import MadeSet
 from scaling.errors import UserError
@@ -115,6 +116,63 @@ def test_numbers_that_are_not_finite_are_no_divergence(kind: type) -> None:
         UserError, match=r"found \w+ examples of \w+ that are not finite; wanted numbers; mend the data"
     ):
         load_splits(config(kind, amiss="not finite"), 60)
+
+
+KEPT = np.random.default_rng(0).standard_normal((100, 2)).astype(np.float32)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Careless(Own):
+    """Loads what it likes."""
+
+    how: str = ""
+
+    def load(self, D_unique: int | None, *, stream_seed: int = 0) -> Splits:
+        splits = super().load(D_unique, stream_seed=stream_seed)
+        fresh = np.random.default_rng().standard_normal((40, 2)).astype(np.float32)
+        train = Mine().draw(70, np.random.default_rng(0))
+        changed: dict[str, Callable[[], Splits]] = {
+            "unseeded": lambda: replace(splits, test=Arrays(fresh, splits.test.y)),
+            "in place": lambda: replace(splits, test=Arrays(np.multiply(KEPT, 2, out=KEPT)[:40], splits.test.y)),
+            "fresh, unseeded": lambda: replace(splits, train=Stream(lambda i: Arrays(fresh, splits.test.y), chunk=40)),
+            "fresh": lambda: replace(splits, train=Stream(lambda i: Arrays(KEPT[:40], splits.test.y), chunk=40)),
+            "all": lambda: replace(splits, train=train),
+            "not finite": lambda: replace(splits, test=Arrays(splits.test.x * np.nan, splits.test.y)),
+        }
+        return changed[self.how]()
+
+
+@pytest.mark.parametrize(
+    ("how", "size", "said"),
+    [
+        ("unseeded", 60, "found other examples each time that own is read"),
+        ("in place", 60, "found other examples each time that own is read"),
+        ("fresh, unseeded", None, "found other examples each time that own is read"),
+        ("fresh", 60, "found a Stream that own loads; wanted 60 examples"),
+        ("all", None, "found no Stream that own loads"),
+        ("all", 60, "found 70 examples that own drew; wanted the 60"),
+        ("not finite", 60, "found test examples of own that are not finite"),
+    ],
+)
+def test_a_load_of_one_s_own_is_what_was_asked_for_each_time(how: str, size: int | None, said: str) -> None:
+    for _ in range(2):
+        with pytest.raises(UserError, match=said):
+            load_splits(config(Careless, how=how), size)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shuffled(Read):
+    """Splits at random."""
+
+    def read(self) -> Whole:
+        whole = super().read()
+        order = np.random.default_rng().permutation(300)
+        return replace(whole, train=whole.train.picked(order))
+
+
+def test_a_file_that_is_split_at_random_is_refused() -> None:
+    with pytest.raises(UserError, match="found other examples each time that read is read; wanted the same: draw"):
+        load_splits(config(Shuffled), 60)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -143,7 +143,7 @@ def test_tensors_that_a_cache_has_kept_from_counting_are_told():
 
 def test_little_is_kept_of_a_large_module_to_compare_it():
     model = Custom(module=f"{NETS}.Conv", width=64, depth=2)
-    kept = dict(repeatable.facts(model, SHAPE, OUTPUTS, 0))
+    kept = dict(repeatable.facts(lambda: model.make(SHAPE, OUTPUTS), SHAPE, 0))
     weights = [fact.numel() for name, fact in kept.items() if name.startswith("weights")]
     assert weights
     assert max(weights) <= 2 * repeatable.SAMPLE

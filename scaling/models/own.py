@@ -1,0 +1,58 @@
+"""Check a user's own model once a process: it is the same when it is made again, and it is what it counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+
+from scaling.accounting import count
+from scaling.errors import UserError
+from scaling.global_streams import own_streams
+from scaling.models.counted import check_forward
+from scaling.models.repeatable import check_repeatable
+from scaling.security.process_state import usual_process
+
+SIZES = ("width", "depth")  # models that differ in these alone are checked once
+_found: dict[str, str] = {}  # what is wrong, '' for nothing, by the model without its sizes
+
+
+def check_own(model: Any, check: Callable[[], None]) -> None:
+    """Raise the UserError that a check of a model raises, or has raised for other sizes of it."""
+    keys = {field.name: getattr(model, field.name) for field in fields(model) if field.name not in SIZES}
+    kind = f"{type(model)} {keys}"
+    if kind not in _found:
+        try:
+            check()
+            _found[kind] = ""
+        except UserError as error:
+            _found[kind] = str(error)
+    if _found[kind]:
+        raise UserError(_found[kind])
+
+
+def check_family(model: Any, shape: tuple[int, ...], outputs: int, *, seed: int) -> None:
+    """Build a family of the user's; UserError if it differs the next time, or from what its `layers` count."""
+    name = f"{type(model).__module__}.{type(model).__qualname__}"
+    make = partial(_built, model, shape, outputs, seed)
+    check_repeatable(name, make, shape, seed=seed)
+    with usual_process(), own_streams(seed):
+        module = make()
+        with torch.no_grad():
+            check_forward(name, module, shape, outputs)
+    counted = count(model.layers(shape, outputs)).N_total
+    held = sum(parameter.numel() for parameter in module.parameters())
+    if counted != held:
+        raise UserError(
+            f"found {name}, whose layers count {counted:,} parameters while its module has {held:,}; wanted the same, "
+            f"of which N and C are made; mend its layers"
+        )
+
+
+def _built(model: Any, shape: tuple[int, ...], outputs: int, seed: int) -> nn.Module:
+    module: nn.Module = model.build(shape, outputs, torch.Generator().manual_seed(seed))
+    return module

@@ -1,0 +1,82 @@
+"""A family of the user's is the same when it is built again, and is what its layers count."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from scaling.accounting import dense
+from scaling.errors import UserError
+from scaling.models.build_model import build_model
+
+SHAPE, OUTPUTS = (6,), 3
+
+
+class InPlace(nn.Linear):
+    def forward(self, x):
+        return super().forward(x.mul_(2))
+
+
+class Counting(nn.Linear):
+    made = 0
+
+    def forward(self, x):
+        type(self).made += 1
+        return super().forward(x) * type(self).made
+
+
+@dataclass(frozen=True)
+class Family:
+    """A linear map, right or wrong in one way."""
+
+    family: ClassVar[str] = "one"
+
+    width: int = 4
+    wrong: str = ""
+    noise: float = 0.0
+
+    def layers(self, shape, outputs):
+        bias = self.wrong != "its count"
+        return [dense(shape[0], self.width, bias=bias, first=True), dense(self.width, outputs, role="head")]
+
+    def build(self, shape, outputs, generator):
+        kinds = {"its input": InPlace, "its class": Counting}
+        first = kinds.get(self.wrong, nn.Linear)(shape[0], self.width)
+        nn.init.normal_(first.weight, generator=generator)
+        if self.noise:
+            with torch.no_grad():
+                first.bias += torch.from_numpy(np.random.default_rng().random(self.width))
+        return nn.Sequential(first, nn.Linear(self.width, outputs + (self.wrong == "its outputs")))
+
+
+def built(**keys):
+    return build_model(Family(**keys), SHAPE, OUTPUTS, torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"noise": 1.0}, r"Family, made twice from one seed, with other (outputs|weights)"),
+        ({"wrong": "its class"}, "made twice from one seed, with other outputs"),
+        ({"wrong": "its input"}, "Family, which changes its input in place"),
+        ({"wrong": "its outputs"}, r"Family, which gives \(2, 4\) for 2 examples"),
+        ({"wrong": "its count"}, r"Family, whose layers count 39 parameters while its module has 43; wanted the same"),
+    ],
+)
+def test_a_wrong_family_is_refused_each_time(keys, said):
+    built()  # what was found of other keys does not count
+    for _ in range(2):
+        with pytest.raises(UserError, match=said):
+            built(**keys)
+
+
+def test_a_family_that_draws_from_global_streams_is_what_the_run_s_streams_make_it():
+    torch.manual_seed(5)
+    expected = nn.Sequential(nn.Linear(6, 4), nn.Linear(4, 3))[1].weight
+    torch.manual_seed(5)
+    assert torch.equal(built(width=4, wrong="no")[1].weight, expected)
