@@ -11,8 +11,7 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
-from types import UnionType
-from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, cast, get_args, get_type_hints
 
 from pydantic import (
     BeforeValidator,
@@ -59,36 +58,44 @@ Keep = Annotated[Literal["none", "last", "milestones"], BeforeValidator(_keep)]
 
 @dataclass(frozen=True)
 class Train:
-    """How long, in what batches and how a run is trained; exactly one of examples, epochs, steps, budget is given.
-
-    budget: in FLOPs (C, see accounting.py); milestones: where the run is evaluated (see plan/milestones.py);
-    micro_batch: examples of a batch that pass through the model at a time, their gradients added up: less memory, the
-    same run but for rounding; engine: stacked trains runs of one shape together, `stack` of them at most (null: as
-    many as pay; see docs/stacks.md), compile fuses a step with torch.compile, for large models on a GPU; graph: on a
-    GPU a step is captured once and replayed, which gives the same numbers, unless it is off; precision: auto is tf32
-    on a GPU and fp32 on a CPU; tf32 rounds the factors of a matrix product to 10 bits on GPUs that can, and is fp32
-    elsewhere; checkpoint_seconds: of wall-clock time between two checkpoints at most; keep: at which milestones the
-    weights are kept for later stages; filters: keep the first layer's weights of the finished run beside its record.
-    """
+    """How long, in what batches and how a run is trained; exactly one of examples, epochs, steps, budget is given."""
 
     examples: float | None = part(None, identity=False)
+    """Training examples to process, repeats included (D)."""
     epochs: float | None = part(None, identity=False)
+    """Passes over the training subset."""
     steps: float | None = part(None, identity=False)
+    """Optimiser steps."""
     budget: float | None = part(None, identity=False)
+    """Training compute in FLOPs (C, see scaling/accounting.py)."""
     max_epochs: float | None = part(None, identity=False)
+    """Upper limit of a run's epochs: a cell of the grid that needs more is dropped."""
     batch: PositiveInt = 128
+    """Examples of an optimiser step."""
     micro_batch: PositiveInt | None = part(None, identity=False)
+    """Examples that pass through the model at a time, gradients added up: less memory, the same but for rounding."""
     label_smoothing: ShareBelowOne = 0.0
+    """Label smoothing of the training loss; the test loss has none."""
     clip: PositiveFloat | None = None
+    """Largest norm of the gradient."""
     precision: Literal["auto", "fp32", "tf32", "bf16"] = "auto"
+    """auto: tf32 on a GPU, fp32 on a CPU. tf32 rounds the factors of a matrix product to 10 bits on GPUs that can."""
     engine: Literal["eager", "stacked", "compile"] = "eager"
+    """stacked: train runs of one shape together (docs/stacks.md); compile: torch.compile, for large models on a GPU."""
     graph: Graph = part("auto", identity=False)
+    """auto: capture a step on a GPU once and replay it, which gives the same numbers; off: do not."""
     stack: PositiveInt | None = part(None, identity=False)
+    """Most runs that engine=stacked trains together; null: as many as pay."""
     milestones: Any = part(None, identity=False)
+    """Where the run is evaluated (see scaling/plan/milestones.py)."""
     device: str = part("auto", identity=False)
+    """auto, cpu or cuda."""
     checkpoint_seconds: NonNegativeFloat = part(60.0, identity=False)
+    """Most seconds of wall-clock time between two checkpoints."""
     keep: Keep = part("none", identity=False)
+    """Milestones whose weights are kept for later stages."""
     filters: bool = part(False, identity=False)
+    """Keep the first layer's weights of the finished run beside its record."""
 
 
 @dataclass(frozen=True)
@@ -183,33 +190,11 @@ def check_frozen(name: str, group: Any) -> None:
         ) from None
 
 
-def takes(config: Mapping[str, Any], key: str) -> bool:
-    """Return whether a group's class has a key that the config may leave out, or a dictionary that contains it."""
-    group, *path = key.split(".")
-    keys = config.get(group)
-    if not path or not isinstance(keys, Mapping) or "_target_" not in keys:
-        return False
-    kinds = _kinds(load_class(keys["_target_"]))
-    return path[0] in kinds and (len(path) == 1 or _is_open(kinds[path[0]]))
-
-
-def names_of(keys: Mapping[str, Any]) -> list[str]:
-    """Return the names of a group's keys: those of its class if it names one, otherwise those in the config."""
-    return list(_kinds(load_class(keys["_target_"]))) if "_target_" in keys else list(keys)
-
-
 @cache
-def _kinds(part: type) -> dict[str, Any]:
+def types_of(part: type) -> dict[str, Any]:
+    """Return the type of each key of a part's class."""
     hints = get_type_hints(part)
     return {f.name: hints[f.name] for f in dataclasses.fields(part)}
-
-
-def _is_open(kind: Any) -> bool:
-    """Return whether a type is a dictionary with arbitrary keys."""
-    if get_origin(kind) in (Union, UnionType):
-        return any(_is_open(each) for each in get_args(kind))
-    found = get_origin(kind) or kind
-    return isinstance(found, type) and issubclass(found, Mapping)
 
 
 def load_class(target: str) -> type:
@@ -247,19 +232,20 @@ def _refuse_truths(kind: Any, raw: Any, where: str) -> None:
         raise UserError(f"found {where}={str(raw).lower()}; wanted a number; change it")
     if dataclasses.is_dataclass(kind) and isinstance(raw, Mapping):
         for key in (key for key, value in raw.items() if isinstance(value, bool)):
-            _refuse_truths(_kinds(cast("type", kind)).get(key), raw[key], f"{where}.{key}")
+            _refuse_truths(types_of(cast("type", kind)).get(key), raw[key], f"{where}.{key}")
 
 
 @cache
-def _adapter(kind: Hashable) -> TypeAdapter[Any]:
+def _adapter(kind: Hashable, *, described: bool = False) -> TypeAdapter[Any]:
     if dataclasses.is_dataclass(kind):
-        setattr(kind, "__pydantic_config__", ConfigDict(extra="forbid", allow_inf_nan=False))  # noqa: B010
+        checks = ConfigDict(extra="forbid", allow_inf_nan=False, use_attribute_docstrings=described)
+        setattr(kind, "__pydantic_config__", checks)  # noqa: B010
     return TypeAdapter(cast("Any", kind))
 
 
 def schema_of(kind: type) -> dict[str, Any]:
-    """Return the JSON schema of a dataclass of settings."""
-    return _adapter(cast("Hashable", kind)).json_schema()
+    """Return the JSON schema of a dataclass of settings; the docstrings of its fields describe the keys."""
+    return _adapter(cast("Hashable", kind), described=True).json_schema()
 
 
 def _sentence(error: ValidationError, kind: Any, raw: Any, where: str) -> str:

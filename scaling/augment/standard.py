@@ -19,18 +19,19 @@ if TYPE_CHECKING:
 class Standard:
     """Random resized crop, horizontal flip and MixUp (arXiv 1710.09412) on the device, for a whole batch at once.
 
-    scale: share of the image's area that a crop has, from and to (null: no crop); ratio: its width / height, from
-    and to; flip: probability of mirroring (0: never); mixup: a of Beta(a, a), from which one share is drawn for the
-    whole batch (0: no mixing). Crop and flip need images, MixUp needs classes. Source: "Scaling MLPs", arXiv
-    2306.13575.
+    Crop and flip need images, MixUp needs classes. Source: "Scaling MLPs", arXiv 2306.13575.
     """
 
     name: ClassVar[str] = "standard"
 
     scale: tuple[Share, Share] | None = (0.08, 1.0)
+    """Least and largest share of the image's area in a crop; null: no crop."""
     ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    """Least and largest width / height of a crop."""
     flip: Share = 0.5
+    """Probability of mirroring; 0: never."""
     mixup: NonNegativeFloat = 0.8
+    """a of Beta(a, a), from which one share is drawn for the whole batch; 0: no mixing."""
 
     def __post_init__(self) -> None:
         if self.scale is not None and not 0 < self.scale[0] <= self.scale[1]:

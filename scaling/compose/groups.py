@@ -18,8 +18,8 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from scaling.compose.interpolation import MARK, Composed
+from scaling.compose.keys import takes
 from scaling.compose.session import PRIMARY, compose, said_in_one_sentence
-from scaling.config import takes
 from scaling.errors import UserError
 from scaling.internals.hydra import HYDRA, ConfigFiles, compose_without_hydra
 

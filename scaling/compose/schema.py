@@ -114,14 +114,18 @@ def _member(group: Schema) -> Schema:
 
 
 def _group(group: str) -> Schema:
-    """Return the schema of a group, with the keys of all its shipped members."""
-    found: dict[str, list[Schema]] = {}
+    """Return the schema of a group, with the keys of all its shipped members.
+
+    Where members differ in a key, any of their schemas holds; those that differ only in the description are one.
+    """
+    found: dict[str, dict[str, Schema]] = {}
     for name in members(group):
         target = member(group, name).get("_target_")
         for key, schema in _loose(schema_of(load_class(target)))["properties"].items() if target else ():
-            if schema not in found.setdefault(key, []):
-                found[key].append(schema)
-    keys = {key: each[0] if len(each) == 1 else {"anyOf": each} for key, each in found.items()}
+            kinds, bare = found.setdefault(key, {}), repr({k: v for k, v in schema.items() if k != "description"})
+            kinds[bare] = schema if "description" in schema else kinds.get(bare, schema)
+    schemas = {key: list(kinds.values()) for key, kinds in found.items()}
+    keys = {key: each[0] if len(each) == 1 else {"anyOf": each} for key, each in schemas.items()}
     return {"type": "object", "properties": keys}
 
 

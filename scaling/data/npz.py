@@ -34,19 +34,20 @@ class Npz(FiniteSet):
 
     Examples are (n, features), or images (n, channels, size, size) or (n, size, size, channels) or (n, size, size),
     uint8 or float; labels are whole numbers from 0. A split that the file lacks is a tenth of its training examples,
-    taken by a fixed seed; examples: number of training examples that are left; file: its path below `root`;
-    sha256: of the file, checked where it is given. The last two are part of a run's identity.
+    taken by a fixed seed.
     """
 
     name: ClassVar[str] = "npz"
 
     file: str
+    """Path of the file below `root`."""
     classes: PositiveInt
-    examples: PositiveInt = part(identity=False)
-    features: PositiveInt | None = None
-    image_size: PositiveInt | None = None
+    examples: PositiveInt = part(identity=False)  # for training, without those of splits that the file lacks
+    features: PositiveInt | None = None  # of an example that is no image
+    image_size: PositiveInt | None = None  # pixels
     channels: PositiveInt = 1
     sha256: str | None = None
+    """SHA-256 of the file, checked if given; part of a run's identity."""
     root: str = part(".", identity=False)
 
     @property

@@ -14,37 +14,30 @@ __all__ = ["LAUNCHERS", "UNLIMITED", "Limits", "Local", "Slurm"]  # Limits: pick
 
 @dataclass(frozen=True)
 class Local:
-    """This machine: a queue and a fixed number of workers.
-
-    workers: null for the best number on each GPU by the probe (one without a probe), or on the CPU one for each
-    `threads` cores; threads: of torch in each worker;
-    retries: further tries of a run that crashed; beat_seconds: between two heartbeats of a worker;
-    stuck_minutes: without a step, and beyond 20 times the forecast, after which a run's worker is ended;
-    grace_seconds: for the checkpoints after Ctrl-C.
-    """
+    """This machine: a queue and a fixed number of workers."""
 
     name: ClassVar[str] = "local"
     implementation: ClassVar[str] = "scaling.dispatch.local.launcher:LocalLauncher"
 
     workers: int | None = None
+    """null: on a GPU the best number by the probe (one without a probe), on a CPU one for each `threads` cores."""
     threads: int = 1
+    """torch's threads in each worker."""
     retries: int = 0
+    """Further attempts at a run that crashed."""
     beat_seconds: float = 1.0
+    """Seconds between two heartbeats of a worker."""
     stuck_minutes: float | None = 30.0
+    """Minutes without a step (if beyond 20 times the forecast) after which a run's worker is ended."""
     grace_seconds: float = 60.0
+    """Seconds for the checkpoints after Ctrl-C."""
 
 
 @dataclass(frozen=True)
 class Slurm:
     """A cluster with SLURM: few jobs, each with a share of the runs.
 
-    Null keys are left to SLURM's own defaults, or derived: `minutes` from the forecast (at least `min_minutes`),
-    `memory_gb` from the model (at least `min_memory_gb`), `jobs` from the work, `hand_minutes` a job, at most
-    `max_jobs` at a time. gpus, cpus: of each job; constraint, exclude, nodelist, extra: as for sbatch;
-    setup: shell lines before Python starts; retries: further tries of a run that crashed; signal_seconds: between
-    the warning and the time limit, for a checkpoint; snapshot: jobs run the code as it was when they were submitted;
-    patience: seconds that a job waits for space on a full disk; stuck_minutes: without a step, and beyond 20 times
-    the forecast, after which a run's job is ended.
+    partition, account, qos, constraint, exclude, nodelist: as for sbatch; null: SLURM's own default.
     """
 
     name: ClassVar[str] = "slurm"
@@ -57,24 +50,43 @@ class Slurm:
     exclude: str | None = None
     nodelist: str | None = None
     gpus: int = 1
+    """GPUs of each job."""
     cpus: int = 2
+    """CPU cores of each job."""
     threads: int = 1
+    """torch's threads in each worker."""
     memory_gb: float | None = None
+    """Memory of each job; null: derived from the model."""
     min_memory_gb: float = 4.0
+    """Least memory of a job if it is derived."""
     minutes: float | None = None
+    """Time limit of a job; null: derived from the forecast."""
     min_minutes: float = 15.0
+    """Least time limit of a job if it is derived."""
     max_minutes: float | None = None
+    """Largest time limit of a job if it is derived; null: the partition's."""
     hand_minutes: float = 60.0
+    """Minutes of work for each job, from which the number of jobs is derived."""
     jobs: int | None = None
+    """Number of jobs; null: derived from the work."""
     max_jobs: int = 16
+    """Most jobs at a time."""
     extra: Mapping[str, Any] = field(default_factory=dict)
+    """Further options of sbatch."""
     setup: tuple[str, ...] = ()
+    """Shell lines to run before Python starts."""
     retries: int = 1
+    """Further attempts at a run that crashed."""
     beat_seconds: float = 10.0
+    """Seconds between two heartbeats of a worker."""
     signal_seconds: int = 120
+    """Seconds between the warning and the time limit, for a checkpoint."""
     patience: float = 300.0
+    """Seconds that a job waits for space on a full disk."""
     stuck_minutes: float | None = 30.0
+    """Minutes without a step (if beyond 20 times the forecast) after which a run's worker is ended."""
     snapshot: bool = True
+    """Run the code as it was when the jobs were submitted."""
 
     def __post_init__(self) -> None:
         """Raise UserError for values of several lines: sbatch would run the second line as a shell command."""

@@ -26,20 +26,22 @@ if TYPE_CHECKING:
 class Custom:
     """The torch module that `module` names (package.Class, or a function that returns one).
 
-    It is called with `kwargs`, with `width` and `depth` where they are given, and with `shape` (of one example) and
-    `outputs` where its signature has them; it maps examples (n, *shape) to (n, outputs). Its weights are drawn as
-    its own code says, from torch's, NumPy's or Python's generator, all seeded by the run. embed, head: names of its
-    first and last layer, by default the first submodule with a weight matrix, and `head` or the last one. version: to
-    be raised when the code changes, which is no part of a run's identity itself.
+    It maps examples (n, *shape) to (n, outputs). Its own code draws its weights, from torch's, NumPy's or Python's
+    generator, all of which are seeded by the run.
     """
 
     module: str
+    """Import path: package.Class, or package.function that returns a module."""
     width: PositiveInt | None = None
     depth: NonNegativeInt | None = None
     kwargs: dict[str, Any] = field(default_factory=dict)
+    """Keyword arguments, beside width and depth if given, and shape (of one example) and outputs if it takes them."""
     embed: str | None = None
+    """Name of the first layer; null: the first submodule with a weight matrix."""
     head: str | None = None
+    """Name of the last layer; null: `head`, or the last submodule with a weight matrix."""
     version: int = 1
+    """To be raised when the code changes, since a run's identity names the code, not its content."""
 
     def __hash__(self) -> int:
         values = (self.module, self.width, self.depth, self.embed, self.head, self.version)

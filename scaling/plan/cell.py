@@ -10,7 +10,8 @@ from typing import Any
 from scaling.accounting import COUNT_COLUMNS
 from scaling.compose.groups import Choice
 from scaling.compose.interpolation import Composed
-from scaling.config import RunConfig, names_of, plain, read_config, read_group, takes
+from scaling.compose.keys import names_of, takes
+from scaling.config import RunConfig, plain, read_config, read_group
 from scaling.errors import ImpossibleRun, UserError, suggestion
 from scaling.plan.expressions import Expression, parse
 from scaling.plan.grid import Block
