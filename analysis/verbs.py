@@ -136,9 +136,9 @@ def allocate(
     """Compute how to split compute between N and D, by three approaches, and whether they agree.
 
     at: target C in FLOPs. An approach without an answer is refused with its reason. inference: number of examples at
-    inference; `lifetimes` are then the models that are cheapest over training and inference by the law, for the
-    response that each C buys, or for one to reach. measured: the efficiency.csv of `scaling measure`, for the cheapest
-    in seconds as well. fix, tie: constraints on the laws' parameters.
+    inference; the result then has `lifetimes`, the cheapest models over training and inference by the law, for the
+    optimal response at each C, and for the response `reach`. measured: the efficiency.csv of `scaling measure`, to
+    minimise the cost in seconds as well. fix, tie: constraints on the laws' parameters.
     """
     settings_of(resamples=resamples, level=level, seed=seed)
     targets = tuple(at) if isinstance(at, Sequence) else (at,)
@@ -163,7 +163,8 @@ def compare(
 ) -> Comparison:
     """Compare two fitted frontiers: how much more compute does the first need for the loss of the second?
 
-    by: the column whose two values are compared (values: which two, the baseline first); or other: the second table.
+    Give either `by`, the column whose two values are compared (values: which two, the baseline first), or `other`,
+    the second table.
     options: those of `fit`. Raises `Refusal` where computes or losses do not overlap.
     """
     if (by is None) == (other is None):
@@ -192,8 +193,8 @@ def report(
 ) -> Report:
     """Write the report of a results folder or of a table file; `Report.page` is its path.
 
-    out: another folder. figures: save each figure too. fix, tie: of the laws that have these parameters. say: is told
-    what is being done.
+    out: folder of the report (default: that of the source). figures: save each figure as a file too. fix, tie:
+    constraints on the laws that have these parameters. say: called with a message about progress.
     """
     settings_of(resamples=resamples, level=level, seed=seed)
     from analysis.report.law_results import Resampling
@@ -210,7 +211,7 @@ def report(
 
 
 def plot(found: Fit | Frontier | IsoFlop | Comparison, ax: Axes | None = None) -> Axes:
-    """Draw a fit, a frontier, isoFLOP curves or a comparison, on new axes unless you pass some."""
+    """Draw a fit, a frontier, isoFLOP curves or a comparison, on `ax` or on new axes."""
     from analysis.figures import notebook
 
     drawn: Mapping[type, Callable[[Any, Axes | None], Axes]] = {
@@ -226,7 +227,7 @@ def plot(found: Fit | Frontier | IsoFlop | Comparison, ax: Axes | None = None) -
 
 
 def _name(table: pd.DataFrame | str | Path, otherwise: str) -> str:
-    """Return what a table is called: its path, where it is one."""
+    """Return a table's path as its name, or `otherwise` for a DataFrame."""
     return str(table).rstrip("/") if isinstance(table, str | Path) else otherwise
 
 

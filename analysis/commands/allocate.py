@@ -98,7 +98,7 @@ def allocate(
 def _rates(
     table: pd.DataFrame, source: str, tries: str | None, *, y: str, level: float
 ) -> tuple[Mistuning | None, str]:
-    """Say what the rates do to the exponents, by the tries that are named or lie beside; or why that is not known."""
+    """Return the effect of the learning rates on the exponents, by the tuning runs, or why it is unknown."""
     from analysis.estimates.tuning.sweep_rates import rates_of, tries_of_sweep
 
     if tries is not None:

@@ -68,15 +68,15 @@ def choose(
 
 
 def _named(pool: pd.DataFrame, rows: Sequence[Any]) -> list[str]:
-    """Return what the overrides of candidates say where they have some, else the rows where they stand."""
+    """Return the overrides of the chosen candidates, or their row numbers in a table without overrides."""
     names = pool["overrides"] if "overrides" in pool.columns else pool.index.to_series()
     return [str(names[row]) for row in rows]
 
 
 def show_suggestion(found: Suggestion, names: Sequence[str] = ()) -> None:
-    """Print the runs chosen, what each costs, brings and is expected to give, and the interval before and after.
+    """Print the chosen runs with cost, gain and forecast, and the interval before and after.
 
-    names: what the rows are called, where not by their place.
+    names: of the rows (default: their position).
     """
     from analysis.console import console
     from analysis.numbers import interval, measured, number, percent

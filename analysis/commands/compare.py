@@ -66,7 +66,7 @@ def compare(
 
 
 def show_comparison(found: Comparison, drawn: Sequence[str] = ()) -> None:
-    """Print the multiplier, its trend, the exponents, what it would take to tell more, and where it was drawn."""
+    """Print the multiplier, its trend, the exponents, the runs needed to detect less, and the figure's path."""
     from analysis.console import console
     from analysis.numbers import exponent, flops, interval, measured, p_value, percent, times
     from analysis.terminal import notes, table

@@ -1,4 +1,4 @@
-"""`scaling ledger`: how forecasts made before the runs turned out."""
+"""`scaling ledger`: forecasts made before the runs, compared with their results."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def ledger(results: str, json_path: str | None) -> None:
 
 
 def show_ledger(found: Ledger) -> None:
-    """Print forecasts beside what came of them, and the share that held, round by round."""
+    """Print forecasts with their results, and the share within the intervals, round by round."""
     from analysis.console import console
     from analysis.numbers import percent
     from analysis.report.tables.ledger_table import HEADS, ledger_rows, summary

@@ -1,4 +1,4 @@
-"""What a notebook shows of a result: the words and tables of the terminal, as HTML."""
+"""Display of a result in a notebook: the terminal's output as HTML."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from analysis.console import console, recorded
 
 
 def show_report(found: Any) -> None:
-    """Print where a report lies, and its headlines."""
+    """Print the path of a report, and its headlines."""
     out = console()
     out.print(str(found.page), markup=False)
     for line in found.headlines:
@@ -36,12 +36,12 @@ SHOWN: dict[str, Callable[[Any], None]] = {
     "Report": show_report,
     "Suggestion": show_suggestion,
 }
-"""What prints a result on the terminal, by the name of its class."""
+"""The function that prints a result on the terminal, by the name of its class."""
 PAGE = '<pre style="white-space:pre;overflow-x:auto;line-height:1.3">{code}</pre>'
 
 
 def html(found: Any) -> str:
-    """Return what the terminal shows of a result, as one element of HTML."""
+    """Return the terminal's output for a result as one HTML element."""
     with recorded() as out:
         SHOWN[type(found).__name__](found)
     return out.export_html(inline_styles=True, code_format=PAGE)

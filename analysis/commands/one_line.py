@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def one_line(found: Any) -> str:
-    """Return a result in one line: what it is of, what it says."""
+    """Return a result in one line: its subject and its main numbers."""
     name = type(found).__name__
     return f"<{name} {LINES[name](found)}>"
 
@@ -87,4 +87,4 @@ LINES: dict[str, Callable[[Any], str]] = {
     "Report": _report,
     "Suggestion": _suggestion,
 }
-"""What says a result in a line, by the name of its class."""
+"""The function that writes a result in one line, by the name of its class."""

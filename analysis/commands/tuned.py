@@ -58,7 +58,7 @@ def tuned(
 
 
 def _effect(source: str, found: Tuned, level: float) -> Mistuning:
-    """Say what a sweep's values of the first key do to its exponents."""
+    """Print the effect of a sweep's values of the first key on its exponents."""
     from analysis.estimates.tuning.mistuning import mistuning
     from analysis.table.read import load_table
     from analysis.table.select import RECIPE, select_rows

@@ -22,7 +22,7 @@ NEXT = {
     "tensorboard": "tensorboard --logdir {into}/{name}",
     "mlflow": "mlflow ui --backend-store-uri sqlite:///{into}/mlflow.db",
 }
-"""What one does with what was written."""
+"""The command that shows the output in each tool."""
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EPILOG)
@@ -62,7 +62,10 @@ def export(source: str, target: str, out: str | None, follow: bool, held: bool, 
 
 
 def _rest(*, until_stdin_ends: bool) -> Callable[[float, int], bool]:
-    """Return what waits, and tells the end: that of stdin, or else that no run is left, or Ctrl-C."""
+    """Return a function (seconds, runs left) that waits and returns whether to stop.
+
+    To stop at: the end of stdin, if that was asked for, else when no run is left; and Ctrl-C.
+    """
     ended = Event()
 
     def read() -> None:

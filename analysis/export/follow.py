@@ -11,32 +11,31 @@ from analysis.table.read import load_table
 from analysis.table.results import find_runs, read_logs
 
 RESTS = 4.0
-"""Times of what the last look took, before the next one."""
+"""Pause between two reads, as a multiple of the time that the last one took."""
 
 LEAST_SECONDS = 2.0
 
 
 def follow(source: Path, writer: Writer, rest: Callable[[float, int], bool]) -> int:
-    """Write what is new of a sweep until `rest` says that this is the end; return how many runs are settled.
+    """Write new data of a sweep until `rest` returns true, and then once more; return the number of settled runs.
 
-    rest: waits for so many seconds while so many runs are left, and returns whether this is the end, before which is
-    looked once more.
+    rest: waits, given the seconds and the number of runs left, and returns whether to stop.
     """
     done: set[str] = set()
     last = False
     while True:
         began = time.monotonic()
-        left = look(source, writer, done)
+        left = write_new(source, writer, done)
         if last:
             writer.close(artifacts(source))
             return len(done)
         last = rest(max(LEAST_SECONDS, RESTS * (time.monotonic() - began)), left)
 
 
-def look(source: Path, writer: Writer, done: set[str]) -> int:
-    """Write what is new of the runs that are not done; add those that are settled to them.
+def write_new(source: Path, writer: Writer, done: set[str]) -> int:
+    """Write new data of the runs that are not in `done`, and add the settled ones to it.
 
-    Returns how many runs are left; one that failed is not, though it may be tried again.
+    Returns the number of runs left; failed ones do not count, although they may be tried again.
     """
     table = load_table(source)
     table = table[~table["run_id"].isin(done)]

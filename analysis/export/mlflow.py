@@ -1,4 +1,4 @@
-"""MLflow: an experiment in a database file, to be looked at with `mlflow ui --backend-store-uri sqlite:///FILE`."""
+"""MLflow: an experiment in a database file, shown by `mlflow ui --backend-store-uri sqlite:///FILE`."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 from analysis.export.runs import ExportedRun, News, tool
 
 MOST_PARAMETERS, MOST_METRICS = 100, 1000
-"""That MLflow takes at once."""
+"""Maximum numbers that MLflow accepts in one call."""
 
 
 class MLflow:
-    """Writes DIR/mlflow.db and DIR/mlruns; runs that were over stay, others are written again."""
+    """Writes DIR/mlflow.db and DIR/mlruns; runs that ended in an earlier export are kept, others are written again."""
 
     def __init__(self, into: Path, name: str) -> None:
         self._entities = tool("mlflow", "mlflow.entities")
@@ -23,10 +23,10 @@ class MLflow:
         found, artifacts = self._client.get_experiment_by_name(name), (into / "mlruns").resolve().as_uri()
         self._experiment = found.experiment_id if found else self._client.create_experiment(name, artifacts)
         self._name, self._made, self._news = name, dict[str, str | None](), News()
-        self._written: dict[str, set[str]] = {}  # settings of runs, which MLflow lets nobody change
+        self._written: dict[str, set[str]] = {}  # settings of each run that are written: MLflow does not allow changes
 
     def write(self, run: ExportedRun) -> None:
-        """Add what is new of a run: its settings, its curves and, at its end, its last numbers."""
+        """Add new settings and points of a run and, at its end, its final numbers."""
         if run.run_id not in self._made:
             self._made[run.run_id] = self._begin(run)
         made = self._made[run.run_id]
@@ -49,7 +49,7 @@ class MLflow:
             self._made[run.run_id] = None
 
     def _begin(self, run: ExportedRun) -> str | None:
-        """Create the run and return its id; None where it is there whole from an earlier export."""
+        """Create the run and return its id; None if an earlier export has written all of it."""
         for old in self._client.search_runs([self._experiment], f"tags.run_id = '{run.run_id}'"):
             if old.info.status in ("FINISHED", "FAILED"):
                 return None
@@ -59,7 +59,7 @@ class MLflow:
         return str(made.info.run_id)
 
     def close(self, files: Iterable[Path]) -> None:
-        """Write the files of the sweep to a run named as it is."""
+        """Write the files of the sweep to a run with the sweep's name."""
         if not self._made:
             return
         for made in filter(None, self._made.values()):

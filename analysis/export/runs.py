@@ -15,28 +15,28 @@ import pandas as pd
 from analysis.errors import UserError
 
 CURVES = ("loss", "error", "val_loss", "val_error", "train_loss", "D", "C", "epochs")
-"""Numbers of a point, over the steps."""
+"""Numbers of a point, exported as curves over the steps."""
 
 FINAL = ("loss", "loss_se", "error", "error_se", "val_loss", "val_error", "train_loss", "seconds")
-"""Numbers at the end of a run."""
+"""Numbers of a run's last point, exported as its results."""
 
 NO_CONFIG = (*CURVES, *FINAL, "run_id", "final", "step", "flags", "reason", "status", "finished_at")
-"""Columns that are no setting of a run."""
+"""Columns that are not settings of a run."""
 
 TAGS = {"train_loss": "curve/train_loss", "val_loss": "curve/val_loss"}
-"""Losses of the few examples on which a log's curve is taken."""
+"""Tags of a log's learning curve, whose losses are computed from few examples."""
 
 RUNNING = "running"
 
 ARTIFACTS = ("fit.json", "report.html", "plan.csv", "sweep.yaml")
-"""Files of a sweep that go with its runs, where they are there."""
+"""Files of a sweep that are exported with its runs, if they exist."""
 
 
 @dataclass(frozen=True)
 class ExportedRun:
-    """One run: its settings and counts, its points as (step, numbers), and how it ended; ended: Unix seconds.
+    """One run: its settings and counts, its points as (step, numbers), its final numbers and its status.
 
-    Of a run under way the status is running, and ended when it was looked at.
+    ended: Unix seconds; for a running run, the time of the export.
     """
 
     run_id: str
@@ -57,12 +57,12 @@ Logs = Mapping[str, Sequence[dict[str, Any]]]
 
 
 class Writer(Protocol):
-    """Writes runs in a tool's own format; a run may be given again, and what is new of it is added."""
+    """Writes runs in a tool's own format; when a run is passed again, its new data are added."""
 
     def write(self, run: ExportedRun) -> None: ...  # noqa: D102
 
     def close(self, files: Iterable[Path]) -> None:
-        """Write the files of the sweep beside its runs, and end."""
+        """Write the files of the sweep, and finish."""
 
 
 class News:
@@ -72,7 +72,7 @@ class News:
         self._written: dict[str, set[tuple[int, str]]] = {}
 
     def of(self, run: ExportedRun) -> list[tuple[int, dict[str, float]]]:
-        """Return the new numbers of a run as (step, numbers), and take them as written."""
+        """Return the new numbers of a run as (step, numbers), and note them as written."""
         known = self._written.setdefault(run.run_id, set())
         found = [
             (step, {tag: v for tag, v in numbers.items() if (step, tag) not in known}) for step, numbers in run.points
@@ -91,9 +91,9 @@ def write_all(writer: Writer, runs: Iterable[ExportedRun], files: Iterable[Path]
 
 
 def exported(table: pd.DataFrame, logs: Logs | None = None, *, now: float = 0.0) -> Iterator[ExportedRun]:
-    """Yield the runs that have points, or something in their logs; `UserError` where the table names no runs.
+    """Yield the runs that have points in the table or in their logs; `UserError` for a table without run_id.
 
-    logs: their lines, by run (see `read_logs`). now: Unix seconds, for runs under way.
+    logs: lines of each run's log (see `read_logs`). now: Unix seconds, the end time of running runs.
     """
     if "run_id" not in table.columns:
         raise UserError("found a table without run_id; wanted the results folder of a sweep, such as results/NAME")
@@ -125,14 +125,14 @@ def _numbers(row: Any, names: tuple[str, ...]) -> dict[str, float]:
 
 
 def _logged(line: dict[str, Any]) -> dict[str, float]:
-    """Return the numbers of a line of a log: of a point, or of the learning curve under tags of their own."""
+    """Return the numbers of a line of a log: a point, or a point of the learning curve (see `TAGS`)."""
     if "final" in line:
         return _numbers(line, CURVES)
     return {tag: float(line[name]) for name, tag in TAGS.items() if line.get(name) is not None}
 
 
 def _plain(value: Any) -> Any:
-    """Return a setting as a plain number, word or truth; None where there is none."""
+    """Return a setting as a plain number, text or bool; None for a missing one."""
     if value is None or value != value:
         return None
     return value.item() if isinstance(value, np.generic) else value
@@ -146,12 +146,12 @@ def _ended(row: Any, now: float) -> float:
 
 
 def artifacts(source: Path) -> list[Path]:
-    """Return the files of a sweep that go with its runs."""
+    """Return the existing files of a sweep that are exported with its runs."""
     return [source / name for name in ARTIFACTS if (source / name).is_file()] if source.is_dir() else []
 
 
 def tool(name: str, module: str) -> Any:
-    """Import a module of the tool that is exported to; `UserError` where it is not installed."""
+    """Import a module of an exporting tool; `UserError` if it is not installed."""
     try:
         return import_module(module)
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""TensorBoard: an event file for each run, to be looked at with `tensorboard --logdir DIR`."""
+"""TensorBoard: an event file for each run, shown by `tensorboard --logdir DIR`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from analysis.export.runs import ExportedRun, News, tool
 
 
 class TensorBoard:
-    """Writes DIR/NAME/RUN_ID/events… as runs go on; files go beside them."""
+    """Writes DIR/NAME/RUN_ID/events… during the runs, and the files of the sweep beside them."""
 
     def __init__(self, into: Path, name: str) -> None:
         self._event = tool("tensorboard", "tensorboard.compat.proto.event_pb2").Event
@@ -21,11 +21,11 @@ class TensorBoard:
         self._folder, self._open, self._news = into / name, dict[str, Any](), News()
 
     def write(self, run: ExportedRun) -> None:
-        """Add what is new of a run."""
+        """Add new data of a run."""
         folder = self._folder / run.run_id
         if run.run_id not in self._open:
             for old in folder.glob("events.out.tfevents.*"):
-                old.unlink()  # the same export again writes the same again
+                old.unlink()  # left by an earlier export of the same run
             self._open[run.run_id] = self._writer(str(folder))
         writer = self._open[run.run_id]
         for step, numbers in self._news.of(run):
@@ -39,7 +39,7 @@ class TensorBoard:
             writer.flush()
 
     def close(self, files: Iterable[Path]) -> None:
-        """Close what is open, and copy the files of the sweep."""
+        """Close the event files, and copy the files of the sweep."""
         for writer in self._open.values():
             writer.close()
         for file in files:

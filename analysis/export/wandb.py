@@ -1,4 +1,4 @@
-"""Weights & Biases: offline runs, to be sent with `wandb sync DIR/wandb/offline-run-*`."""
+"""Weights & Biases: offline runs, uploaded by `wandb sync DIR/wandb/offline-run-*`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from analysis.export.runs import ExportedRun, tool
 
 
 class WandB:
-    """Writes DIR/wandb/offline-run-…-RUN_ID of runs that are over; files are an artifact of one named as the sweep."""
+    """Writes DIR/wandb/offline-run-…-RUN_ID for each ended run, and a run with the sweep's name and files."""
 
     def __init__(self, into: Path, name: str) -> None:
         self._wandb = tool("wandb", "wandb")
@@ -23,7 +23,7 @@ class WandB:
         self._into, self._name, self._any = into, name, False
 
     def write(self, run: ExportedRun) -> None:
-        """Write a run whole; one under way is not looked at before it is sent, and waits for its end."""
+        """Write an ended run; a running one is skipped, as W&B shows offline runs only after their upload."""
         if not run.over:
             return
         self._remove(run.run_id)
@@ -37,7 +37,7 @@ class WandB:
 
     def _remove(self, run_id: str) -> None:
         for old in (self._into / "wandb").glob(f"offline-run-*-{run_id}"):
-            rmtree(old)  # the same export again writes the same again
+            rmtree(old)  # left by an earlier export of the same run
 
     def close(self, files: Iterable[Path]) -> None:
         """Write the files of the sweep."""

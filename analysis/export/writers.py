@@ -1,4 +1,4 @@
-"""The writers by the names of their tools."""
+"""The exporting tools by name."""
 
 from __future__ import annotations
 
@@ -14,6 +14,6 @@ WRITERS: dict[str, Any] = {"wandb": WandB, "tensorboard": TensorBoard, "mlflow":
 
 
 def writer_of(name: str, into: Path, sweep: str) -> Writer:
-    """Return what writes a sweep's runs for a tool below a folder; `UserError` where the tool is not installed."""
+    """Return the writer of a sweep's runs for a tool; `UserError` if the tool is not installed."""
     made: Writer = WRITERS[name](into, sweep)
     return made

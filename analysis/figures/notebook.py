@@ -10,7 +10,7 @@ import numpy as np
 from analysis.figures.comparison import comparison_numbers, draw_multiplier
 from analysis.figures.equation import curve_of_fit, curve_of_line, draw_curve, symbol_of
 from analysis.figures.residuals import draw_residuals, residual_numbers
-from analysis.figures.style import INK, LAW, colours, label, legend_above, log_axes, look, margins, value_bar
+from analysis.figures.style import INK, LAW, colours, figure_style, label, legend_above, log_axes, margins, value_bar
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def plot_fit(fit: Fit, ax: Axes | None = None) -> Axes:
     """Draw the runs of a fit and its law: the curve and its band over one variable; what was
     measured over what is fitted where there are more."""
-    with look():
+    with figure_style():
         ax = ax or plt.subplots(layout="constrained")[1]
         if len(fit.engine.points.inputs) == 1:
             _over_one(fit, ax)
@@ -35,7 +35,7 @@ def plot_fit(fit: Fit, ax: Axes | None = None) -> Axes:
 
 def plot_residuals(fit: Fit, ax: Axes | None = None) -> Axes:
     """Draw the residuals of a fit in per cent."""
-    with look():
+    with figure_style():
         ax = ax or plt.subplots(layout="constrained")[1]
         draw_residuals(ax, residual_numbers(fit))
     return ax
@@ -44,7 +44,7 @@ def plot_residuals(fit: Fit, ax: Axes | None = None) -> Axes:
 def plot_frontier(found: Frontier, ax: Axes | None = None) -> Axes:
     """Draw the points of a frontier and the line through them."""
     x, y = (np.array([getattr(point, name) for point in found.points]) for name in "xy")
-    with look():
+    with figure_style():
         ax = ax or plt.subplots(layout="constrained")[1]
         ax.scatter(x, y, s=14, color=INK, zorder=3)
         if found.line:
@@ -60,7 +60,7 @@ def plot_frontier(found: Frontier, ax: Axes | None = None) -> Axes:
 
 def plot_isoflop(found: IsoFlop, ax: Axes | None = None) -> Axes:
     """Draw the isoFLOP curve of each budget: its means, the fitted curve, and the minimum if usable."""
-    with look():
+    with figure_style():
         ax = ax or plt.subplots(layout="constrained")[1]
         colour = colours(minimum.budget for minimum in found.minima)
         for minimum in found.minima:
@@ -80,7 +80,7 @@ def plot_isoflop(found: IsoFlop, ax: Axes | None = None) -> Axes:
 
 def plot_comparison(found: Comparison, ax: Axes | None = None) -> Axes:
     """Draw the compute multiplier of a comparison over compute."""
-    with look():
+    with figure_style():
         ax = ax or plt.subplots(layout="constrained")[1]
         draw_multiplier(ax, comparison_numbers(found))
     return ax

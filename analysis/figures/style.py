@@ -81,7 +81,7 @@ UNITS = {
 
 
 @contextmanager
-def look() -> Iterator[None]:
+def figure_style() -> Iterator[None]:
     """Apply the style of all figures within a context."""
     with mpl.rc_context(RC):
         yield
@@ -90,7 +90,7 @@ def look() -> Iterator[None]:
 def panels(
     n: int = 1, *, bar: bool = False, columns: int | None = None, size: tuple[float, float] | None = None
 ) -> tuple[Figure, list[Axes]]:
-    """Make a figure of n panels. Call it inside look().
+    """Make a figure of n panels. Call it inside figure_style().
 
     bar: room for a colour bar. columns: panels in a row (all). size: width and height of a panel in inches.
     """
@@ -243,7 +243,7 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     """Write FOLDER/NAME.png, .pdf and .svg; return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{name}.{kind}" for kind in ("png", "pdf", "svg")]
-    with look():
+    with figure_style():
         figure.savefig(paths[0], dpi=DPI)
         figure.savefig(paths[1], metadata={"CreationDate": None})
         figure.savefig(paths[2], metadata={"Date": None})

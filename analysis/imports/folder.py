@@ -15,11 +15,11 @@ from analysis.report.page import write_aside
 from analysis.table.results import DATA, SCHEMA
 
 FACTS = "import.json"
-"""What a folder was imported from."""
+"""The file that names the source of an imported sweep."""
 COUNTS = ("N", "D", "C", "C_counted", "epochs", "D_unique")
-"""Of a run, where the table has them."""
+"""Columns that become counts of a run's record."""
 SHARED = ("runs", "features")
-"""Folders of all sweeps of the same results."""
+"""Folders that all sweeps in the same results folder share."""
 
 
 def check_name(name: str) -> str:
@@ -31,9 +31,9 @@ def check_name(name: str) -> str:
 
 
 def write_sweep(imported: Imported, results: Path, name: str, facts: Mapping[str, Any]) -> bool:
-    """Write the runs as results/NAME; False where all of it was there already, and nothing was changed.
+    """Write the runs as results/NAME; return False if all files existed and nothing was changed.
 
-    facts: what they are made of, by which the same import is known. Raises `UserError` where the folder is another's.
+    facts: the source of the runs; equal facts mean the same import. Raises `UserError` if NAME is another sweep.
     """
     folder = results / name
     text = json.dumps(facts, indent=1, sort_keys=True) + "\n"
@@ -66,7 +66,7 @@ def _refuse_other(folder: Path, text: str) -> None:
 
 
 def record_of(run: ImportedRun, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the record of a run: as ours, but that its config is empty, and `how` names the table and the line."""
+    """Return a run's record: like one of our runs, with an empty config, and the table and line in `how`."""
     whole = {**run.points[-1], **run.columns}
     counts = {key: whole[key] for key in COUNTS if whole.get(key) is not None}
     return {

@@ -39,22 +39,22 @@ NOT_THEIRS = (
     ),
     *("run_D", "run_C", "run_C_counted", "run_epochs"),
 )
-"""Columns that mean something in a plan or a record of ours; a foreign one is kept with `their_` before its name."""
+"""Columns with a meaning in our plans or records; in imported tables they get the prefix `their_`."""
 DIGITS = 12
-"""Of a run's id."""
-WAYS = (
+"""Hexadecimal digits of a run's id."""
+ONE_D = (
     "wanted rows of one run to differ in D alone; name another column with --run-column, or none where each row is one"
 )
-"""Out of a contradiction."""
+"""End of the errors about contradicting rows of one run."""
 Row = tuple[int, dict[str, Any]]
-"""Where a row stands in its table, and its values."""
+"""The index of a row in its table, and its values."""
 Group = tuple[Any, list[Row]]
-"""The name of a run, None where it has none, and its rows."""
+"""The name of a run (None if it has none) and its rows."""
 
 
 @dataclass(frozen=True)
 class ImportedRun:
-    """One run: its id, what it is called, its columns, and its milestones in the order of D; line: of its last one."""
+    """One run: id, label, constant columns, milestones in order of D, and the line of the last one."""
 
     run_id: str
     label: str
@@ -66,7 +66,7 @@ class ImportedRun:
 
 @dataclass(frozen=True)
 class Imported:
-    """The runs of a table, sentences on what was left out of it, and the column that names its runs ('' for none)."""
+    """The runs of a table, sentences on rows left out, and the column that names the runs ('' if there is none)."""
 
     runs: tuple[ImportedRun, ...]
     left_out: tuple[str, ...]
@@ -74,9 +74,10 @@ class Imported:
 
 
 def runs_of(source: Source, table: pd.DataFrame, *, run_column: str | None = None) -> Imported:
-    """Return the runs of a table; table: the source's with columns renamed and rows chosen, its index kept.
+    """Group the rows of a table into runs.
 
-    Rows of runs that did not end are left out, and counted; a diverged run stays, without a loss. Raises `UserError`.
+    table: the source's table after renaming columns and choosing rows, with its index. Rows of runs that did not end
+    are left out and counted; a diverged run is kept without a loss. Raises `UserError` for rows that cannot be used.
     """
     left_out: list[str] = []
     response = next((name for name in RESPONSES if name in table.columns), RESPONSES[0])
@@ -107,7 +108,7 @@ def _ended(table: pd.DataFrame, left_out: list[str]) -> pd.DataFrame:
 
 
 def _with_response(table: pd.DataFrame, response: str, left_out: list[str]) -> pd.DataFrame:
-    """Leave out what W&B has of steps, and runs, at which nothing was evaluated."""
+    """Leave out rows of W&B's history without a response: steps and runs without an evaluation."""
     if WANDB_RUN not in table.columns:
         return table
     without = table[response].isna() & ~table["diverged"]
@@ -117,7 +118,7 @@ def _with_response(table: pd.DataFrame, response: str, left_out: list[str]) -> p
 
 
 def _refuse_incomplete(source: Source, table: pd.DataFrame, response: str) -> None:
-    """Raise `UserError` with the lines where N, D or C is no positive number, or the response none."""
+    """Raise `UserError` with the lines where N, D or C is not positive, or the response is not finite."""
     for column in (*SIZES, response):
         values = table[column].to_numpy(float)
         bad = ~(np.isfinite(values) & (values > 0)) if column in SIZES else ~np.isfinite(values)
@@ -167,7 +168,7 @@ def _moving(groups: Sequence[Group]) -> set[str]:
 
 
 def _run(source: Source, name: Any, rows: Sequence[Row], moving: set[str]) -> ImportedRun:
-    """Make one run of its rows; `UserError` where they contradict each other. moving: columns of its milestones."""
+    """Make a run from its rows; `UserError` if they contradict each other. moving: columns that its milestones have."""
     _refuse_contradiction(source, "one run" if name is None else f"run {name}", rows)
     place, last = rows[-1]
     points = tuple(_point(row, moving, final=row is last) for _, row in rows)
@@ -178,16 +179,16 @@ def _run(source: Source, name: Any, rows: Sequence[Row], moving: set[str]) -> Im
 
 
 def _refuse_contradiction(source: Source, called: str, rows: Sequence[Row]) -> None:
-    """Raise `UserError` where rows of one run are of several sizes, or twice at one D."""
+    """Raise `UserError` if the rows of one run have different N, or the same D twice."""
     if len({row["N"] for _, row in rows}) > 1:
         places = source.places(sorted(place for place, _ in rows))
-        raise UserError(f"found {places} of {source.name} with different N in {called}; {WAYS}")
+        raise UserError(f"found {places} of {source.name} with different N in {called}; {ONE_D}")
     at: dict[float, list[int]] = {}
     for place, row in rows:
         at.setdefault(row["D"], []).append(place)
     twice = sorted(place for places in at.values() if len(places) > 1 for place in places)
     if twice:
-        raise UserError(f"found {source.places(twice)} of {source.name} at one D of {called}; {WAYS}")
+        raise UserError(f"found {source.places(twice)} of {source.name} at one D of {called}; {ONE_D}")
 
 
 def _label(name: Any, row: Mapping[str, Any], line: int) -> str:
@@ -204,7 +205,7 @@ def _columns(row: Mapping[str, Any], moving: set[str]) -> dict[str, Any]:
 
 
 def _point(row: Mapping[str, Any], moving: set[str], *, final: bool) -> dict[str, Any]:
-    """Return a milestone as a record has it, with the columns that move; what the table does not say is None."""
+    """Return a milestone in the form of a record, with the changing columns; values missing in the table are None."""
     found = {name: plain(row.get(name)) for name in POINT}
     beside = {_column(name): plain(row[name]) for name in sorted(moving - {*POINT})}
     return {**found, "C_counted": found["C_counted"] or found["C"], "final": final, **beside}
@@ -215,7 +216,7 @@ def _column(name: str) -> str:
 
 
 def plain(value: Any) -> Any:
-    """Return a number, word or truth as JSON has it; a whole number as one, None for none."""
+    """Return a value as plain JSON: whole numbers as integers, missing and non-finite ones as None."""
     if isinstance(value, np.generic):
         value = value.item()
     if value is None or value is pd.NaT or value is pd.NA:
@@ -228,7 +229,7 @@ def plain(value: Any) -> Any:
 
 
 def _refuse_twice(source: Source, runs: Sequence[ImportedRun]) -> None:
-    """Raise `UserError` where two rows repeat the same run."""
+    """Raise `UserError` if two rows are the same run."""
     lines: dict[str, int] = {}
     for run in runs:
         if run.run_id in lines:

@@ -16,14 +16,14 @@ from analysis.table.files.text import SEPARATORS, decode
 from analysis.table.read import read_table
 
 TEXTS = ("csv", "tsv", "txt", "jsonl")
-"""Kinds of files that have a line a row."""
+"""Kinds of files with one line for each row."""
 MANY = 5
-"""Lines that are named one by one."""
+"""Maximum number of lines that an error lists."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """A table that was read; lines: of its rows in the file (None: its rows are counted instead)."""
+    """A table that was read; lines: the line of each row in the file (None: errors give row numbers instead)."""
 
     name: str
     sha256: str
@@ -31,7 +31,7 @@ class Source:
     lines: tuple[int, ...] | None
 
     def place(self, row: int) -> int:
-        """Return the line of a row, or its number where the file has no lines."""
+        """Return the line of a row, or its number if the file has no lines."""
         return row + 1 if self.lines is None else self.lines[row]
 
     def places(self, rows: list[int]) -> str:
@@ -45,7 +45,7 @@ class Source:
 
 
 def read_source(path: Path) -> Source:
-    """Read a table, or the W&B runs in a folder; `UserError` where there is neither, or it is a sweep of ours."""
+    """Read a table, or the W&B runs in a folder; `UserError` for anything else, such as a sweep of ours."""
     if (path / "plan.csv").is_file():
         raise UserError(
             f"found {path}, a sweep of ours; wanted a table of runs trained elsewhere; `scaling collect` it"
@@ -67,7 +67,7 @@ def _digest_of(files: list[tuple[str, bytes]]) -> str:
 
 
 def _lines(path: Path, content: bytes, rows: int) -> tuple[int, ...] | None:
-    """Return the line on which each row begins; None for a file without lines, or where they are not as many."""
+    """Return the line on which each row begins; None for a file without lines, or with another number of rows."""
     kind = kind_of(path.name)
     if kind not in TEXTS:
         return None
@@ -81,7 +81,7 @@ def _lines_of_json(text: str) -> list[int]:
 
 
 def _lines_of_csv(text: str) -> list[int]:
-    """Return where the rows below the head begin: comments, empty lines and lines inside quotes are passed over."""
+    """Return the lines on which the rows below the header begin, without comments, empty lines and quoted lines."""
     lines = text.splitlines()
     numbers = [n for n, line in enumerate(lines, 1) if line.strip() and not line.lstrip().startswith("#")]
     reader = csv.reader(lines[n - 1] for n in numbers)

@@ -19,15 +19,15 @@ SUMMARIES = ("wandb-summary.json", "summary.json")
 CONFIGS = ("config.yaml", "config.json")
 HISTORIES = ("wandb-history.jsonl", "history.jsonl", "history.json", "history.csv")
 RUN = "wandb_run"
-"""The column that names the run: the folder's name."""
+"""The column with the name of the run's folder."""
 OWN = ("_wandb", "wandb_version")
-"""Keys of a config that are W&B's, not the run's."""
+"""Keys that W&B adds to a config."""
 LARGEST = 100_000_000
-"""Bytes of a config or a summary at the most."""
+"""Maximum number of bytes of a config or a summary."""
 
 
 class PlainLoader(yaml.SafeLoader):
-    """YAML without aliases: a few lines of them stand for more values than any memory holds."""
+    """YAML without aliases: a few lines of nested aliases could expand to fill the memory."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         """Compose a node; `YAMLError` for an alias."""
@@ -39,7 +39,7 @@ class PlainLoader(yaml.SafeLoader):
 
 @dataclass(frozen=True)
 class WandbRun:
-    """The files of one run; what is not there is None. log: all of it, in W&B's own format."""
+    """The files of one run, None for missing ones. log: the whole run in W&B's own format."""
 
     folder: Path
     config: Path | None = None
@@ -49,12 +49,12 @@ class WandbRun:
 
     @property
     def name(self) -> str:
-        """The run's id, which ends the name of its folder (offline-run-20260101_120000-a1b2c3d4)."""
+        """The run's id: the last part of its folder's name (offline-run-20260101_120000-a1b2c3d4)."""
         return self.folder.name.rpartition("-")[2] if "run-" in self.folder.name else self.folder.name
 
     @property
     def files(self) -> list[Path]:
-        """Those that are there."""
+        """The files that exist."""
         return [path for path in (self.config, self.summary, self.history, self.log) if path is not None]
 
 
@@ -82,7 +82,7 @@ def _run_in(place: Path) -> WandbRun:
 
 
 def read_runs(runs: list[WandbRun]) -> pd.DataFrame:
-    """Read runs into one table: a row for each line of a history, or one for a run without; config.KEY beside it."""
+    """Read runs into one table: a row for each line of a history (or one of the summary), with columns config.KEY."""
     return pd.DataFrame([row for run in runs for row in _rows(run)])
 
 

@@ -1,4 +1,4 @@
-"""W&B's own file of a run (run-ID.wandb): a LevelDB log of its protobuf messages, as an offline run leaves it."""
+"""Read W&B's own file of an offline run (run-ID.wandb): a LevelDB log of protobuf messages."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from analysis.errors import UserError
 from analysis.export.runs import tool
 
 BLOCK, HEAD, START = 32_768, 7, 7
-"""Bytes of a block, of a piece's head in it, and before the first piece."""
+"""Bytes of a block, of a record's header, and before the first record."""
 WHOLE, LAST = 1, 4
-"""Kinds of pieces that end a message."""
+"""Types of records that end a message."""
 
 
 def rows_of_log(path: Path) -> list[dict[str, Any]]:
-    """Return a row for each line of a run's history, or one of its summary where it has none; config.KEY beside it.
+    """Return a row for each line of a run's history (or one of its summary), with columns config.KEY and State.
 
-    State: finished or failed, or running where it was not ended. `UserError` without the package wandb.
+    State: finished, failed or running (no end was written). Raises `UserError` without the package wandb.
     """
     proto = tool("wandb", "wandb.proto.wandb_internal_pb2")
     facts: dict[str, Any] = {"State": "running"}
@@ -45,7 +45,7 @@ def rows_of_log(path: Path) -> list[dict[str, Any]]:
 
 
 def _messages(data: bytes) -> Iterator[bytes]:
-    """Yield the messages of a LevelDB log; one that was cut at the end is left out."""
+    """Yield the complete messages of a LevelDB log."""
     at, whole = START, b""
     while at + HEAD <= len(data):
         left = BLOCK - at % BLOCK
@@ -61,7 +61,7 @@ def _messages(data: bytes) -> Iterator[bytes]:
 
 
 def _items(items: Any, before: str) -> dict[str, Any]:
-    """Read keys and values, JSON each."""
+    """Return keys with their values, which are JSON."""
     found: dict[str, Any] = {}
     for item in items:
         words = [before, *(item.nested_key or [item.key])]
@@ -70,7 +70,7 @@ def _items(items: Any, before: str) -> dict[str, Any]:
 
 
 def flat(values: Mapping[str, Any], before: str) -> dict[str, Any]:
-    """Write nested mappings in one, as config.optim.lr; lists as words."""
+    """Flatten nested mappings to keys such as config.optim.lr, and convert lists to text."""
     found: dict[str, Any] = {}
     for key, value in values.items():
         name = f"{before}.{key}" if before else str(key)

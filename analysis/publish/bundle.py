@@ -1,4 +1,4 @@
-"""The files of a bundle: the plan, the table, and the report made anew from the published table."""
+"""The files of a bundle: the plan, the table, and a new report made from the published table."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from analysis.table.read import load_table
 from analysis.table.results import find_runs
 
 TEXTS = ("sweep.yaml", "import.json")
-"""Texts of a sweep that go with it, where they are there."""
+"""Text files of a sweep that are published, if they exist."""
 READ_BY_THE_REPORT = ("efficiency.csv", "activations.csv", "rounds")
-"""And those that the report looks at beside the table."""
+"""Files that the report reads in addition to the table."""
 PACKAGES = ("numpy", "scipy", "pandas", "matplotlib", "pyarrow")
 README = """\
 # {name}
@@ -46,9 +46,9 @@ MANIFEST               SHA-256 of every file: sha256sum -c MANIFEST
 
 
 def bundle(folder: Path, *, resampling: Resampling, say: Callable[[str], None] = lambda text: None) -> bytes:
-    """Return the archive of a results folder; the same results give the same bytes with the same versions.
+    """Return the archive of a results folder: the same results and package versions give the same bytes.
 
-    Raises `UserError` where there is no sweep, or where a file would tell where it was made.
+    Raises `UserError` for a folder without a plan, or if a file contains a secret or a path of this machine.
     """
     if not (folder / "plan.csv").is_file():
         raise UserError(f"found no plan in {folder}; wanted the folder of a sweep, such as results/NAME")
@@ -81,7 +81,7 @@ def bundle(folder: Path, *, resampling: Resampling, say: Callable[[str], None] =
 
 
 def _refuse_links(folder: Path) -> None:
-    """Raise `UserError` where a file that is published is a link: what it leads to was not meant."""
+    """Raise `UserError` if a published file is a link, since its target may not be meant for publication."""
     paths = [folder / name for name in ("plan.csv", *TEXTS, *READ_BY_THE_REPORT)]
     for path in (*paths, *(folder / "rounds").rglob("*")):
         if path.is_symlink():
@@ -103,7 +103,7 @@ def _remove(path: Path) -> None:
 
 
 def _versions(folder: Path, table: pd.DataFrame) -> dict[str, Any]:
-    """Return what the runs were trained with, how many with each, and what read them."""
+    """Return the versions with which the runs were trained (and the number of runs with each) and analysed."""
     runs = find_runs(folder)
     seen: dict[str, Counter[str]] = {"versions": Counter(), "git": Counter(), "content": Counter()}
     ids = table["run_id"].drop_duplicates().tolist() if runs and "run_id" in table.columns else []

@@ -1,4 +1,4 @@
-"""What a bundle must not contain: absolute paths and machine names."""
+"""Remove or refuse private data in a bundle: absolute paths, names of machines and people, secrets."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ PLACE = re.compile(r"""(?<![\w.~/:*\\<-])/(?:[^\s/,;:"'`()\[\]{}<>|=]+/)+([^\s/,
 """An absolute path of two parts or more; the last part is kept."""
 DRIVE = re.compile(r"""\b[A-Za-z]:\\(?:[^\s"'`<>|\\]+\\)*([^\s"'`<>|\\]*)""")
 PRIVATE = ("host", "hostname", "node", "user", "username", "user_name", "email", "author", "owner")
-"""Columns that are left out, in any case and spelling: machines and people."""
+"""Columns with names of machines or people, which are left out; in any case and spelling."""
 SECRET_NAME = re.compile(
     r"TOKEN(?![SI])|SECRET|PASSW|CREDENTIAL|PRIVATE|API_?KEY|ACCESS_?KEY|_(KEY|PAT)$", re.IGNORECASE
 )
 SHORTEST = 8
-"""Letters of a variable's value that is looked for."""
+"""Minimum length of a variable's value that counts as a secret."""
 SECRET = re.compile(
     r"hooks\.slack\.com/\S+|discord(?:app)?\.com/api/webhooks/\S+|://[^/\s:@\"']+:[^/\s@\"']+@|AKIA[0-9A-Z]{16}|gh[pousr]_\w{20,}"
     r"|glpat-[\w-]{16,}|hf_\w{20,}|xox[abprs]-[\w-]{10,}|sk-[\w-]{20,}|-----BEGIN [A-Z ]*PRIVATE KEY"
     r"|(?i:bearer\s+|(?:token|api[_-]?key|password|passwd|secret)\s*[=:]\s*)[\"']?(?=[^\s\"']*\d)[\w+/.-]{16,}"
 )
-"""What is a secret wherever it stands: webhooks, passwords in addresses, keys of the usual services, headers."""
+"""Secrets known by their form: webhooks, passwords in URLs, keys of common services, headers."""
 TEXTS = (".csv", ".json", ".yaml", ".md", ".tex", ".txt", ".html", ".svg")
 
 
 def without_places(text: str) -> str:
-    """Return a text with absolute paths cut down to their last part: /home/me/data/x.npz is …/x.npz."""
+    """Return a text with absolute paths reduced to their last part: /home/me/data/x.npz becomes …/x.npz."""
     return DRIVE.sub(r"…/\1", PLACE.sub(r"…/\1", text))
 
 
 def published(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table without columns of people and machines, and without absolute paths; machines are named nowhere."""
+    """Return a table without columns of people and machines, absolute paths and names of machines."""
     hosts = sorted(set(table["host"].dropna().astype(str)) - {""}) if "host" in table.columns else []
     named = re.compile(rf"\b({'|'.join(map(re.escape, hosts))})\b") if hosts else None
 
@@ -51,7 +51,7 @@ def published(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def refuse_secrets(files: Mapping[str, bytes], environment: Mapping[str, str]) -> None:
-    """Raise `UserError` where a text holds what looks like a secret, or the value of a variable that is one by name."""
+    """Raise `UserError` if a text contains a likely secret, or the value of an environment variable named like one."""
     values = [value for name, value in environment.items() if SECRET_NAME.search(name) and len(value) >= SHORTEST]
     for name, content in files.items():
         text = content.decode(errors="replace") if name.endswith(TEXTS) else ""
@@ -65,7 +65,7 @@ def refuse_secrets(files: Mapping[str, bytes], environment: Mapping[str, str]) -
 
 
 def refuse_private(files: Mapping[str, bytes], places: Collection[Path]) -> None:
-    """Raise `UserError` where a text names one of these folders: nothing of that kind is ever published unseen."""
+    """Raise `UserError` if a text names one of these folders."""
     named = sorted({str(place) for place in places} - {"/", "."}, key=len, reverse=True)
     for name, content in files.items():
         text = content.decode(errors="replace") if name.endswith(TEXTS) else ""

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from analysis.figures.style import look, panels, save
+from analysis.figures.style import figure_style, panels, save
 from analysis.report.charts.axes import read_axes
 from analysis.report.charts.seeds import Seeds
 from analysis.report.charts.svg import svg_of
@@ -56,7 +56,7 @@ class Picture:
 def picture(drawing: Drawing, folder: Path | None, *, prefix: str = "", suffix: str = "") -> Picture:
     """Draw a figure as data and as SVG; with a folder, save it there as PNG, PDF and SVG too."""
     name = f"{prefix}{drawing.name}{suffix}"
-    with look():
+    with figure_style():
         figure, axes = panels(len(drawing.draw), bar=drawing.bar, columns=drawing.columns, size=drawing.size)
         for ax, one in zip(axes, drawing.draw, strict=True):
             one(ax)
