@@ -146,7 +146,7 @@ def isoflop(
     minima = tuple(minimum for minimum, _ in found)
     draws = [draw for _, draw in found]
     N_law, D_law, y_law = _laws(minima, draws, level)
-    refuse_mixed_kinds(rows, N_law, lambda r: isoflop(r, y=y, shape=shape, level=level).N_law, "the exponent of N*")
+    refuse_mixed_kinds(rows, N_law, lambda r: isoflop(r, y=y, shape=shape, level=level).N_law, y=y)
     used = [valleys[minimum.budget] for minimum in minima if minimum.ok]
     reasons = misfits(used, float(np.sqrt(np.mean(noise**2))) if len(noise) else 0.0) if N_law else ()
     reasons += (*([scatter_words(wide)] if wide else ()), *([N_law.bend] if N_law and N_law.bend else ()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import combinations
 from statistics import NormalDist
 from typing import TYPE_CHECKING
@@ -10,37 +10,56 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analysis.errors import Refusal, attempt
-from analysis.fitting.verdict.pooling import LITTLE, SURE
+from analysis.fitting.verdict.kind_effects import chance_of
+from analysis.fitting.verdict.pooling import LITTLE, SCREENED, SURE
 from analysis.numbers import exponent, interval
 from analysis.table.mixtures import mixtures_of
+from analysis.table.remarks import MOST_SAID
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from analysis.estimates.powerline import PowerLine
+    from analysis.table.mixtures import Mixture
 
 FEWEST = 8
 """Minimum number of rows for fitting a kind alone."""
+DEGREE = 3
+"""Degree of the polynomial of log N and log C whose residuals show which of many columns are worth such fits."""
 
 
 def refuse_mixed_kinds(
-    rows: pd.DataFrame, pooled: PowerLine | None, find: Callable[[pd.DataFrame], PowerLine | None], what: str
+    rows: pd.DataFrame, pooled: PowerLine | None, find: Callable[[pd.DataFrame], PowerLine | None], *, y: str
 ) -> None:
-    """Raise `Refusal` where the exponent of one kind of runs alone differs significantly from another's.
+    """Raise `Refusal` where the exponent of N* of one kind of runs alone differs significantly from another's.
 
-    pooled: the line of all rows, treated as one more kind. find: returns the line of some rows. what: the exponent, in
-    words. Columns that the user pools are not checked.
+    pooled: the line of all rows, treated as one more kind. find: returns the line of some rows. y: the response.
+    Columns that the user pools are not checked.
     """
-    for mixture in mixtures_of(rows):
-        if mixture.pooled:
-            continue
+    mixtures = [mixture for mixture in mixtures_of(rows) if not mixture.pooled]
+    for mixture in _suspects(rows, y, mixtures) if len(mixtures) > MOST_SAID else mixtures:
         lines = {f"{value} alone": _alone(rows, mixture.code == k, find) for k, value in enumerate(mixture.values)}
         for (one, here), (other, there) in combinations({**lines, "all together": pooled}.items(), 2):
             if here and there and _apart(here, there):
                 raise Refusal(
-                    f"{mixture.words}, and {what} is {_words(here)} of {one}, {_words(there)} of {other}; choose one "
+                    f"{mixture.words}, and the exponent of N* is {_words(here)} of {one}, {_words(there)} of {other}; choose one "
                     f'with --where, or say with --pool "{mixture.name}" that it may differ'
                 )
+
+
+def _suspects(rows: pd.DataFrame, y: str, mixtures: Sequence[Mixture]) -> list[Mixture]:
+    """Return the columns whose kinds may differ, by their effects on a smooth surface through log y."""
+    sizes = [logs / max(float(logs.std()), 1e-12) for logs in (_centred_log(rows, name) for name in ("N", "C"))]
+    powers = [(i, j) for i in range(DEGREE + 1) for j in range(DEGREE + 1 - i)]
+    surface = np.stack([sizes[0] ** i * sizes[1] ** j for i, j in powers])
+    log_y = _centred_log(rows, y)
+    rest = log_y - np.linalg.lstsq(surface.T, log_y, rcond=1e-10)[0] @ surface
+    return [one for one in mixtures if chance_of(rest, surface, sizes, one) < SCREENED]
+
+
+def _centred_log(rows: pd.DataFrame, name: str) -> np.ndarray:
+    logs = np.log(rows[name].to_numpy(float))
+    return logs - logs.mean()
 
 
 def _alone(rows: pd.DataFrame, which: np.ndarray, find: Callable[[pd.DataFrame], PowerLine | None]) -> PowerLine | None:

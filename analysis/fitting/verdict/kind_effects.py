@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -68,13 +69,19 @@ def chance(found: Fit, mixture: Mixture) -> float:
     """
     if mixture.follows in found.engine.points.columns.values():
         return 0.0
-    problem, rest, design = found.engine.problem, clipped(found.engine.residuals), design_of(mixture)
+    problem = found.engine.problem
     slopes, _ = information(problem, found.engine.theta, np.ones(problem.n))
+    return chance_of(found.engine.residuals, slopes, list(problem.inputs.values()), mixture)
+
+
+def chance_of(rest: Array, slopes: Array, sizes: Sequence[Array], mixture: Mixture) -> float:
+    """Return that p value for residuals (n,) of a model with derivatives (p, n), and log sizes (n,) that kinds bend."""
+    rest, design = clipped(rest), design_of(mixture)
     was, few = _left(rest, slopes)
-    bent, chances = [design * (x - x.mean()) for x in problem.inputs.values()], []
+    bent, chances = [design * (x - x.mean()) for x in sizes], []
     for more in ([design], [design, *bent]):
         left, many = _left(rest, np.concatenate([slopes, *more]))
-        spare = problem.n - many
+        spare = len(rest) - many
         if many == few or spare < 3 or left <= 0:
             return 0.0
         chances.append(tail(max(0.0, was - left) / (many - few) / (left / spare), many - few, spare))

@@ -10,6 +10,7 @@ from analysis import fit
 from analysis.errors import Refusal
 from analysis.estimates.frontier import frontier
 from analysis.estimates.isoflop import isoflop
+from analysis.estimates.mixed_kinds import refuse_mixed_kinds
 from analysis.table.remarks import remarks_of
 from analysis.table.select import select_rows
 from tests.analysis.worlds import World
@@ -127,6 +128,20 @@ def test_optima_of_two_kinds_are_refused_where_one_alone_says_otherwise():
     assert any("values of dataset (a, b) are pooled" in text for text in pooled.warnings)
     alike = runs[runs["dataset"] == "b"].assign(dataset=lambda one: np.where(one["seed"] == 0, "x", "y"))
     assert isoflop(select_rows(alike, y="loss")[0], resamples=50).warnings
+
+
+def test_of_many_columns_only_those_that_may_differ_are_fitted_alone():
+    rng = np.random.default_rng(0)
+    worlds = {"a": World(alpha=0.5, beta=0.2, A=40.0, B=5.0, E=0.01, noise=0.001), "b": World(noise=0.001)}
+    columns = ["N", "D", "C", "loss", "seed", "budget"]
+    runs = pd.concat([simulated(world, seeds=2)[columns].assign(dataset=name) for name, world in worlds.items()])
+    runs = runs.assign(**{f"tag_{i}": rng.choice(["a", "b"], len(runs)) for i in range(20)})
+    rows = select_rows(runs, y="loss")[0]
+    asked = []
+    refuse_mixed_kinds(rows, None, asked.append, y="loss")
+    assert len(asked) < 8
+    with pytest.raises(Refusal, match=r"values of dataset \(a, b\).* of a alone, .*--pool \"dataset\""):
+        isoflop(rows, resamples=50)
 
 
 def test_a_label_by_lot_refuses_no_optima():
