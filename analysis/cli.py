@@ -27,6 +27,7 @@ from analysis.options import (
     X,
     Y,
     answer,
+    backtest_options,
     column_options,
     fit_options,
     interval_options,
@@ -143,7 +144,7 @@ def isoflop(chosen: TableChoice, y: str, shape: str, json_path: str | None, **ho
     help="Fit the laws to the runs that are small in this column, and predict the large ones.",
 )
 @known_options
-@interval_options
+@backtest_options
 @json_option
 def backtest(chosen: TableChoice, laws: Sequence[str], json_path: str | None, **how: Any) -> None:
     """Leave out the largest runs, and rank laws by how well they predict them."""

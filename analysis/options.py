@@ -95,13 +95,6 @@ FIT_OPTIONS = (
     *KNOWN_OPTIONS,
     click.option("--weights", type=click.Choice(["seeds"]), help="Weight by the inverse variance of seeds."),
 )  # fmt: skip
-INTERVAL_OPTIONS = (
-    click.option("--resamples", type=click.IntRange(0), default=1000, show_default=True,
-                 help="Number of refits; 0: no intervals."),
-    click.option("--level", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.95, show_default=True,
-                 help="Confidence level of the intervals."),
-    click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the resampling."),
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -211,9 +204,21 @@ def _parsed(command: Command) -> Command:
     return wrapped
 
 
-def interval_options(command: Command) -> Command:
-    """Add --resamples, --level and --seed."""
-    return _with(command, INTERVAL_OPTIONS)
+def interval_options(command: Command, resamples: int = 1000) -> Command:
+    """Add --resamples, --level and --seed. resamples: the default."""
+    added = (
+        click.option("--resamples", type=click.IntRange(0), default=resamples, show_default=True,
+                     help="Number of refits; 0: no intervals."),
+        click.option("--level", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.95,
+                     show_default=True, help="Confidence level of the intervals."),
+        click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the resampling."),
+    )  # fmt: skip
+    return _with(command, added)
+
+
+def backtest_options(command: Command) -> Command:
+    """Add the same with fewer refits: the share of runs inside an interval needs no more."""
+    return interval_options(command, resamples=200)
 
 
 def json_option(command: Command) -> Command:

@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from analysis.errors import Refusal
-from analysis.options import FILE, LawOption, TableChoice, X, Y, answer, json_option, table_options, words
+from analysis.options import (
+    FILE,
+    LawOption,
+    TableChoice,
+    X,
+    Y,
+    answer,
+    json_option,
+    known_options,
+    table_options,
+    words,
+)
 from analysis.targets import parse_setting
 
 if TYPE_CHECKING:
@@ -38,6 +49,7 @@ Example:
               help="One law, or several, weighted by their backtests: {laws}, or module:NAME.")  # fmt: skip
 @Y
 @X
+@known_options
 @click.option("--level", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.95, show_default=True)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the fit's starts.")
 @json_option

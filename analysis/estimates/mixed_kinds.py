@@ -42,8 +42,8 @@ def refuse_mixed_kinds(
         for (one, here), (other, there) in combinations({**lines, "all together": pooled}.items(), 2):
             if here and there and _apart(here, there):
                 raise Refusal(
-                    f"{mixture.words}, and the exponent of N* is {_words(here)} of {one}, {_words(there)} of {other}; choose one "
-                    f'with --where, or say with --pool "{mixture.name}" that it may differ'
+                    f"{mixture.words}, and the exponent of N* is {_words(here)} of {one}, {_words(there)} of {other}; "
+                    f'choose one with --where, or say with --pool "{mixture.name}" that it may differ'
                 )
 
 

@@ -143,17 +143,19 @@ def solve_linear(law: AdditiveLaw, theta: Array, inputs: Inputs, log_y: Array, w
 def add_curvature(matrix: Array, term: Term, weight: Array) -> None:
     """Add sum_i weight_i (du du^T + d2u) to the block of a term's parameters; weight (B, n)."""
     for k, i in enumerate(term.which):
+        row = weight * term.du[k]
         for m, j in enumerate(term.which[: k + 1]):
-            factor = term.du[k] * term.du[m]
+            value = _dot(row, term.du[m])
             second = term.d2u.get((m, k))
             if second is not None:
-                factor = factor + second
-            if isinstance(factor, float):
-                value = factor * weight.sum(axis=1)
-            elif factor.ndim == 1:
-                value = np.einsum("bn,n->b", weight, factor)
-            else:
-                value = np.einsum("bn,bn->b", weight, factor)
+                value = value + _dot(weight, second)
             matrix[i, j] += value
             if i != j:
                 matrix[j, i] += value
+
+
+def _dot(row: Array, factor: Array | float) -> Array:
+    """Return sum_i row_i factor_i for each member of row (B, n); factor: (B, n), (n,) or a number."""
+    if isinstance(factor, float):
+        return factor * row.sum(axis=1)
+    return np.einsum("bn,n->b" if factor.ndim == 1 else "bn,bn->b", row, factor)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 import json
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis import verbs
 from analysis.__main__ import main
 from analysis.cli import COMMANDS
 from analysis.console import console
@@ -271,6 +273,14 @@ def test_help_has_an_example(capsys, name):
     assert f"scaling {name} " in out
 
 
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name in verbs.__all__])
+def test_a_verb_and_its_function_have_the_same_defaults(name):
+    command = {one.name: one.default for one in COMMANDS[name].params if isinstance(one.default, int | float | str)}
+    function = {key: one.default for key, one in inspect.signature(getattr(verbs, name)).parameters.items()}
+    shared = [key for key, value in function.items() if isinstance(value, int | float | str) and key in command]
+    assert {key: command[key] for key in shared} == {key: function[key] for key in shared}
+
+
 def test_help_imports_next_to_nothing():
     assert imported("analysis", "--help", folder=ROOT) == {"analysis", "click"}
 
@@ -352,6 +362,13 @@ def test_parameters_are_fixed_and_tied(capsys, folder):
     assert "C = 3×10¹⁰" in out
     for wrong in (("--fix", "E"), ("--fix", "E=x"), ("--tie", "alpha"), ("--fix", "zeta=1")):
         assert run(capsys, "fit", folder, *wrong)[0] == 2
+
+
+def test_a_choice_of_runs_keeps_what_is_fixed(capsys, folder, tmp_path):
+    wide = tmp_path / "candidates.csv"
+    pd.DataFrame({"N": [3e4, 6e4], "D": [1e6, 2e6], "cost": [1.0, 1.0]}).to_csv(wide, index=False)
+    asked = ("choose", folder, "--candidates", wide, "--target", "N=6e4,D=2e6", "--limit", 2)
+    assert "chinchilla has E fixed at 0.35" in run_json(capsys, *asked, "--fix", "E=0.35")["warnings"]
 
 
 @pytest.mark.slow

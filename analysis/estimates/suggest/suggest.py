@@ -23,7 +23,7 @@ from analysis.fitting.points import input_columns
 from analysis.fitting.resample import refit
 from analysis.fitting.result import Fit
 from analysis.fitting.settings import Settings, fit_law, settings_of
-from analysis.laws import Law, get_law
+from analysis.laws import Law, constrained_each, constraints, get_law
 from analysis.numbers import number, percent
 
 if TYPE_CHECKING:
@@ -88,6 +88,8 @@ def suggest(
     of: str | None = None,
     most: int = 4,
     seed: int = 0,
+    fix: Mapping[str, float] | None = None,
+    tie: Mapping[str, str] | None = None,
     **options: Any,
 ) -> Suggestion:
     """Choose from a pool the runs that narrow the interval at the target most for their cost.
@@ -95,8 +97,9 @@ def suggest(
     table: the finished runs. law: one, or several, weighted by their backtests. pool: the candidates, with the law's
     inputs and a column of costs; a setting that occurs twice may be run twice, as two seeds. target: the settings at
     which the law should be known. of: the quantity to know there: y, N_star or N_exponent (target C), or a parameter.
-    limit: the total cost; most: the maximum number of runs. options: objective, delta, x, level and those of `fit` that
-    choose rows. While there are too few runs for any law, runs are spread over its inputs (kind).
+    limit: the total cost; most: the maximum number of runs. fix, tie: constraints on the laws that have these
+    parameters. options: objective, delta, x, level and those of `fit` that choose rows. While there are too few runs
+    for any law, runs are spread over its inputs (kind).
     Raises `UserError` for bad input, `Refusal` where no law can be fitted to enough of them.
     """
     from analysis.table.read import load_table
@@ -108,7 +111,7 @@ def suggest(
     prices = prices_of(pool, costs_of(pool, cost))
     check_request(target, limit, most)
     frame = load_table(table)
-    laws = [get_law(one) for one in ([law] if isinstance(law, str | Law) else law)]
+    laws = constrained_each([get_law(one) for one in ([law] if isinstance(law, str | Law) else law)], fix, tie)
     fits, warnings = _fits(frame, laws, y=y, x=x, settings=settings)
     if not fits:
         begun = _spread(
@@ -128,7 +131,7 @@ def suggest(
     seeking = Seeking(tuple(posteriors.values()), shares, tuple(weights.values()), prices, z, (of or y) != y)
     chosen = seeking.find(limit=limit, within=limit * (CAUTION if cautious else 1.0), most=most)
     rows = tuple(pool.index[list(chosen.rows)].tolist())
-    return replace(chosen, rows=rows, of=of or y, level=level, laws=weights, warnings=warnings)
+    return replace(chosen, rows=rows, of=of or y, level=level, laws=weights, warnings=(*constraints(laws), *warnings))
 
 
 @dataclass(frozen=True)

@@ -44,12 +44,16 @@ class Goal:
     y: str
     seed: int
     task: str | None
+    fix: tuple[str, ...] = ()
+    tie: tuple[str, ...] = ()
 
     def options(self, left: float) -> list[str]:
         """Return the corresponding options of `scaling choose`; left: of the limit."""
         words = [part for target in self.targets for part in ("--target", target)]
         words += ["--limit", repr(left), "--most", str(self.most), "--y", self.y, "--seed", str(self.seed)]
         words += [part for law in self.laws for part in ("--law", law)]
+        words += [part for text in self.fix for part in ("--fix", text)]
+        words += [part for text in self.tie for part in ("--tie", text)]
         words += ["--of", self.of] if self.of else []
         return words + (["--task", self.task] if self.task else [])
 
@@ -63,6 +67,8 @@ GOAL_OPTIONS = (
     click.option("--law", "laws", multiple=True, default=["chinchilla"], metavar="LAW,…",
                  help="One law, or several, weighted by their backtests.  [chinchilla]"),
     click.option("--y", default="loss", show_default=True, metavar="loss|error|COLUMN", help="The response."),
+    click.option("--fix", multiple=True, metavar="E=1.6", help="Fix a parameter of the law; may be repeated."),
+    click.option("--tie", multiple=True, metavar="alpha=beta", help="Set one parameter equal to another."),
     click.option("--bounds", multiple=True, metavar="KEY=LOW:HIGH",
                  help="Range of an axis; may be repeated.  [half its smallest to four times its largest]"),
     click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the fit's starts."),
@@ -124,7 +130,7 @@ def read_goal(asked: Mapping[str, Any]) -> tuple[Goal, dict[str, tuple[float, fl
             raise UserError(f"found --bounds {text}; wanted KEY=LOW:HIGH, such as model.width=8:256; change it")
         bounds[key] = (low, high)
     goal = Goal(tuple(asked["targets"]), asked["of"], unit, limit, asked["most"], tuple(asked["laws"]), asked["y"],
-                asked["seed"], asked["task"])  # fmt: skip
+                asked["seed"], asked["task"], tuple(asked["fix"]), tuple(asked["tie"]))  # fmt: skip
     return goal, bounds
 
 

@@ -98,6 +98,17 @@ def test_laws_are_weighted_by_their_backtests():
     assert sum(found.laws.values()) == pytest.approx(1)
 
 
+def test_a_known_floor_narrows_what_is_known_and_each_law_that_has_it_keeps_it():
+    asked = {"pool": candidates(), "target": TARGET, "limit": 1e12}
+    free, fixed = suggest(bare(), **asked), suggest(bare(), fix={"E": QUIET.E}, **asked)
+    assert fixed.interval_now < free.interval_now
+    assert "chinchilla has E fixed at 0.35" in fixed.warnings
+    both = suggest(bare(), ["chinchilla", "kaplan"], tie={"alpha": "beta"}, **asked)
+    assert list(both.laws) == ["chinchilla", "kaplan"]
+    with pytest.raises(UserError, match="no parameter 'zeta' in chinchilla"):
+        suggest(bare(), fix={"zeta": 1.0}, **asked)
+
+
 def test_nothing_affordable_is_an_empty_batch_with_its_reason():
     found = suggest(bare(), pool=candidates(), target=TARGET, limit=1.0)
     assert found.rows == ()

@@ -89,6 +89,8 @@ def test_axes_are_carried_on_within_bounds_and_settled_runs_are_no_candidates(ti
         (("--bounds", "model.width=4:100000", "--bounds", "train.budget=1e-9:1e30"), 2, "give --bounds"),
         (("-o", "mine.yaml"), 2, "folder sweeps"),
         (("--law", "nonsense"), 2, "nonsense"),
+        (("--fix", "zeta=1"), 2, "no parameter 'zeta' in "),
+        (("--tie", "alpha"), 2, "wanted --fix E=1.6 or --tie alpha=beta"),
     ],
 )
 def test_what_cannot_be_is_told_in_one_sentence(tiny, change, code, said):
