@@ -9,11 +9,15 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Content:
-    """Digests of the data, of the files of a stage and of the user's own code; "" if unknown or without files."""
+    """Digests of the data, of the files of a stage and of the user's own code; "" if unknown or without files.
+
+    kwargs: of a user's module, where a run's id takes 2 and 2.0 for one number.
+    """
 
     data: str = ""
     files: str = ""
     code: str = ""
+    kwargs: str = ""
 
     def to_dict(self) -> dict[str, str]:
         """Return the known digests by name."""

@@ -122,6 +122,18 @@ def test_a_helper_of_one_s_own_module_that_is_edited_is_other_code(scaling, monk
     assert "trained on" not in scaling("plan", *model, "model.width=4,6,8", "model.version=2")
 
 
+@pytest.mark.slow
+def test_a_settled_run_of_a_module_that_was_given_2_is_none_of_one_that_is_given_2_0(scaling, monkeypatch):
+    monkeypatch.syspath_prepend(str(scaling.folder))
+    net = "from torch import nn\n\ndef made(outputs, kind=0):\n    return nn.Sequential(nn.Flatten(), nn.LazyLinear(outputs))\n"
+    (scaling.folder / "typed_net.py").write_text(net)
+    model = ("model=custom", "model.module=typed_net.made", "data=teacher", "train.steps=3", *ONE, "name=own")
+    scaling("run", *model, "model.kwargs={kind: 2}", "seed=0,1")
+    assert "trained on" not in scaling("plan", *model, "model.kwargs={kind: 2}", "seed=0,1")
+    said = scaling("run", *model, "model.kwargs={kind: 2.0}", "seed=0,1", code=2)
+    assert "found 2 settled runs that were trained on 2 for 2.0 in model.kwargs than there is now" in said
+
+
 def test_redo_takes_no_other_word(scaling):
     assert "wanted --redo stale, --redo milestones, or --redo alone" in scaling("run", "--redo=all_", *ONE, code=2)
 

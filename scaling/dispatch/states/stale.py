@@ -9,12 +9,17 @@ from typing import Any
 from scaling.config import GROUPS, RunConfig, read_config
 from scaling.content.digest import digest_of, joined
 from scaling.content.digests import Content
-from scaling.content.run_content import code_of
+from scaling.content.run_content import code_of, kwargs_of
 from scaling.dispatch.states.settled import SettledRuns
 from scaling.errors import UserError
 
 NAMED = 3  # run ids in a sentence
-WORDS = {"data": "other data", "files": "other label files", "code": "other code of yours"}
+WORDS = {
+    "data": "other data",
+    "files": "other label files",
+    "code": "other code of yours",
+    "kwargs": "2 for 2.0 in model.kwargs",
+}
 WAYS_OUT = (
     "--redo stale trains them again, data.version=2 (or model.version=2) makes separate runs for the new ones, "
     "--keep-stale keeps them"
@@ -35,7 +40,7 @@ class Now:
             self._data[config.data] = config.data.digest()
         if config.stage not in self._files:
             self._files[config.stage] = joined(map(digest_of, config.stage.files()))
-        return Content(self._data[config.data], self._files[config.stage], code_of(config))
+        return Content(self._data[config.data], self._files[config.stage], code_of(config), kwargs_of(config))
 
 
 def stale_runs(configs: Iterable[tuple[str, RunConfig]], settled: SettledRuns) -> Stale:
@@ -67,7 +72,7 @@ def stale_entries(queued: Iterable[tuple[str, Mapping[str, Any]]], settled: Sett
 def _content_keys(raw: Mapping[str, Any], name: str) -> Any:
     """Return the keys of a group that determine its content."""
     part = raw.get(name) or {}
-    return part if name in ("data", "stage") else [part.get("_target_"), part.get("module")]
+    return part if name in ("data", "stage") else [part.get(key) for key in ("_target_", "module", "kwargs")]
 
 
 def refuse_stale(stale: Stale, *, ways_out: str = WAYS_OUT) -> None:
