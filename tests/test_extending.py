@@ -121,6 +121,19 @@ def test_jobs_get_a_copy_of_what_one_s_own_modules_import(tmp_path, monkeypatch)
     assert {path.name for path in (tmp_path / "code").glob("*_*.py")} == {"outer_net.py", "inner_layers.py"}
 
 
+def test_jobs_get_a_copy_of_a_package_without_an_init_file(tmp_path, monkeypatch):
+    (tmp_path / "bare_nets").mkdir()
+    (tmp_path / "bare_nets" / "net.py").write_text(
+        "from torch import nn\n\ndef made(outputs):\n    return nn.Sequential(nn.Flatten(), nn.LazyLinear(outputs))\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with session() as loader:
+        runs = expand(loader, ["model=custom", "model.module=bare_nets.net.made", "data=teacher", "train.steps=1"]).runs
+    take_snapshot(tmp_path / "code", order_of(SweepFolder(tmp_path, "own"), runs).entries)
+    assert (tmp_path / "code" / "bare_nets" / "net.py").is_file()
+
+
 def test_a_path_that_the_search_path_cannot_hold_is_refused(tmp_path, monkeypatch):
     (tmp_path / "a:b").mkdir()
     (tmp_path / "$(touch here)").mkdir()

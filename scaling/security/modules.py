@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 OURS = ("scaling", "analysis")
+BY_NAME = ("import_module", "__import__", "iter_modules", "walk_packages")  # functions that import what is computed
 INSTALLED = ("site-packages", "dist-packages")  # folders that package managers fill
 
 
@@ -77,13 +78,35 @@ def _imports(name: str, path: Path) -> Iterator[str]:
         return
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in BY_NAME:
+            yield from _by_name(node, package)
+        elif isinstance(node, ast.Import):
             for alias in node.names:
                 yield from (alias.name, *_above(alias.name))
         elif isinstance(node, ast.ImportFrom):
             outer = package.rsplit(".", node.level - 1)[0] if node.level else ""
             base = ".".join(part for part in (outer, node.module) if part)
             yield from (base, *_above(base), *(f"{base}.{alias.name}" for alias in node.names))
+
+
+def _by_name(call: ast.Call, package: str) -> list[str]:
+    """Return the module that a call imports; if its name is computed, all modules of the package that it can be of."""
+    first = call.args[0] if call.args else None
+    known = next((node.value for node in ast.walk(first or call) if isinstance(node, ast.Constant)), "")
+    text = known if isinstance(known, str) else ""
+    name = ".".join(part for part in (package if text[:1] in ("", ".") else "", text.strip(".")) if part)
+    if isinstance(first, ast.Constant):
+        return [name, *_above(name)]
+    return _modules_of(name) or _modules_of(name.rpartition(".")[0])
+
+
+def _modules_of(package: str) -> list[str]:
+    """Return all modules of a package, [] if there is none."""
+    spec = _spec(package) if package else None
+    folders = map(Path, (spec and spec.submodule_search_locations) or [])
+    files = [(folder, file) for folder in folders for file in sorted(folder.rglob("*.py")) if is_own(file)]
+    names = [".".join((package, *file.relative_to(folder).with_suffix("").parts)) for folder, file in files]
+    return [name.removesuffix(".__init__") for name in names]
 
 
 def _above(name: str) -> list[str]:

@@ -125,7 +125,8 @@ def test_a_helper_of_one_s_own_module_that_is_edited_is_other_code(scaling, monk
 @pytest.mark.slow
 def test_a_settled_run_of_a_module_that_was_given_2_is_none_of_one_that_is_given_2_0(scaling, monkeypatch):
     monkeypatch.syspath_prepend(str(scaling.folder))
-    net = "from torch import nn\n\ndef made(outputs, kind=0):\n    return nn.Sequential(nn.Flatten(), nn.LazyLinear(outputs))\n"
+    layers = "nn.Sequential(nn.Flatten(), nn.LazyLinear(outputs))"
+    net = f"from torch import nn\n\ndef made(outputs, kind=0):\n    return {layers}\n"
     (scaling.folder / "typed_net.py").write_text(net)
     model = ("model=custom", "model.module=typed_net.made", "data=teacher", "train.steps=3", *ONE, "name=own")
     scaling("run", *model, "model.kwargs={kind: 2}", "seed=0,1")

@@ -26,7 +26,7 @@ def modules(tmp_path, monkeypatch):
 
     def write(name: str, text: str) -> Path:
         path = tmp_path / name
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(exist_ok=True, parents=True)
         path.write_text(text)
         fingerprint.cache_clear()
         return path
@@ -107,6 +107,27 @@ def test_code_is_that_of_all_modules_that_are_imported_in_turn(modules):
     modules("own_package/deep.py", "x = 2\n")
     assert print_of("own_net") != before != ""
     assert print_of("scaling.models.mlp", "torch.nn", "json") == ""
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "import_module('.of_' + kind, __package__)",
+        "import_module(f'own_zoo.{kind}')",
+        "import_module('own_zoo.deep.' + kind)",
+        "import_module('own_zoo.deep.far')",
+        "import_module('.deep.far', package=__name__)",
+        "__import__(f'{__name__}.{kind}')",
+        "[each.name for each in pkgutil.walk_packages(__path__)]",
+    ],
+)
+def test_modules_that_are_imported_by_a_computed_name_are_code_too(modules, how):
+    modules("own_zoo/__init__.py", f"import pkgutil\nfrom importlib import import_module\nkind = 'far'\n{how}\n")
+    modules("own_zoo/deep/__init__.py", "")
+    modules("own_zoo/deep/far.py", "x = 1\n")
+    before = print_of("own_zoo")
+    modules("own_zoo/deep/far.py", "x = 2\n")
+    assert print_of("own_zoo") != before
 
 
 def test_comments_and_blank_lines_are_no_other_code(modules):

@@ -75,17 +75,20 @@ def _copy_module(name: str, target: Path) -> None:
         spec = find_spec(name)
     except ValueError:  # a module without a spec, such as __main__
         return
-    if (
-        spec is None
-        or spec.origin is None
-        or not is_own(spec.origin)
-        or not Path(spec.origin).is_relative_to(Path.cwd())
-    ):
-        return  # installed or a namespace: imported from its place
-    if spec.submodule_search_locations:
-        shutil.copytree(Path(spec.origin).parent, target / name, ignore=SKIP)
-    else:
-        shutil.copy2(spec.origin, target)
+    if spec is None:
+        return
+    folders, file = spec.submodule_search_locations, spec.origin
+    if folders is None:
+        if file is not None and _lies_here(file):
+            shutil.copy2(file, target)
+        return
+    for folder in filter(_lies_here, folders):  # several for a package without an __init__.py
+        shutil.copytree(folder, target / name, ignore=SKIP, dirs_exist_ok=True)
+
+
+def _lies_here(path: str) -> bool:
+    """Return whether a path is the user's own and below the working directory; others are imported from their place."""
+    return is_own(path) and Path(path).is_relative_to(Path.cwd())
 
 
 def _git(*arguments: str) -> str:
