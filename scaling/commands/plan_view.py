@@ -12,6 +12,7 @@ from scaling.commands.plan_warnings import plan_warnings
 from scaling.config import RECIPE_VERSION
 from scaling.dispatch.states.stale import WAYS_OUT, stale_words
 from scaling.numbers import big, duration, flops, size
+from scaling.plan.plan import Plan
 from scaling.plan.planned import PlannedRun, as_overrides
 from scaling.terminal_table import Column, print_table
 
@@ -71,10 +72,18 @@ def many(n: int, noun: str) -> str:
 def summary(view: PlanForecast) -> list[str]:
     """Return the totals of a plan, a line each."""
     total = view.totals()
-    lines = [
+    head = (
         f"{many(total['runs'], 'run')} ({total['finished']:,} settled, {total['remaining']:,} to go), "
         f"{flops(total['C'])} FLOPs in all, {flops(total['C_remaining'])} to go"
-    ]
+    )
+    warned = [f"warning: {warning}" for warning in plan_warnings(view.plan.runs)]
+    now = [head, *_trunks(total), *_forecast(total), *_settled(view, total)]
+    return [*now, *warned, *_dropped(view), *_asked(view.plan)]
+
+
+def _trunks(total: Mapping[str, Any]) -> list[str]:
+    """Say how many runs continue from a trunk, and how many cannot."""
+    lines = []
     if total["forked"]:
         share = 100 * (1 - total["C"] / total["C_alone"])
         lines.append(
@@ -86,7 +95,12 @@ def summary(view: PlanForecast) -> list[str]:
             f"trunk: {many(total['orphans'], 'run')} to train from the start, because the longer run is settled and "
             f"its state is gone"
         )
-    lines += _forecast(total)
+    return lines
+
+
+def _settled(view: PlanForecast, total: Mapping[str, Any]) -> list[str]:
+    """Say which cells are one run, and which settled runs differ from what the plan asks for."""
+    lines = []
     if total["duplicates"]:
         lines.append(f"{total['duplicates']:,} cells of the grid are runs already in the plan")
     if lacking := total["lacking_milestones"]:
@@ -109,20 +123,20 @@ def summary(view: PlanForecast) -> list[str]:
         )
     if view.stale:
         lines.append(f"{stale_words(view.stale)}; `scaling run` needs your choice: {WAYS_OUT}")
-    lines += [f"warning: {warning}" for warning in plan_warnings(view.plan.runs)]
-    lines += _dropped(view)
-    limit = view.plan.limit
-    if limit.gpu_hours is not None or limit.flops is not None:
-        limits = (
-            [f"{limit.gpu_hours:g} device hour{'s' * (limit.gpu_hours != 1)}"] if limit.gpu_hours is not None else []
-        )
-        limits += [f"{flops(limit.flops)} FLOPs"] if limit.flops is not None else []
-        lines.append(f"limit: {' and '.join(limits)}")
-    if view.plan.mirror:
-        lines.append(f"mirrored to {view.plan.mirror} while `scaling run` trains here")
-    lines += [f"before Python starts in each job: {line}" for line in view.plan.launcher.get("setup") or ()]
-    if view.plan.on_end:
-        lines.append(f"at the end of `scaling run`: {view.plan.on_end}")
+    return lines
+
+
+def _asked(plan: Plan) -> list[str]:
+    """Say what the sweep asks for beside its runs: a limit, a mirror, commands."""
+    hours, most = plan.limit.gpu_hours, plan.limit.flops
+    limits = [] if hours is None else [f"{hours:g} device hour{'s' * (hours != 1)}"]
+    limits += [] if most is None else [f"{flops(most)} FLOPs"]
+    lines = [f"limit: {' and '.join(limits)}"] if limits else []
+    if plan.mirror:
+        lines.append(f"mirrored to {plan.mirror} while `scaling run` trains here")
+    lines += [f"before Python starts in each job: {line}" for line in plan.launcher.get("setup") or ()]
+    if plan.on_end:
+        lines.append(f"at the end of `scaling run`: {plan.on_end}")
     return lines
 
 

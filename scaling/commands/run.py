@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from scaling.commands.plan_forecast import PlanForecast
     from scaling.commands.settling import Ended
-    from scaling.dispatch.launcher import Settings
+    from scaling.dispatch.launcher import Launcher, Settings
     from scaling.dispatch.order import Order
     from scaling.folders import SweepFolder
     from scaling.plan.plan import Plan
@@ -101,35 +101,20 @@ def execute(
 
     redo: which settled runs are trained again (a key of REDO); keep_stale: leave those trained on other data or code.
     """
-
-    from scaling.commands.mirror import check_mirror
-    from scaling.commands.plan_forecast import forecast_plan
     from scaling.commands.plan_view import summary
     from scaling.commands.settling import settle
     from scaling.config import read_group
     from scaling.dispatch.launcher import launcher_of
     from scaling.dispatch.states.paused import refuse_paused
-    from scaling.dispatch.states.stale import refuse_stale
-    from scaling.folders import check_writable
     from scaling.forecast.estimate import forecast_rows
     from scaling.plan.files import write_plan
-    from scaling.plan.graph import check_parents
     from scaling.security.rights import shared_as
 
     console = terminal(stderr=json_path == "-")
     refuse_paused(plan.folder, path=as_typed(plan.folder.path))
     settings = read_group("launcher", plan.launcher)
-    check_mirror(plan.mirror)
-    launcher, forecast = launcher_of(settings), forecast_plan(plan, settings)
-    forecast.check_limit()
-    if redo is None and not keep_stale:
-        refuse_stale(forecast.stale)
-    check_writable(plan.folder, group=plan.group)
-    launcher.check([run.config for run in plan.runs])
-    check_parents(plan.runs, plan.results)
-    if redo is not None:  # records are renamed only after all other checks
-        forecast = _train_again(forecast, settings, REDO[redo])
-        refuse_stale({} if keep_stale else forecast.stale)
+    launcher = launcher_of(settings)
+    forecast = _checked(plan, settings, launcher, redo=redo, keep_stale=keep_stale)
     with shared_as(plan.results):
         extra = write_plan(plan, forecast_rows(forecast.forecasts), join=plan.single)
     if extra:
@@ -147,6 +132,28 @@ def execute(
     elif ended.settled_here and not ended.exit_code:
         console.print(f"next: scaling report {as_typed(plan.folder.path)}", soft_wrap=True)
     ended.conclude(json_path)
+
+
+def _checked(plan: Plan, settings: Settings, launcher: Launcher, *, redo: str | None, keep_stale: bool) -> PlanForecast:
+    """Forecast a plan and check all that can refuse it; rename the records of runs to train again (redo)."""
+    from scaling.commands.mirror import check_mirror
+    from scaling.commands.plan_forecast import forecast_plan
+    from scaling.dispatch.states.stale import refuse_stale
+    from scaling.folders import check_writable
+    from scaling.plan.graph import check_parents
+
+    check_mirror(plan.mirror)
+    forecast = forecast_plan(plan, settings)
+    forecast.check_limit()
+    if redo is None and not keep_stale:
+        refuse_stale(forecast.stale)
+    check_writable(plan.folder, group=plan.group)
+    launcher.check([run.config for run in plan.runs])
+    check_parents(plan.runs, plan.results)
+    if redo is not None:  # records are renamed only after all other checks
+        forecast = _train_again(forecast, settings, REDO[redo])
+        refuse_stale({} if keep_stale else forecast.stale)
+    return forecast
 
 
 def _say_still_queued(folder: SweepFolder, console: Console) -> None:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from scaling.dispatch.launcher import Settings
     from scaling.plan.plan import Plan
     from scaling.plan.planned import PlannedRun
-    from scaling.tune import Best, Range
+    from scaling.tune import Best, Proposal, Range
 
 EPILOG = """\b
 Example:
@@ -163,27 +163,26 @@ def _search(
     candidates = Candidates(plan, [one.key for one in ranges])
     with shared_as(plan.results):
         studies = tuning.open_studies(plan.folder, ranges, groups, seed=seed)
-        while True:
-            proposals = tuning.next_round(studies, groups, ranges, tries=tries, at_once=at_once, widened=widen)
-            if not proposals:
-                return tuning.best(studies, groups)
+        held = ""
+        while not held and (
+            proposals := tuning.next_round(studies, groups, ranges, tries=tries, at_once=at_once, widened=widen)
+        ):
             planned = candidates.planned(proposals)
+            held = _train_proposals(plan, planned, settings, console)  # what is held back is tried first the next time
             for proposal in planned:
-                if not proposal.runs:  # beyond the range, where the sweep has no runs
-                    tuning.tell(studies[proposal.group], proposal, plan.folder)
-            proposals = [proposal for proposal in planned if proposal.runs]
-            if not proposals:
-                continue
-            console.print(
-                f"{len(proposals)} values to try at {len({one.group for one in proposals})} sizes and lengths"
-            )
-            runs = {run.run_id: run for proposal in proposals for run in proposal.runs}  # integers may coincide
-            held = _train(plan, list(runs.values()), settings, console)
-            for proposal in proposals:
                 if not held or tuning.was_tried(proposal, plan.folder):
                     tuning.tell(studies[proposal.group], proposal, plan.folder)
-            if held:  # what was not started is tried first the next time
-                return tuning.best(studies, groups)
+        return tuning.best(studies, groups)
+
+
+def _train_proposals(plan: Plan, proposals: Sequence[Proposal], settings: Settings, console: Console) -> str:
+    """Train the runs of proposals as `_train` does; a proposal beyond the range may have none in this sweep."""
+    groups = [proposal.group for proposal in proposals if proposal.runs]
+    if not groups:
+        return ""
+    console.print(f"{len(groups)} values to try at {len(set(groups))} sizes and lengths")
+    runs = {run.run_id: run for proposal in proposals for run in proposal.runs}  # integers may coincide
+    return _train(plan, list(runs.values()), settings, console)
 
 
 def _train(plan: Plan, runs: list[PlannedRun], settings: Settings, console: Console) -> str:

@@ -11,13 +11,14 @@ from scaling.dispatch.claims.heartbeat import Heartbeat, Look
 from scaling.dispatch.claims.stop import Signals, Stop
 from scaling.dispatch.launchers import Local
 from scaling.dispatch.order import Order
+from scaling.dispatch.queue import Entry
 from scaling.dispatch.states.attempts import FAILURES, read_attempts
 from scaling.dispatch.states.outcome import Failure, Outcome
 from scaling.dispatch.states.paused import pause_file
-from scaling.dispatch.task import Task
-from scaling.dispatch.worker import Step, Worker
+from scaling.dispatch.task import Report, Step, Task
+from scaling.dispatch.worker import Worker
 from scaling.errors import UserError
-from scaling.folders import check_writable
+from scaling.folders import RunFolder, check_writable
 
 
 def run_single(order: Order, settings: Local, *, watch: Callable[[Any], None] | None = None) -> Outcome:
@@ -30,16 +31,9 @@ def run_single(order: Order, settings: Local, *, watch: Callable[[Any], None] | 
     check_writable(order.folder)
     if not order.open_entries:
         return Outcome(1, 1, 1)
-    files = order.folder.run(entry.run_id)
-    stop = Stop()
-    heartbeat = Watched(stop, watch, looks=(pause_file(order.folder.paused),))
-    task = Task(
-        folder=order.folder,
-        queue=order.folder.queue,
-        name="single",
-        beat_seconds=settings.beat_seconds,
-        train=order.train,
-    )
+    folder, stop = order.folder, Stop()
+    heartbeat = Watched(stop, watch, looks=(pause_file(folder.paused),))
+    task = Task(folder, folder.queue, name="single", beat_seconds=settings.beat_seconds, train=order.train)
     heartbeat.start()
     try:
         with Signals(stop):
@@ -50,6 +44,16 @@ def run_single(order: Order, settings: Local, *, watch: Callable[[Any], None] | 
     seconds = time.monotonic() - started
     if step is Step.SETTLED:
         return Outcome(1, 1, 0, seconds=seconds)
+    files = folder.run(entry.run_id)
+    _refuse_unready(entry, step, files)
+    if stop.reason and stop.reason != "disk_full":
+        return Outcome(1, 0, 0, stopped=True, seconds=seconds)
+    _refuse_unwritable(entry, worker.report, stop.reason, files)
+    return Outcome(1, 0, 0, _failures(entry, files), seconds=seconds)
+
+
+def _refuse_unready(entry: Entry, step: Step, files: RunFolder) -> None:
+    """Raise UserError for a run whose parent is not settled, or that another process trains."""
     if step in (Step.EARLY, Step.BLOCKED):
         raise UserError(
             f"found run {entry.needs[0]} without weights at step {entry.step}, where run {entry.run_id} starts; "
@@ -61,22 +65,26 @@ def run_single(order: Order, settings: Local, *, watch: Callable[[Any], None] | 
         raise UserError(
             f"found run {entry.run_id} being trained by {who}; wanted it free; wait for it, or stop that one"
         )
-    if stop.reason == "disk_full":
+
+
+def _refuse_unwritable(entry: Entry, report: Report, reason: str, files: RunFolder) -> None:
+    """Raise UserError if the disk was full, or the run's files were out of reach."""
+    if reason == "disk_full":
+        raise UserError(f"{report.sentence}; wanted room for a record; free some and give the same command again")
+    if report.out_of_reach:
         raise UserError(
-            f"{worker.report.sentence}; wanted room for a record; free some and give the same command again"
-        )
-    if stop.reason:
-        return Outcome(1, 0, 0, stopped=True, seconds=seconds)
-    if worker.report.out_of_reach:
-        raise UserError(
-            f"found files of run {entry.run_id} out of reach ({worker.report.out_of_reach[entry.run_id]}); wanted to "
+            f"found files of run {entry.run_id} out of reach ({report.out_of_reach[entry.run_id]}); wanted to "
             f"read and write {files.path}; mend that, and give the same command again"
         )
+
+
+def _failures(entry: Entry, files: RunFolder) -> tuple[Failure, ...]:
+    """Return the failure of the last attempt, if it is one; UserError if the run was refused."""
     last = read_attempts(files)[-1]
     if last["cause"] == "refused":
         raise UserError(last["error"])
     failure = Failure(entry.run_id, entry.label, last["cause"], last["error"])
-    return Outcome(1, 0, 0, (failure,) if last["cause"] in FAILURES else (), seconds=seconds)
+    return (failure,) if last["cause"] in FAILURES else ()
 
 
 class Watched(Heartbeat):

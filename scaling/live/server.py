@@ -33,7 +33,7 @@ WAITING = "<!doctype html><meta charset=utf-8><meta name=color-scheme content='l
 
 
 @dataclass
-class Look:
+class ServedSweep:
     """A served sweep: its snapshots, its report, and the token in its addresses."""
 
     folder: SweepFolder
@@ -81,49 +81,57 @@ def _is_own_file(path: Path) -> bool:
     return path.is_file() and not path.is_symlink() and not path.parent.is_symlink()
 
 
-def serve(look: Look, port: int = 0) -> ThreadingHTTPServer:
-    """Return a server that listens on a port of loopback (0: any that is free), not yet serving."""
+class Handler(BaseHTTPRequestHandler):
+    """Answers the requests that reach a server."""
 
-    class Handler(BaseHTTPRequestHandler):
-        server: ThreadingHTTPServer
-        server_version, sys_version, protocol_version = "scaling", "", "HTTP/1.1"
-        timeout = IDLE_SECONDS
+    server: Server
+    server_version, sys_version, protocol_version = "scaling", "", "HTTP/1.1"
+    timeout = IDLE_SECONDS
 
-        def do_GET(self) -> None:
-            """Answer requests below the token, and all others with 404."""
-            hosts = {f"{name}:{self.server.server_port}" for name in (LOOPBACK, "localhost")}
-            _, token, path = [*self.path.partition("?")[0].split("/", 2), "", ""][:3]
-            if self.headers.get("Host") not in hosts:  # a page elsewhere whose name was made to mean this machine
-                self.send("text/plain", "found another host's name", HTTPStatus.FORBIDDEN)
-                return
-            known = secrets.compare_digest(token.encode(), look.token.encode())
-            try:
-                found = look.answer(path) if known else None
-            except OSError as error:  # an unreachable file; the others are shown
-                self.send("text/plain", f"found {error.strerror}: {error.filename}", HTTPStatus.NOT_FOUND)
-                return
-            self.send(*(found or ("text/plain", "nothing here")), HTTPStatus.OK if found else HTTPStatus.NOT_FOUND)
+    def do_GET(self) -> None:
+        """Answer requests below the token, and all others with 404."""
+        hosts = {f"{name}:{self.server.server_port}" for name in (LOOPBACK, "localhost")}
+        _, token, path = [*self.path.partition("?")[0].split("/", 2), "", ""][:3]
+        if self.headers.get("Host") not in hosts:  # a page elsewhere whose name was made to mean this machine
+            self.send("text/plain", "found another host's name", HTTPStatus.FORBIDDEN)
+            return
+        sweep = self.server.sweep
+        known = secrets.compare_digest(token.encode(), sweep.token.encode())
+        try:
+            found = sweep.answer(path) if known else None
+        except OSError as error:  # an unreachable file; the others are shown
+            self.send("text/plain", f"found {error.strerror}: {error.filename}", HTTPStatus.NOT_FOUND)
+            return
+        self.send(*(found or ("text/plain", "nothing here")), HTTPStatus.OK if found else HTTPStatus.NOT_FOUND)
 
-        def send(self, kind: str, text: str, status: HTTPStatus) -> None:
-            """Send one answer."""
-            body = text.encode(errors="replace")
-            self.send_response(status)
-            for name, value in (
-                ("Content-Type", f"{kind}; charset=utf-8"),
-                ("Content-Length", str(len(body))),
-                ("Content-Security-Policy", POLICY),
-                ("Cache-Control", "no-store"),
-                ("Referrer-Policy", "no-referrer"),
-                ("X-Content-Type-Options", "nosniff"),
-            ):
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body)
+    def send(self, kind: str, text: str, status: HTTPStatus) -> None:
+        """Send one answer."""
+        body = text.encode(errors="replace")
+        self.send_response(status)
+        for name, value in (
+            ("Content-Type", f"{kind}; charset=utf-8"),
+            ("Content-Length", str(len(body))),
+            ("Content-Security-Policy", POLICY),
+            ("Cache-Control", "no-store"),
+            ("Referrer-Policy", "no-referrer"),
+            ("X-Content-Type-Options", "nosniff"),
+        ):
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
 
-        def log_message(self, format: str, *args: Any) -> None:
-            """Say nothing: requests hold the token."""
+    def log_message(self, format: str, *args: Any) -> None:
+        """Log nothing: requests hold the token."""
 
-    try:
-        return ThreadingHTTPServer((LOOPBACK, port), Handler)
-    except OSError as error:
-        raise UserError(f"found port {port} taken ({error.strerror}); wanted a free one; leave --port out") from error
+
+class Server(ThreadingHTTPServer):
+    """Serves a sweep on a port of loopback (0: any that is free); UserError if the port is taken."""
+
+    def __init__(self, sweep: ServedSweep, port: int = 0) -> None:
+        self.sweep = sweep
+        try:
+            super().__init__((LOOPBACK, port), Handler)
+        except OSError as error:
+            raise UserError(
+                f"found port {port} taken ({error.strerror}); wanted a free one; leave --port out"
+            ) from error

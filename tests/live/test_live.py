@@ -14,7 +14,7 @@ import pytest
 from scaling.errors import UserError
 from scaling.folders import SweepFolder
 from scaling.live.reports import Reports
-from scaling.live.server import LOOPBACK, Look, serve
+from scaling.live.server import LOOPBACK, ServedSweep, Server
 from scaling.live.snapshot import Snapshots
 from tests.analysis import worlds
 from tests.analysis.conftest import troubled
@@ -22,13 +22,13 @@ from tests.analysis.worlds import write_results
 
 
 class Visitor:
-    def __init__(self, look: Look, port: int) -> None:
-        self.look, self.port = look, port
+    def __init__(self, sweep: ServedSweep, port: int) -> None:
+        self.sweep, self.port = sweep, port
 
     def get(self, path: str, *, token: str | None = None, host: str | None = None, method: str = "GET"):
         """Ask for a path below the token, and return the status and the text."""
         connection = HTTPConnection(LOOPBACK, self.port, timeout=60)
-        connection.putrequest(method, f"/{token or self.look.token}/{path}", skip_host=True)
+        connection.putrequest(method, f"/{token or self.sweep.token}/{path}", skip_host=True)
         connection.putheader("Host", host or f"{LOOPBACK}:{self.port}")
         connection.endheaders()
         answer = connection.getresponse()
@@ -39,11 +39,11 @@ class Visitor:
 
 @contextmanager
 def served(folder: SweepFolder, into: Path):
-    look = Look(folder, Snapshots(folder), Reports(folder, into))
-    with serve(look) as server:
+    sweep = ServedSweep(folder, Snapshots(folder), Reports(folder, into))
+    with Server(sweep) as server:
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        yield Visitor(look, server.server_port)
+        yield Visitor(sweep, server.server_port)
         server.shutdown()
         thread.join()
 
@@ -56,7 +56,7 @@ def visitor(tmp_path_factory):
     (root / "results" / "secret.txt").write_text("secret")
     folder = SweepFolder(path.parent, path.name)
     with served(folder, root / "drawn") as found:
-        found.look.reports._next = float("inf")  # none is drawn in the background of these tests
+        found.sweep.reports._next = float("inf")  # none is drawn in the background of these tests
         found.table = table
         yield found
 
@@ -89,7 +89,7 @@ def test_what_keeps_jobs_from_training_is_said(tmp_path):
 def test_logs_and_files_of_runs_are_there(visitor):
     failed = visitor.table.loc[1, "run_id"]
     assert "out_of_memory" in visitor.get(f"logs/{failed}")[1]
-    config = visitor.look.folder.run(failed).path / "config.yaml"
+    config = visitor.sweep.folder.run(failed).path / "config.yaml"
     config.write_text("seed: 0\n")
     assert visitor.get(f"runs/{failed}/config.yaml") == (200, "seed: 0\n")
 
@@ -124,7 +124,7 @@ def test_who_has_no_token_or_comes_by_another_name_sees_nothing(visitor):
 
 def test_a_taken_port_is_said(visitor):
     with pytest.raises(UserError, match=f"found port {visitor.port} taken"):
-        serve(visitor.look, visitor.port)
+        Server(visitor.sweep, visitor.port)
 
 
 @pytest.mark.slow
@@ -132,7 +132,7 @@ def test_the_report_is_drawn_elsewhere_and_leads_to_runs(tmp_path):
     path = write_results(worlds.small(), tmp_path, "mine")
     before = sorted(file.name for file in path.iterdir())
     with served(SweepFolder(path.parent, path.name), tmp_path / "drawn") as visitor:
-        visitor.look.reports.draw(48)
+        visitor.sweep.reports.draw(48)
         code, page = visitor.get("report.html")
         assert code == 200
         assert "best loss falls as" in page

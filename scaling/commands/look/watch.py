@@ -28,15 +28,15 @@ def watch(folder: str, port: int) -> None:
     The page is served only on loopback, with a token in its address. It changes nothing.
     """
     from scaling.live.reports import Reports
-    from scaling.live.server import LOOPBACK, Look, serve
+    from scaling.live.server import LOOPBACK, ServedSweep, Server
     from scaling.live.snapshot import Snapshots
 
     sweep = sweep_folder(folder)
     with tempfile.TemporaryDirectory(prefix="scaling-watch-") as drawn:
-        look = Look(sweep, Snapshots(sweep), Reports(sweep, Path(drawn)))
-        with serve(look, port) as server:
+        served = ServedSweep(sweep, Snapshots(sweep), Reports(sweep, Path(drawn)))
+        with Server(served, port) as server:
             at = server.server_port
-            click.echo(f"{as_typed(sweep.path)} is at http://{LOOPBACK}:{at}/{look.token}/ (Ctrl-C ends it)")
+            click.echo(f"{as_typed(sweep.path)} is at http://{LOOPBACK}:{at}/{served.token}/ (Ctrl-C ends it)")
             tunnel = f"ssh -N -L {at}:{LOOPBACK}:{at} {getpass.getuser()}@{socket.gethostname()}"
             click.echo(f"from another machine, run first: {tunnel}")
             try:
