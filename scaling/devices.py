@@ -6,6 +6,9 @@ import os
 import platform
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -37,6 +40,53 @@ def cores() -> int:
     if quota == "max":
         return affinity
     return max(1, min(affinity, round(int(quota) / int(period))))
+
+
+@dataclass(frozen=True)
+class HostMemory:
+    """The bytes of this machine's memory, or of the limit of its container or job, and how many of them are free."""
+
+    total: int
+    free: int
+
+
+def host_memory(root: Path = Path("/")) -> HostMemory:
+    """Return the memory of this machine, or less by a control group's limit (versions 1 and 2)."""
+    total = free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    with suppress(OSError):  # not a Linux
+        lines = (line.split() for line in (root / "proc/meminfo").read_text().splitlines())
+        sizes = {name: 1024 * int(size) for name, size, *_ in lines}
+        total, free = sizes["MemTotal:"], sizes.get("MemAvailable:", sizes["MemFree:"])
+    for limit, used in _memory_groups(root):
+        total, free = min(total, limit), min(free, max(0, limit - used))
+    return HostMemory(total, free)
+
+
+def _memory_groups(root: Path) -> Iterator[tuple[int, int]]:
+    """Yield the limit and the bytes in use, without file cache, of this process's control groups and their parents."""
+    try:
+        lines = (root / "proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers and "memory" not in controllers.split(","):
+            continue
+        top = root / "sys/fs/cgroup" / ("memory" if controllers else "")
+        names = ("memory.limit_in_bytes", "memory.usage_in_bytes") if controllers else ("memory.max", "memory.current")
+        folder = top / path.strip("/")
+        for group in (folder, *folder.parents):
+            with suppress(OSError, ValueError):  # no limit, or not visible inside a container
+                limit, used = (int((group / name).read_text()) for name in names)
+                yield limit, used - _file_cache(group)
+            if group == top:
+                break
+
+
+def _file_cache(group: Path) -> int:
+    """Return the bytes of cached files of a control group that are given up when memory is needed."""
+    stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+    return int(stat.get("total_inactive_file", stat.get("inactive_file", 0)))
 
 
 def thread_environment(threads: int) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import fields, is_dataclass
@@ -11,6 +10,8 @@ from threading import Lock, RLock
 from typing import Any, TypeVar
 
 import numpy as np
+
+from scaling.devices import cores, host_memory
 
 T = TypeVar("T")
 MAPPED_BYTES = 1 << 30  # an array on disk: a smaller one is read into memory, a larger one mapped
@@ -114,9 +115,8 @@ def arrays_in(value: Any) -> Iterator[np.ndarray]:
 
 
 def affordable() -> int:
-    """Return the bytes that a worker may keep: at most its processor's share of a quarter of the machine's memory."""
-    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return min(MOST_BYTES, physical // (4 * (os.cpu_count() or 1)))
+    """Return the bytes that a worker may keep: at most its core's share of a quarter of the memory."""
+    return min(MOST_BYTES, host_memory().total // (4 * cores()))
 
 
 MEMORY = Memory(affordable())

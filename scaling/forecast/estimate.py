@@ -4,34 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import inf, prod
+from math import prod
 from typing import Any
 
 from scaling.accounting import Layer
 from scaling.config import RunConfig
-from scaling.data.memory import MAPPED_BYTES
 from scaling.devices import device_name, gpus
 from scaling.forecast.learned import Learned, Took, learn
 from scaling.forecast.speed import Costs, Speed, StackCosts, known_speed
-from scaling.forecast.work import ALONE, StackShare, Work, width_of, work, work_of
+from scaling.forecast.work import ALONE, StackShare, Work, memory_bytes, work
 from scaling.plan.identity import asked_precision
 from scaling.plan.planned import PlannedRun
-from scaling.train.sizes import (
-    DRAWERS,
-    EVALUATED_NUMBERS,
-    EVALUATED_ROWS,
-    HELD_SHARE,
-    TRAIN_EXAMPLES,
-    is_normalised_once,
-)
+from scaling.train.sizes import DRAWERS, EVALUATED_ROWS, TRAIN_EXAMPLES
 
 FORWARD_SHARE = 1 / 3  # of a training step
 COMPILE_SECONDS = {"cpu": 4.0, "cuda": 8.0}  # for each run; compiled code is mostly cached
 QR_SLOWDOWN = 4  # seconds per FLOP of a float64 QR, relative to float32 matrix products
-STATE_BYTES = 16  # for each parameter: weight, gradient and two moments in float32
-ACTIVATION_BYTES = 12  # for each output of a layer: itself, its normalised form and its gradient in float32
 NOTHING_LEARNED = Learned()
-BASE_BYTES = {"cpu": 350_000_000, "cuda": 600_000_000}  # torch itself, the CUDA context
 
 
 @dataclass(frozen=True)
@@ -200,46 +189,3 @@ def _forward_seconds(run: PlannedRun, speed: Speed, *, rows: int, layers: Sequen
     each, costs = work(run.config, batch=rows, layers=layers), _costs(run, speed)
     passes = -(-rows // EVALUATED_ROWS[speed.kind])
     return FORWARD_SHARE * (each.passed(costs) + passes * each.fixed(costs))
-
-
-def memory_bytes(run: PlannedRun, *, kind: str, members: float = 1.0, card: int = 0) -> int:
-    """Return about how many bytes of the device's memory a run needs, or its whole stack of `members`.
-
-    card: memory of the GPU in bytes, 0 if unknown.
-    """
-    config, quantities = run.config, run.quantities
-    rows = min(config.train.micro_batch or quantities.batch, quantities.batch)
-    step = work_of(config.model, run.input_shape, config.data.outputs, 1)
-    passed = max(members * rows, _evaluated_at_once(run, kind=kind, members=members))
-    subset = 0 if quantities.fresh else quantities.D_unique
-    sample = min(TRAIN_EXAMPLES, quantities.D_unique)
-    held_out = (config.data.n_validation, config.data.n_test)
-    most = HELD_SHARE * (card or inf) if kind == "cuda" else MAPPED_BYTES
-    held = _held_bytes(config, subset, reads=quantities.D, most=most) + sum(
-        _held_bytes(config, examples, reads=examples, most=most) for examples in (sample, *held_out)
-    )
-    return (
-        BASE_BYTES[kind] + int(members * STATE_BYTES * step.weight + passed * ACTIVATION_BYTES * step.activation) + held
-    )
-
-
-def _evaluated_at_once(run: PlannedRun, *, kind: str, members: float) -> float:
-    """Return how many examples are evaluated at a time, for a run or its whole stack of `members`."""
-    config = run.config
-    if members <= 1 or getattr(config.model, "module", None) is not None:  # users' modules are evaluated one by one
-        return EVALUATED_ROWS[kind]
-    layers = config.model.layers(run.input_shape, config.data.outputs)
-    widest = max(prod(config.data.shape), *map(width_of, layers))
-    return min(members * EVALUATED_ROWS[kind], EVALUATED_NUMBERS[kind] / widest)
-
-
-def _held_bytes(config: RunConfig, examples: int, *, reads: int, most: float) -> int:
-    """Return the bytes of a data set on the device: stored images (uint8) and, if small, normalised ones; else float32.
-
-    Images of more than `most` bytes stay in their file or in host memory, and are copied batch by batch.
-    """
-    numbers = prod(config.data.shape) * examples
-    if len(config.data.shape) != 3:
-        return 4 * numbers
-    normalised = 4 * numbers if is_normalised_once(numbers, examples=examples, reads=reads) else 0
-    return (numbers if numbers <= most else 0) + normalised

@@ -8,7 +8,7 @@ from typing import Any
 
 from scaling.forecast.estimate import Forecast, device_kind
 from scaling.forecast.speed import known_speed
-from scaling.forecast.work import StackShare, work
+from scaling.forecast.work import StackShare, member_work
 from scaling.plan.identity import is_stackable, stack_key
 from scaling.plan.planned import PlannedRun
 
@@ -27,13 +27,10 @@ def stack_size(run: PlannedRun, kind: str) -> int:
     config = run.config
     if config.train.stack is not None:
         return config.train.stack
-    layers = config.model.layers(run.input_shape, config.data.outputs)
-    if config.stage.featured:
-        layers = [layer for layer in layers if layer.role == "head"]
     kind = kind if kind in NUMBERS else "cpu"  # an unknown device is refused when the run starts
     speed = known_speed(kind, 1)
     enough = speed.numbers if speed is not None and speed.numbers else NUMBERS[kind]
-    return max(1, min(MOST[kind], enough // work(config, batch=config.train.batch, layers=layers).numbers))
+    return max(1, min(MOST[kind], enough // member_work(run, batch=config.train.batch).numbers))
 
 
 def stack_shares(runs: Iterable[PlannedRun], *, kind: str | None = None) -> dict[str, StackShare]:

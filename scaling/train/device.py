@@ -8,8 +8,10 @@ from contextlib import contextmanager
 
 import torch
 
-from scaling.devices import device_name
+from scaling.devices import cores, device_name, host_memory
 from scaling.errors import UserError
+
+SHARE_FOR_STACKS = 0.75  # of the memory; the rest is for what the forecast does not know
 
 
 def find_device(name: str) -> torch.device:
@@ -36,6 +38,23 @@ def describe_device(device: torch.device) -> str:
     threads = torch.get_num_threads()
     used = "" if device.type == "cuda" else f", {threads} thread{'s' if threads > 1 else ''}"
     return hardware_name(device) + used
+
+
+def memory_for_stacks(device: torch.device) -> float:
+    """Return how many bytes of a device's free memory the stacks of this process may take.
+
+    On a CPU no more than the part of the memory that belongs to its threads.
+    """
+    if device.type == "cuda":
+        return SHARE_FOR_STACKS * free_bytes(device)
+    memory = host_memory()
+    return SHARE_FOR_STACKS * min(memory.free, memory.total * min(1.0, torch.get_num_threads() / cores()))
+
+
+def free_bytes(device: torch.device) -> int:
+    """Return how many bytes of a GPU's memory are available: free, or reserved by torch but unused."""
+    free, _ = torch.cuda.mem_get_info(device)
+    return int(free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device))
 
 
 @contextmanager

@@ -12,11 +12,11 @@ import torch
 
 from scaling.errors import UserError
 from scaling.forecast.cards import speed_of_card
-from scaling.forecast.estimate import ACTIVATION_BYTES, estimate, forecast, forecast_all, memory_bytes
+from scaling.forecast.estimate import estimate, forecast, forecast_all
 from scaling.forecast.probe import FASTER, fit_convolutions, fit_costs, probe_speed
 from scaling.forecast.shapes import CONVOLUTIONS, SHAPES, Shape, planned_shape
 from scaling.forecast.speed import Costs, Speed, keep_speed, known_speed, speed_path
-from scaling.forecast.work import work
+from scaling.forecast.work import ACTIVATION_BYTES, memory_bytes, work
 from scaling.models.bottleneck import Bottleneck
 from scaling.train.device import torch_threads
 from scaling.train.sizes import DRAWERS, EVALUATED_ROWS

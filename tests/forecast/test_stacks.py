@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from scaling.forecast.cards import speed_of_card
-from scaling.forecast.estimate import ACTIVATION_BYTES, estimate, forecast, forecast_all, memory_bytes
+from scaling.forecast.estimate import estimate, forecast, forecast_all
 from scaling.forecast.speed import keep_speed
 from scaling.forecast.stacks import MOST, NUMBERS, gain_of_stacking, stack_shares, stack_size
-from scaling.forecast.work import ALONE, StackShare, work
+from scaling.forecast.work import ACTIVATION_BYTES, ALONE, StackShare, memory_bytes, stack_bytes, work
 from scaling.plan.identity import stack_key
 from scaling.train.sizes import EVALUATED_NUMBERS
 from tests.forecast.test_estimate import CPU, SPEED, own_cache  # noqa: F401
@@ -93,6 +93,13 @@ def test_members_are_evaluated_in_one_run_s_memory():
     run = planned({"steps": 1000}, model={"is": "mlp", "width": 64, "depth": 2})
     one, many = (memory_bytes(run, kind="cuda", members=n) for n in (1, 512))
     assert one < many < one + 6 * ACTIVATION_BYTES * EVALUATED_NUMBERS["cuda"]
+
+
+def test_each_data_set_that_members_read_takes_memory():
+    run = planned({"steps": 1000}, data={"is": "blobs", "size": 300, "pixels": True})
+    one, three = (stack_bytes(run, "cpu", 8, sets=sets) for sets in (1, 3))
+    examples = 2 * 300 + run.config.data.n_validation + run.config.data.n_test
+    assert three - one == 2 * 6 * (1 + 4) * examples  # as bytes and, since they are read often, as float32
 
 
 def test_members_of_one_seed_draw_their_fresh_examples_once():

@@ -7,9 +7,9 @@ import gc
 import pytest
 import torch
 
+from scaling.train.device import free_bytes
 from scaling.train.errors import OutOfMemory
 from scaling.train.feed import mapped
-from scaling.train.feed.mapped import free_bytes
 from scaling.train.run import train_run
 from tests.train.runs import essence, folder_of, planned, stopped_after
 

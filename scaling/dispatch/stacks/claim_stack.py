@@ -16,6 +16,7 @@ from scaling.dispatch.claims.heartbeat import Heartbeat
 from scaling.dispatch.claims.index_notes import IndexNotes
 from scaling.dispatch.claims.stop import Stop
 from scaling.dispatch.queue import Entry
+from scaling.dispatch.stacks.bounds import Bounds, bounds_of
 from scaling.dispatch.stacks.share import LOOKED_AT, fair_share, work_of
 from scaling.dispatch.states.attempts import (
     STACK_DIED,
@@ -84,24 +85,28 @@ def claim_together(worker: Claimer, leader: Entry, rest: Sequence[Entry], steps:
 def _teams(worker: Claimer, leader: Entry, rest: Sequence[Entry], steps: dict[str, Step]) -> list[list[Entry]]:
     """Claim the runs of a stack and, where several stacks in parallel are faster, those of stacks with other keys.
 
-    The stacks are at most the worker's share of the work; a run whose last stack died is not combined with others.
+    The stacks are at most the worker's share of the work, and fit into memory together; a run whose last stack died is
+    not combined with others.
     """
-    most, at_once, kind = _bounds(leader)
-    teams = [_team(worker, fair_share(leader, rest, worker.task), steps, most=most)]
+    bounds = bounds_of(leader)
+    teams = [_team(worker, fair_share(leader, rest, worker.task), steps, bounds=bounds, room=bounds.room)]
     part, keys = work_of(rest[:LOOKED_AT]) / max(1, worker.task.workers), {leader.stack_key, "", *worker.singles}
+    room = bounds.room - bounds.memory(teams[0])
     for place, other in enumerate(rest):
         taken = list(chain.from_iterable(teams))
-        if len(teams) >= at_once or len(teams[0]) < 2 or work_of(taken) >= part or worker.stop.reason:
+        if len(teams) >= bounds.at_once or len(teams[0]) < 2 or work_of(taken) >= part or worker.stop.reason:
             break
         if other.stack_key in keys:
             continue
         keys.add(other.stack_key)
-        most, _, own = _bounds(other)
-        if own != kind or any(_has_died(worker.task, each) for each in (*taken, other)):
+        own = bounds_of(other)
+        if own.kind != bounds.kind or any(_has_died(worker.task, each) for each in (*taken, other)):
             continue
-        team = _team(worker, fair_share(other, rest[place:], worker.task), steps, most=most, after=taken)
+        share = fair_share(other, rest[place:], worker.task)
+        team = _team(worker, share, steps, bounds=own, room=room, after=taken)
         if len(team) > 1:
             teams.append(team)
+            room -= own.memory(team)
         else:
             for entry in team:  # it is trained later
                 worker.drop(entry.run_id)
@@ -109,13 +114,19 @@ def _teams(worker: Claimer, leader: Entry, rest: Sequence[Entry], steps: dict[st
 
 
 def _team(
-    worker: Claimer, share: Sequence[Entry], steps: dict[str, Step], *, most: int, after: Sequence[Entry] = ()
+    worker: Claimer,
+    share: Sequence[Entry],
+    steps: dict[str, Step],
+    *,
+    bounds: Bounds,
+    room: float,
+    after: Sequence[Entry] = (),
 ) -> list[Entry]:
-    """Claim the runs of one stack, at most `most`; after: runs claimed before, for the time left."""
-    task, team = worker.task, list[Entry]()
+    """Claim the runs of one stack; room: bytes of memory for it; after: runs claimed before, for the time left."""
+    task, team, most = worker.task, list[Entry](), bounds.most
     seconds = sum(entry.forecast_seconds or 0.0 for entry in after)
     for entry in share:
-        if len(team) >= most or worker.stop.reason:
+        if len(team) >= most or worker.stop.reason or (team and bounds.memory([*team, entry]) > room):
             break
         step = worker.claim(entry, after=seconds)
         if step is not None:
@@ -133,21 +144,6 @@ def _team(
 def _has_died(task: Task, entry: Entry) -> bool:
     """Return whether a run's last stack died, or the run failed alone."""
     return largest_stack(read_attempts(task.folder.run(entry.run_id))) is not None
-
-
-def _bounds(leader: Entry) -> tuple[int, int, tuple[str, str]]:
-    """Return the best stack size for runs of this shape, the number of parallel stacks, and (device, precision)."""
-    from scaling.forecast.stacks import SIDE_BY_SIDE, stack_size
-    from scaling.plan.identity import asked_precision
-    from scaling.train.device import find_device
-
-    try:
-        run = leader.planned_run()
-        device = find_device(run.config.train.device)
-        return stack_size(run, device.type), SIDE_BY_SIDE[device.type], (str(device), asked_precision(run.config))
-    except Exception as error:
-        log.warning("run %s: %s", leader.run_id, one_line(error))
-        return 1, 1, ("", "")  # the error is reported when it is trained alone
 
 
 class Team:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from scaling.data.base import Arrays, Picked
 from scaling.data.memory import stays_in_file
+from scaling.train.device import free_bytes
 from scaling.train.feed.mapped_rows import RowFile
 from scaling.train.feed.normalisation import Normalisation
 from scaling.train.sizes import HELD_SHARE
@@ -27,12 +28,6 @@ def stays_on_host(arrays: Arrays | Picked, device: torch.device) -> bool:
     if device.type == "cuda":
         return len(arrays) * arrays.part(0, 1).x.nbytes > HELD_SHARE * free_bytes(device)
     return isinstance(arrays, Picked) or stays_in_file(arrays.x)
-
-
-def free_bytes(device: torch.device) -> int:
-    """Return how many bytes of a GPU's memory are available: free, or reserved by torch but unused."""
-    free, _ = torch.cuda.mem_get_info(device)
-    return int(free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device))
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from scaling.devices import HostMemory
 from scaling.dispatch.claims.heartbeat import Heartbeat
 from scaling.dispatch.claims.stop import Stop
 from scaling.dispatch.launchers import Local
@@ -19,8 +20,10 @@ from scaling.dispatch.task import Task
 from scaling.dispatch.worker import Worker
 from scaling.folders import SweepFolder
 from scaling.forecast import stacks
+from scaling.forecast.work import stack_bytes
 from scaling.limits import Limits
 from scaling.record import read_record
+from scaling.train.device import SHARE_FOR_STACKS
 from tests.dispatch.stacks.poison import BAD
 from tests.train import runs
 from tests.train.stacked.stacks import alone, losses, stacked
@@ -111,6 +114,28 @@ def test_a_worker_takes_no_more_stacks_than_its_part_of_the_work(folder, monkeyp
     queue = list(order_of(folder, planned).entries)
     claim_together(worker, queue[0], queue, {})
     assert [[len(team) for team in teams] for teams in seen] == [[2]]
+
+
+def sizes_of_first_stack(folder, planned, free: int, monkeypatch) -> int:
+    """Return how many runs a worker trains together with so many bytes of free memory."""
+    seen = []
+    monkeypatch.setattr("scaling.train.device.host_memory", lambda: HostMemory(1 << 40, free))
+    monkeypatch.setattr(
+        "scaling.dispatch.stacks.claim_stack.Team", lambda _, teams, steps: seen.append(teams[0]) or Idle()
+    )
+    queue = list(order_of(folder, planned).entries)
+    claim_together(worker_of(folder, planned), queue[0], queue, {})
+    return len(seen[0])
+
+
+def test_a_stack_fits_into_memory_with_all_the_data_that_it_reads(folder, monkeypatch):
+    alike = [stacked(keys(seed)) for seed in range(8)]
+    apart = [stacked(keys(seed, data={**SIZED, "seed": seed})) for seed in range(8)]
+    free = int(stack_bytes(alike[0], "cpu", 4) / SHARE_FOR_STACKS) + 1
+    assert sizes_of_first_stack(folder, alike, 1 << 40, monkeypatch) == 8
+    assert sizes_of_first_stack(folder, alike, free, monkeypatch) == 4
+    assert sizes_of_first_stack(folder, apart, free, monkeypatch) == 3
+    assert sizes_of_first_stack(folder, apart, 1 << 40, monkeypatch) == 8
 
 
 class Idle:

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from scaling.data.base import Arrays, Picked
+from scaling.train.device import free_bytes
 from scaling.train.feed.feed import MappedEpochs, batches, epoch_feed
-from scaling.train.feed.mapped import Mapped, free_bytes, stays_on_host
+from scaling.train.feed.mapped import Mapped, stays_on_host
 from scaling.train.feed.normalisation import Normalisation
 from scaling.train.feed.resident import Resident, bring
 from scaling.train.run import train_run
