@@ -150,7 +150,7 @@ def judge(problem: Problem, solution: Solution, weights: Array) -> tuple[Certifi
     condition, trade, run = identify(problem, theta, weights)
     found = [_basin(problem, solution, group) for group in groups]
     per = problem.n / len(theta)
-    reasons = _reasons(problem, theta, found, edge, condition, trade, per, bool(solution.settled[best]))
+    reasons = _reasons(problem, theta, found, edge, condition, trade, per, bool(solution.converged[best]))
     reasons += problem.law.unseen(theta, problem.inputs)
     certificate = Certificate(
         status="weak" if reasons else "ok",
@@ -167,7 +167,7 @@ def judge(problem: Problem, solution: Solution, weights: Array) -> tuple[Certifi
         found=tuple(found[:5]),
     )
     # A start that did not converge is still descending; it is not an optimum of its own.
-    others = [group[0] for group in groups[1:] if solution.settled[group[0]]][:3]
+    others = [group[0] for group in groups[1:] if solution.converged[group[0]]][:3]
     rivals = [solution.theta[:, k] for k in others if solution.value[k] <= value * (1 + RIVAL) + 1e-300]
     return certificate, [theta, *rivals]
 
@@ -189,7 +189,7 @@ def _reasons(
     condition: float,
     trade: tuple[str, ...],
     per: float,
-    settled: bool,
+    converged: bool,
 ) -> list[str]:
     reasons = []
     for name in edge:
@@ -197,7 +197,7 @@ def _reasons(
         meaning = bound.at_low if here < (bound.low + bound.high) / 2 else ""
         if not _at_zero(bound, here):  # a zero is judged from the refits, by `_vanished`
             reasons.append(f"{name} is zero: {meaning}" if meaning else f"{name} is at the edge of its range")
-    if not settled:
+    if not converged:
         reasons.append("the solver did not converge within its steps")
     if found[0].share < 0.05:
         reasons.append(f"only {percent(found[0].share)} of the starts reach the best optimum")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Integral, Real
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from analysis.fitting.certificate import LEVEL, Certificate, doubt, judge, vanis
 from analysis.fitting.intervals import check_interval
 from analysis.fitting.objective import Objective, Problem, residuals
 from analysis.fitting.points import Points
-from analysis.fitting.resample import MOST_VALUES, check_resample, refit
+from analysis.fitting.resample import MOST_VALUES, Samples, check_resample, refit
 from analysis.fitting.result import Engine, Fit, Minimised
 from analysis.fitting.seeds import lack_of_fit, weights_from_seeds
 from analysis.fitting.solver import solve
@@ -30,7 +30,7 @@ MANY = 4_000
 
 INNER = ("most_refitted", "majority", "kept", "begin", "steps")
 """Fields of `How` that only inner fits use."""
-MOST_UNSETTLED = 0.5
+MOST_FAILED = 0.5
 """Share of refits that did not converge above which no interval is given."""
 
 
@@ -86,36 +86,24 @@ def _fit_points(points: Points, law: Law, y: str, goal: Objective, how: How) -> 
     starts = law.default_starts if how.starts is None else how.starts
     certificate, found = search(problem, points, replace(how, starts=starts))
     theta = found[0]
-    samples, unsettled, refitted = None, 0.0, True
-    if how.resamples:
-        drawn = refit(
-            problem,
-            points,
-            np.stack(found, axis=1),
-            count=how.resamples,
-            resample=how.resample,
-            seed=how.seed,
-            most=how.most_refitted,
-        )
-        unsettled, refitted = 1 - drawn.settled, drawn.refitted
-        samples = drawn.theta if unsettled <= MOST_UNSETTLED else None
+    refits = _refits(problem, points, found, how)
+    failed = None if refits is None else 1 - refits.converged
+    samples = refits.theta if refits is not None and refits.converged >= 1 - MOST_FAILED else None
     spread = Uncertainty(problem, points, theta, samples, how.resample, how.interval, how.level)
     ends, forecast = spread.inner(LEVEL), spread.forecast_interval(LEVEL)
     certificate = doubt(certificate, problem, theta, ends=ends, forecast=forecast, columns=points.columns)
-    if samples is None and how.resamples:
-        reason = f"no interval: {percent(unsettled)} of the refits did not converge; take a law with fewer parameters"
+    if samples is None and failed is not None:
+        reason = f"no interval: {percent(failed)} of the refits did not converge; take a law with fewer parameters"
         certificate = replace(certificate, status="weak", reasons=(*certificate.reasons, reason))
     params = law.complete(dict(zip(law.params, problem.law.unscale(theta, problem.units).tolist(), strict=True)))
     rest = residuals(problem, theta[:, None])[0]
     value = float(goal_value(problem, rest, points.weights))
     lack = lack_of_fit(points, rest, len(theta))
     floor = params["E"] if law.floor else None
-    remarks = warnings(points, floor, certificate, unsettled if how.resamples else None)
+    remarks = warnings(points, floor, certificate, failed)
     remarks += no_floor(problem, spread.inner(how.level), spread.intervals())
-    if not refitted:
+    if refits is not None and not refits.refitted:
         remarks = (f"{points.n} rows: intervals from the sandwich formula, not from refits", *remarks)
-    options = {name: value for name, value in vars(how).items() if name not in INNER}
-    options |= {"starts": starts, "weighted": bool(np.ptp(points.weights)), "tried": {}}
     return Fit(
         law=law.name,
         y=y,
@@ -129,9 +117,30 @@ def _fit_points(points: Points, law: Law, y: str, goal: Objective, how: How) -> 
         allocation=spread.allocation(),
         lack_of_fit=lack,
         warnings=remarks,
-        card=write_card(points, law, options),
+        card=write_card(points, law, _options(how, points, starts)),
         engine=Engine(problem, points, theta, samples, rest),
     )
+
+
+def _refits(problem: Problem, points: Points, found: Sequence[Array], how: How) -> Samples | None:
+    """Refit to resamples, starting from the optima found; None if none were asked for."""
+    if not how.resamples:
+        return None
+    return refit(
+        problem,
+        points,
+        np.stack(found, axis=1),
+        count=how.resamples,
+        resample=how.resample,
+        seed=how.seed,
+        most=how.most_refitted,
+    )
+
+
+def _options(how: How, points: Points, starts: int) -> dict[str, Any]:
+    """Return the options of a fit for its card."""
+    options = {name: value for name, value in vars(how).items() if name not in INNER}
+    return options | {"starts": starts, "weighted": bool(np.ptp(points.weights)), "tried": {}}
 
 
 def weigh(points: Points, weights: str, space: str) -> Points:
@@ -230,7 +239,7 @@ def warnings(
     points: Points,
     E: float | None,
     certificate: Certificate,
-    unsettled: float | None,
+    failed: float | None,
 ) -> tuple[str, ...]:
     """Return the fit's warnings. E: the irreducible loss, None for a law without one."""
     found = [f"weak fit: {reason}" for reason in certificate.reasons] + list(points.remarks)
@@ -242,8 +251,8 @@ def warnings(
         found.append(
             f"all runs share the test set's sampling error ({number(points.y_se, 2)}); E is known no better than that"
         )
-    if unsettled is not None and points.n_runs < 10:
+    if failed is not None and points.n_runs < 10:
         found.append(f"intervals from {points.n_runs} runs are usually too narrow")
-    if unsettled is not None and 0.01 < unsettled <= MOST_UNSETTLED:
-        found.append(f"{percent(unsettled)} of the refits did not converge")
+    if failed is not None and 0.01 < failed <= MOST_FAILED:
+        found.append(f"{percent(failed)} of the refits did not converge")
     return tuple(found)

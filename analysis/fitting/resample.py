@@ -26,7 +26,7 @@ class Samples:
     """Parameters of the refits (p, R), and the share that converged."""
 
     theta: Array
-    settled: float
+    converged: float
     refitted: bool = True
 
 
@@ -50,7 +50,7 @@ def refit(
             sandwich(problem, points, at[:, 0], count=count, resample=resample, seed=seed), 1.0, refitted=False
         )
     blocks = np.random.SeedSequence(seed).spawn(-(-count // BLOCK))
-    theta, settled = [], 0
+    theta, converged = [], 0
     cluster = clusters(points, resample)
     for i, source in enumerate(blocks):
         rng = np.random.default_rng(source)
@@ -62,8 +62,8 @@ def refit(
             times = draw(cluster, size, len(at) + 1, rng)
             done = _best(problem, at, points.weights * times, None, size)
         theta.append(done[0])
-        settled += int(done[1].sum())
-    return Samples(np.concatenate(theta, axis=1), settled / count)
+        converged += int(done[1].sum())
+    return Samples(np.concatenate(theta, axis=1), converged / count)
 
 
 def clusters(points: Points, resample: str) -> Array:
@@ -117,21 +117,21 @@ def sandwich(problem: Problem, points: Points, at: Array, *, count: int, resampl
 
 
 def _best(problem: Problem, at: Array, weights: Array, response: Array | None, size: int) -> tuple[Array, Array]:
-    theta, value, settled = None, np.full(size, np.inf), np.zeros(size, dtype=bool)
+    theta, value, converged = None, np.full(size, np.inf), np.zeros(size, dtype=bool)
     for k in range(at.shape[1]):
         found = solve(
             problem, np.repeat(at[:, k : k + 1], size, axis=1), weights=weights, response=response, anneal=False
         )
         better = found.value < value
         theta = found.theta if theta is None else np.where(better, found.theta, theta)
-        value, settled = np.where(better, found.value, value), np.where(better, found.settled, settled)
+        value, converged = np.where(better, found.value, value), np.where(better, found.converged, converged)
     assert theta is not None
-    left = np.flatnonzero(~settled)
+    left = np.flatnonzero(~converged)
     if len(left):  # slow in flat valleys: with the damping reset, most of them soon converge
         rows = [part if part is None or part.ndim == 1 else part[left] for part in (weights, response)]
         again = solve(problem, theta[:, left], weights=rows[0], response=rows[1], anneal=False)
-        theta[:, left], settled[left] = again.theta, again.settled
-    return theta, settled
+        theta[:, left], converged[left] = again.theta, again.converged
+    return theta, converged
 
 
 def _flipped(problem: Problem, at: Array, cluster: Array, size: int, rng: np.random.Generator) -> Array:

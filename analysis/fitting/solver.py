@@ -36,7 +36,7 @@ class Solution:
     theta: Array
     value: Array
     gradient_norm: Array
-    settled: Array
+    converged: Array
 
 
 def solve(
@@ -52,7 +52,7 @@ def solve(
     """Minimise from each column of starts (p, B). weights, response: (n,), or (B, n) with one row per member.
 
     majority: stop when more than half of the starts have converged to the lowest optimum. The rest, and members that
-    exceed the maximum number of steps, are marked as not settled.
+    exceed the maximum number of steps, are marked as not converged.
     """
     # glibc returns freed arrays to the system, and mapping new pages costs a third of a fit, until a larger array was
     # freed. The pages of this one are never touched.
@@ -69,7 +69,7 @@ def solve(
     done = [work(piece) for piece in pieces]
     return Solution(
         np.concatenate([part.theta for part in done], axis=1),
-        *(np.concatenate([getattr(part, name) for part in done]) for name in ("value", "gradient_norm", "settled")),
+        *(np.concatenate([getattr(part, name) for part in done]) for name in ("value", "gradient_norm", "converged")),
     )
 
 
@@ -92,7 +92,7 @@ class _Batch:
         self.result = np.empty_like(self.theta)
         self.result_value = np.full(self.batch, np.inf)
         self.result_norm = np.full(self.batch, np.inf)
-        self.result_settled = np.zeros(self.batch, dtype=bool)
+        self.result_converged = np.zeros(self.batch, dtype=bool)
 
     def run(self, *, majority: bool = False, steps: int | None = None) -> Solution:
         with np.errstate(all="ignore"):
@@ -101,15 +101,15 @@ class _Batch:
                 self._step()
                 if not len(self.member) or (majority and self._agreed()):
                     break
-            self._retire(np.ones(len(self.member), dtype=bool), settled=False)
-        return Solution(self.result, self.result_value, self.result_norm, self.result_settled)
+            self._retire(np.ones(len(self.member), dtype=bool), converged=False)
+        return Solution(self.result, self.result_value, self.result_norm, self.result_converged)
 
     def _agreed(self) -> bool:
         """Tell whether more than half of the members have converged to the lowest optimum."""
         if 2 * len(self.member) >= self.batch:
             return False
         there = self.result_value <= self.result_value.min() * (1 + SAME) + 1e-32
-        return 2 * int((there & self.result_settled).sum()) > self.batch
+        return 2 * int((there & self.result_converged).sum()) > self.batch
 
     def _begin(self) -> None:
         state = State(self.problem, self.theta, self.weights, self.response)
@@ -164,7 +164,7 @@ class _Batch:
             new = (value, *state.derivatives(self.delta))
             for name, values in zip(("value", "gradient", "hessian", "majorant"), new, strict=True):
                 setattr(self, name, values if every else np.where(fresh, values, getattr(self, name)))
-        self._retire(finished, settled=True)
+        self._retire(finished, converged=True)
 
     def _factor(self) -> Array:
         return np.where(self.delta > 1e100, 1e-200, ANNEAL)
@@ -203,7 +203,7 @@ class _Batch:
         after = (weights * np.abs(State(self.problem, here, weights, response).r)).sum(axis=1)
         return np.where(after < before, here, theta)
 
-    def _retire(self, finished: Array, *, settled: bool) -> None:
+    def _retire(self, finished: Array, *, converged: bool) -> None:
         """Record the finished members and remove them from the batch."""
         if not finished.any():
             return
@@ -220,7 +220,7 @@ class _Batch:
         value = self.problem.objective.value(state.r, state.weights)
         self.result_value[where] = np.where(np.isfinite(value), value, np.inf)
         self.result_norm[where] = norm
-        self.result_settled[where] = settled
+        self.result_converged[where] = converged
         keep = ~finished
         self.member, self.weights, self.response = self.member[keep], self.weights[keep], self.response[keep]
         self.theta, self.gradient = self.theta[:, keep], self.gradient[:, keep]
