@@ -17,7 +17,7 @@ from analysis.estimates.lifetime_cost.lifetime import Lifetime, cheapest_models,
 from analysis.estimates.lifetime_cost.model_cost import ModelCost, in_seconds
 from analysis.estimates.powerline import PowerLine
 from analysis.estimates.selected import fit_selected
-from analysis.estimates.valley import Shape
+from analysis.estimates.valleys.curve import Shape
 from analysis.fitting.display.in_notebook import InNotebook
 from analysis.numbers import exponent, interval
 

@@ -12,21 +12,19 @@ import pandas as pd
 from analysis.errors import Refusal
 from analysis.estimates.mixed_kinds import refuse_mixed_kinds
 from analysis.estimates.powerline import PowerLine, power_line
-from analysis.estimates.valley import Shape, find_minima
-from analysis.estimates.valley_misfit import Valley, misfits, noise_of, scatter_words, unequal
+from analysis.estimates.valleys.curve import Parabola, Shape, find_minima
+from analysis.estimates.valleys.misfit import Valley, misfits, noise_of, scatter_words, unequal
+from analysis.estimates.valleys.skew import common_skew
 from analysis.fitting.display.in_notebook import InNotebook
 from analysis.numbers import count, flops, percent
-from analysis.table.cells import budgets, cells
+from analysis.table.cells import at_budget, budgets, cells, moved_words
 from analysis.table.columns import as_numbers, require_positive
 from analysis.table.remarks import remarks_of
 from analysis.table.roles import refuse_rising
-from analysis.table.select import RECIPE, with_rules
 from analysis.wording import counted
 
 BRACKETED = 0.9
 """Share of resamples whose minimum must lie inside the sizes run, else the curve counts as flat."""
-NEARLY = 0.05
-"""Minimum distance in log C between two budgets for computing a slope."""
 BANDS = {"0.1%": 1e-3, "1%": 1e-2}
 MIN_BUDGETS = 3
 """Minimum number of budgets with a usable minimum for a law N*(C)."""
@@ -121,9 +119,9 @@ def isoflop(
     """Find the minimum of y over N at each compute budget of the selected rows, and fit N*(C) through the minima.
 
     rows: final rows with N, C, y and D (without D, C = 6 N D is assumed). shape: None for a parabola in log N near the
-    minimum; else the curve of a Chinchilla law with these exponents. Intervals: relative noise is resampled from the
-    deviations of seeds, or from the curves' residuals where there is one seed. Raises `Refusal` where no budget has
-    three sizes.
+    minimum, with one skew for all budgets; else the curve of a Chinchilla law with these exponents. Intervals: relative
+    noise is resampled from the deviations of seeds, or from the curves' residuals where there is one seed. Raises
+    `Refusal` where no budget has three sizes.
     """
     rows = as_numbers(rows, ["N", "C", y])
     refuse_rising(rows, y)
@@ -135,12 +133,17 @@ def isoflop(
     groups = {float(str(budget)): group for budget, group in table.groupby("budget")}
     if max((group["N"].nunique() for group in groups.values()), default=0) < 3:
         raise Refusal("no compute budget has three sizes; wanted several sizes N at each of a few budgets")
-    valleys = {budget: _valley(budget, group, y, shape) for budget, group in groups.items()}
+    valleys = {budget: _valley(budget, group, y, shape or Parabola()) for budget, group in groups.items()}
+    curves: tuple[Parabola | Shape, ...] = (shape,) if shape else ()
+    if shape is None:
+        skew = common_skew(list(valleys.values()))
+        valleys = {budget: _valley(budget, group, y, Parabola(skew.mean)) for budget, group in groups.items()}
+        curves = skew.draws()
     noise = noise_of(rows, list(valleys.values()), y)
     wide = unequal(list(valleys.values()))
     rng = np.random.default_rng(seed)
     found = [
-        _minimum(group, y, valleys[budget], noise * wide.get(budget, 1.0), resamples, level, rng)
+        _minimum(group, y, valleys[budget], curves, noise * wide.get(budget, 1.0), resamples, level, rng)
         for budget, group in groups.items()
     ]
     minima = tuple(minimum for minimum, _ in found)
@@ -160,29 +163,12 @@ def isoflop(
         y_law=y_law,
         level=level,
         resamples=resamples if len(noise) else 0,
-        warnings=(*remarks_of(rows), *_short(table), *weak, *_warnings(minima, N_law, noise, y)),
+        warnings=(*remarks_of(rows), *moved_words(table), *weak, *_warnings(minima, N_law, noise, y)),
         reasons=reasons,
     )
 
 
-def at_budget(table: pd.DataFrame, y: str) -> pd.DataFrame:
-    """Adjust each cell's y from the C actually spent to its nominal budget, along the loss curve of its size.
-
-    Whole batches make large models at small budgets fall short by up to a batch, which tilts the curve over N. The
-    slope of log y in log C is taken between neighbouring budgets; a size run at one budget is not adjusted.
-    """
-    shape = [name for name in ("family", "width", "depth", "expansion", "data", "N", *RECIPE) if name in table.columns]
-    log_C, log_y = np.log(table["C"].to_numpy(float)), np.log(table[y].to_numpy(float))
-    short = np.log(table["budget"].to_numpy(float)) - log_C
-    moved = log_y.copy()
-    for members in with_rules(table).groupby(shape, dropna=False, sort=False).indices.values():
-        order = np.asarray(members)[np.argsort(log_C[members], kind="stable")]
-        if len(order) > 1 and (np.diff(log_C[order]) > NEARLY).all():
-            moved[order] += np.gradient(log_y[order], log_C[order]) * short[order]
-    return table.assign(**{y: np.exp(moved)}, short=short)
-
-
-def _valley(budget: float, group: pd.DataFrame, y: str, shape: Shape | None) -> Valley:
+def _valley(budget: float, group: pd.DataFrame, y: str, shape: Parabola | Shape) -> Valley:
     """Fit the curve of one budget."""
     u, means = np.log(group["N"].to_numpy(float)), group[y].to_numpy(float)
     return Valley(budget, u, means, group["n"].to_numpy(int), find_minima(u, means[None], shape))
@@ -192,12 +178,16 @@ def _minimum(
     group: pd.DataFrame,
     y: str,
     valley: Valley,
+    curves: Sequence[Parabola | Shape],
     noise: np.ndarray,
     resamples: int,
     level: float,
     rng: np.random.Generator,
 ) -> tuple[Minimum, np.ndarray]:
-    """Find one budget's minimum; return it and the resampled log N* (-inf or inf outside the sizes run)."""
+    """Find one budget's minimum; return it and the resampled log N* (-inf or inf outside the sizes run).
+
+    curves: fitted to the resamples in turn, the same to the same resample of each budget.
+    """
     N, D, means = (group[name].to_numpy(float) for name in ("N", "D", y))
     u, seeds, located, budget = valley.u, valley.seeds, valley.curve, valley.budget
     draws = np.empty(0)
@@ -205,7 +195,9 @@ def _minimum(
         jitter = np.stack([rng.choice(noise, (resamples, k)).mean(axis=1) for k in seeds], axis=1)
         centre = means.copy()
         centre[located.fitted_at] = located.fitted
-        draws = find_minima(u, centre * (1 + jitter), located.shape).u
+        draws = np.empty(resamples)
+        for k, shape in enumerate(curves):
+            draws[k :: len(curves)] = find_minima(u, (centre * (1 + jitter))[k :: len(curves)], shape).u
     share = float(np.isfinite(draws).mean()) if len(draws) else None
     status, reason = _status(N, means, float(located.u[0]), share)
     ok, best = status == "ok", int(np.argmin(means))
@@ -267,13 +259,6 @@ def _laws(
         power_line(C, D, draws=D_spread, level=level),
         power_line(C, y, draws=None, level=level),
     )
-
-
-def _short(table: pd.DataFrame) -> tuple[str, ...]:
-    most = float(-np.expm1(-table["short"].abs().max()))
-    if most < 0.02:
-        return ()
-    return (f"C differs from its budget by up to {percent(most)}; losses are moved to it along each size's own curve",)
 
 
 def _warnings(minima: Sequence[Minimum], law: PowerLine | None, noise: np.ndarray, y: str) -> tuple[str, ...]:

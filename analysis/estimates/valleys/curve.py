@@ -11,14 +11,52 @@ NEIGHBOURS = 2
 
 NEAR = float(np.log(3.0))
 """A parabola is also fitted to all sizes within this distance of the best in log N."""
+LEAST = 1e-6
+"""Skew below which a parabola is symmetric."""
+
+
+@dataclass(frozen=True)
+class Parabola:
+    """A parabola in v = log N; with skew, one that is steeper at large N: the curvature grows as e^(skew v).
+
+    A Chinchilla law's isoFLOP curve has a skew of beta - alpha near its minimum. Fitted near each curve's lowest point.
+    """
+
+    skew: float = 0.0
+
+    def basis(self, v: np.ndarray) -> np.ndarray:
+        """Return the terms (…, 3) of which a curve is the sum."""
+        t = self.skew
+        square = v * v if abs(t) < LEAST else 2 * (np.expm1(t * v) - t * v) / t**2
+        return np.stack([np.ones_like(v), v, square], axis=-1)
+
+    def vertex(self, coefficients: np.ndarray) -> np.ndarray:
+        """Return each curve's minimum (inf or -inf where it has none)."""
+        _, a, b = coefficients.T
+        with np.errstate(all="ignore"):
+            x = np.where(b > 0, -a / (2 * b), np.where(a > 0, -np.inf, np.inf))
+            if abs(self.skew) < LEAST:
+                return x
+            return np.where(1 + self.skew * x > 0, np.log1p(self.skew * x) / self.skew, np.copysign(np.inf, x))
 
 
 @dataclass(frozen=True)
 class Shape:
-    """The exponents of a Chinchilla law, whose isoFLOP curve is E + a N^-alpha + b N^beta."""
+    """The isoFLOP curve of a Chinchilla law with these exponents, E + a N^-alpha + b N^beta; fitted to all points."""
 
     alpha: float
     beta: float
+
+    def basis(self, v: np.ndarray) -> np.ndarray:
+        """Return the terms (…, 3) of which a curve is the sum."""
+        return np.stack([np.ones_like(v), np.exp(-self.alpha * v), np.exp(self.beta * v)], axis=-1)
+
+    def vertex(self, coefficients: np.ndarray) -> np.ndarray:
+        """Return each curve's minimum (inf or -inf where it has none)."""
+        _, a, b = coefficients.T
+        with np.errstate(divide="ignore", invalid="ignore"):
+            v = np.log(self.alpha * a / (self.beta * b)) / (self.alpha + self.beta)
+            return np.where((a > 0) & (b > 0), v, np.where(a <= 0, -np.inf, np.inf))
 
 
 @dataclass(frozen=True)
@@ -35,12 +73,12 @@ class Valleys:
     fitted: np.ndarray
     coefficients: np.ndarray
     centre: float
-    shape: Shape | None
+    shape: Parabola | Shape
     ends: tuple[float, float]
 
     def value(self, u: np.ndarray) -> np.ndarray:
         """Return the first curve at log N = u."""
-        return _basis(u - self.centre, self.shape) @ self.coefficients
+        return self.shape.basis(u - self.centre) @ self.coefficients
 
     def band(self, share: float, N_low: float, N_high: float) -> tuple[float, float]:
         """Return the range of N, inside the sizes run, in which the first curve is within a share of its minimum."""
@@ -54,11 +92,10 @@ class Valleys:
         return tuple(np.exp(u)), tuple(self.value(u))
 
 
-def find_minima(u: np.ndarray, Y: np.ndarray, shape: Shape | None) -> Valleys:
+def find_minima(u: np.ndarray, Y: np.ndarray, shape: Parabola | Shape) -> Valleys:
     """Find the minimum of each curve.
 
-    u: (n,) sorted log N. Y: (k, n) curves. shape: None for parabolas, fitted near each curve's lowest point; a Shape is
-    fitted to all points. Where the lowest point is at either end, the minimum lies beyond it.
+    u: (n,) sorted log N. Y: (k, n) curves. Where the lowest point is at either end, the minimum lies beyond it.
     """
     sizes, which = np.unique(u, return_inverse=True)
     best = which[np.argmin(Y, axis=1)]
@@ -68,44 +105,27 @@ def find_minima(u: np.ndarray, Y: np.ndarray, shape: Shape | None) -> Valleys:
         these = best == index
         window = _window(sizes, which, int(index), shape)
         centre = float(sizes[index])
-        basis = _basis(u[window] - centre, shape)
+        basis = shape.basis(u[window] - centre)
         coefficients = Y[np.ix_(these, window)] @ np.linalg.pinv(basis).T
-        v = _vertex(coefficients, shape)
+        v = shape.vertex(coefficients)
         low, high = u[window].min() - centre, u[window].max() - centre
         v = np.where(v < low, -np.inf, np.where(v > high, np.inf, v))
         inside = np.clip(v, low, high)
-        height[these] = np.einsum("kj,kj->k", _basis(inside, shape), coefficients)
+        height[these] = np.einsum("kj,kj->k", shape.basis(inside), coefficients)
         if index == 0 or index == len(sizes) - 1:
             v = np.full(len(v), -np.inf if index == 0 else np.inf)
         minimum[these] = v + centre
         if these[0]:
             first = (window, coefficients[0], centre)
     window, coefficients, centre = first
-    fitted = _basis(u[window] - centre, shape) @ coefficients
+    fitted = shape.basis(u[window] - centre) @ coefficients
     ends = (float(u[window].min()), float(u[window].max()))
     return Valleys(minimum, height, window, fitted, coefficients, centre, shape, ends)
 
 
-def _window(sizes: np.ndarray, which: np.ndarray, best: int, shape: Shape | None) -> np.ndarray:
-    if shape is not None:
+def _window(sizes: np.ndarray, which: np.ndarray, best: int, shape: Parabola | Shape) -> np.ndarray:
+    if isinstance(shape, Shape):
         return np.arange(len(which))
     near = np.abs(sizes - sizes[best]) <= NEAR
     near[max(0, best - NEIGHBOURS) : best + NEIGHBOURS + 1] = True
     return np.flatnonzero(near[which])
-
-
-def _basis(v: np.ndarray, shape: Shape | None) -> np.ndarray:
-    if shape is None:
-        return np.stack([np.ones_like(v), v, v * v], axis=-1)
-    return np.stack([np.ones_like(v), np.exp(-shape.alpha * v), np.exp(shape.beta * v)], axis=-1)
-
-
-def _vertex(coefficients: np.ndarray, shape: Shape | None) -> np.ndarray:
-    """Return each curve's minimum relative to the centre (inf or -inf where it has none)."""
-    _, a, b = coefficients.T
-    with np.errstate(divide="ignore", invalid="ignore"):
-        if shape is None:
-            return np.where(b > 0, -a / (2 * b), np.where(a > 0, -np.inf, np.inf))
-        both = (a > 0) & (b > 0)
-        v = np.log(shape.alpha * a / (shape.beta * b)) / (shape.alpha + shape.beta)
-        return np.where(both, v, np.where(a <= 0, -np.inf, np.inf))

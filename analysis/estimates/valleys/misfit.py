@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analysis.estimates.valley import Valleys
+from analysis.estimates.valleys.curve import Valleys
 from analysis.fitting.verdict.misfit import tail
 from analysis.numbers import flops, percent
 from analysis.table.cells import scatter

@@ -1,0 +1,65 @@
+"""The skew that the isoFLOP curves of all budgets share, and how well they determine it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+
+from analysis.estimates.valleys.curve import Parabola, find_minima
+from analysis.estimates.valleys.misfit import Valley
+
+PRIOR = 0.2
+"""Prior standard deviation of the skew: beta - alpha of a Chinchilla law, whose exponents are about .2 to .5."""
+MOST = 1.0
+"""Largest skew."""
+FEWEST = 3
+"""Minimum residual degrees of freedom for estimating the noise, beyond the skew."""
+STEPS = 4
+"""Gauss-Newton steps."""
+STEP = 0.02
+"""Step of the derivative by the skew."""
+DRAWS = 20
+"""Number of values of the skew among the resamples."""
+
+
+@dataclass(frozen=True)
+class Skew:
+    """The posterior of the skew: mean and standard deviation, from a normal prior about 0."""
+
+    mean: float = 0.0
+    deviation: float = PRIOR
+
+    def draws(self) -> tuple[Parabola, ...]:
+        """Return curves whose skews are evenly spaced quantiles."""
+        normal = NormalDist(self.mean, max(self.deviation, 1e-12))
+        return tuple(Parabola(normal.inv_cdf((k + 0.5) / DRAWS)) for k in range(DRAWS))
+
+
+def common_skew(valleys: Sequence[Valley]) -> Skew:
+    """Estimate the skew of all curves from the residuals of parabolas, weighted by the number of seeds."""
+    usable = [one for one in valleys if one.freedom > 0 and np.isfinite(one.curve.u[0])]
+    spare = sum(one.freedom for one in usable) - 1
+    if spare < FEWEST:
+        return Skew()
+    found = Skew()
+    for _ in range(STEPS):
+        rest, low, high = (_rests(usable, found.mean + step) for step in (0.0, -STEP, STEP))
+        slope = (high - low) / (2 * STEP)
+        noise = max(float(rest @ rest) / spare, 1e-30)
+        known = float(slope @ slope) / noise + PRIOR**-2
+        step = -(float(slope @ rest) / noise + found.mean * PRIOR**-2) / known
+        found = Skew(float(np.clip(found.mean + step, -MOST, MOST)), known**-0.5)
+    return found
+
+
+def _rests(valleys: Sequence[Valley], skew: float) -> np.ndarray:
+    """Return the relative residuals of all curves with this skew, times the root of their number of seeds."""
+    parts = []
+    for one in valleys:
+        curve = find_minima(one.u, one.means[None], Parabola(skew))
+        rest = one.means[curve.fitted_at] / curve.fitted - 1
+        parts.append(rest * np.sqrt(one.seeds[curve.fitted_at]))
+    return np.concatenate(parts)
