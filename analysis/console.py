@@ -29,13 +29,15 @@ class HarmlessConsole(Console):
 
 
 WIDE = 132
-"""Columns where there is no terminal."""
+"""Columns in a notebook."""
+ENDLESS = 10_000
+"""Columns in a pipe or a file, where nothing is broken over lines."""
 _recorder: ContextVar[Console | None] = ContextVar("recorder", default=None)
 
 
 def console() -> Console:
     """Return a console on stdout as wide as the terminal, or the recording console inside `recorded`."""
-    return _recorder.get() or HarmlessConsole(highlight=False, width=None if sys.stdout.isatty() else WIDE)
+    return _recorder.get() or HarmlessConsole(highlight=False, width=None if sys.stdout.isatty() else ENDLESS)
 
 
 @contextmanager

@@ -4,7 +4,8 @@
 |---|---|---|
 | weights, examples, steps | `count` | 2,880; 1.28×10⁶ |
 | compute | `flops` | 9.53×10¹⁰ |
-| parameters of a law, settings of a run | `number` | 0.2295; 39.07; 2.5×10⁻⁴ |
+| parameters of a law | `number` | 0.2295; 39.07; 2.5×10⁻⁴ |
+| settings of a run, which may be text | `setting` | 100; 10⁻⁵; cosine |
 | exponents | `exponent` | −0.157 |
 | losses, errors and other measured values | `measured` | 1.350; 0.684 ± 0.012 |
 | intervals of any of these | `interval` | [0.149, 0.169] |
@@ -146,6 +147,14 @@ def entry(column: str, value: object) -> str:
     if not isinstance(value, int | float | np.number) or isinstance(value, bool):
         return "" if value is None else str(value)
     return kind_of(column)(float(value))
+
+
+def setting(value: object) -> str:
+    """Write a value of a recipe: numbers, also those that are stored as text (1e-05, 100.0), as numbers."""
+    try:
+        return number(float(str(value)))
+    except ValueError:
+        return str(value)
 
 
 def kind_of(column: str) -> Callable[[float | None], str]:

@@ -6,17 +6,18 @@ from collections.abc import Iterable, Sequence
 from math import isnan
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 from rich.text import Text
 
 from analysis.console import console
 from analysis.estimates.lifetime_cost.model_cost import FLOPS
 from analysis.fitting.card import card_text, signed_rows, write_parameter
 from analysis.numbers import count, duration, entry, exponent, flops, interval, measured, number, percent, shift, times
+from analysis.terminal_table import table
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from analysis.estimates.allocate import ApproachComparison
     from analysis.estimates.backtest import Backtest
     from analysis.estimates.forecast import Forecast
@@ -33,16 +34,6 @@ if TYPE_CHECKING:
     from analysis.laws import Law
 
 COLOURS = {"ok": "green", "weak": "yellow", "edge": "yellow", "flat": "yellow", "few": "yellow", "refused": "red"}
-
-
-def table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]], *, right: Sequence[int] = ()) -> Table:
-    """Build a table; strings are shown literally, including brackets. right: right-aligned (numeric) columns."""
-    drawn = Table(box=None, pad_edge=False, header_style="bold")
-    for i, name in enumerate(columns):
-        drawn.add_column(Text(name), justify="right" if i in right else "left", overflow="fold")
-    for row in rows:
-        drawn.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in row))
-    return drawn
 
 
 def status(word: str, reason: str = "") -> Text:
@@ -114,7 +105,7 @@ def show_forecasts(found: Sequence[Forecast]) -> None:
         rows.append((at, measured(one.value), *ends, beyond, times(one.supported)))
     what, level = f"{found[0].y} ({found[0].law})", percent(found[0].level)
     heads = ("at", what, f"{level} of the mean", "of a new run", "largest run", "backtested")
-    out.print(table(heads, rows, right=[1]))
+    out.print(table(heads, rows, right=[1], whole=[0]))
     notes(out, (text for one in found for text in one.warnings))
 
 
@@ -222,7 +213,7 @@ def show_allocation(found: ApproachComparison, rates: Mistuning | None = None, u
     notes(out, (f"{a.title}: {a.reason}" for a in found.approaches if a.status != "ok"))
     _show_targets(out, found)
     out.print()
-    out.print(escape(found.verdict))
+    out.print(escape(found.verdict.split(" (")[0]))  # the table has the numbers
     if found.bias:
         bias = shift(found.bias.N_exponent)
         out.print(f"bias of the parabola, if the fitted law is the truth: {bias} in the exponent of N*")
@@ -231,7 +222,11 @@ def show_allocation(found: ApproachComparison, rates: Mistuning | None = None, u
         _show_mistuning(out, rates)
     for one in found.lifetimes:
         _show_lifetime(out, one, found.y)
-    warnings = (text for a in found.approaches if a.status == "ok" for text in a.warnings)
+    titles: dict[str, list[str]] = {}
+    for a in found.approaches:
+        for text in a.warnings if a.status == "ok" else ():
+            titles.setdefault(text, []).append(a.title)
+    warnings = (f"{'; '.join(by)}: {text}" for text, by in titles.items())
     notes(
         out, (*([unknown] if unknown else []), *warnings, *(text for one in found.lifetimes for text in one.warnings))
     )

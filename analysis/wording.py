@@ -8,7 +8,7 @@ import pandas as pd
 
 RECIPE_WORDS = {
     "optim": "optimiser",
-    "lr_rule": "rate",
+    "lr_rule": "learning rate",
     "augment": "augmentation",
     "label_smoothing": "label smoothing",
     "stage_recipe": "stage",

@@ -39,7 +39,7 @@ FLOORS = {
     "analysis": [
         ["errors", "numbers", "streams", "wording"],
         ["archive", "files"],
-        ["console"],
+        ["console", "terminal_table"],
         ["laws", "table"],
         ["fitting"],
         ["estimates"],

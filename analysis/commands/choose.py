@@ -92,17 +92,13 @@ def show_suggestion(found: Suggestion, names: Sequence[str] = ()) -> None:
     """
     from analysis.console import console
     from analysis.numbers import interval, measured, number, percent
-    from analysis.terminal import notes, table
+    from analysis.terminal import notes
+    from analysis.terminal_table import table
 
     out, before, names = console(), found.interval_now, names or [str(row) for row in found.rows]
     if before is None:
-        out.print(
-            table(
-                ("candidate", "cost"),
-                [(name, number(cost)) for name, cost in zip(names, found.costs, strict=True)],
-                right=[1],
-            )
-        )
+        costs = [(name, number(cost)) for name, cost in zip(names, found.costs, strict=True)]
+        out.print(table(("candidate", "cost"), costs, right=[1], whole=[0]))
         notes(out, found.warnings)
         return
     rows = []
@@ -112,7 +108,7 @@ def show_suggestion(found: Suggestion, names: Sequence[str] = ()) -> None:
         before = after
     if rows:
         heads = ("candidate", "cost", "narrower by", "expected", f"{percent(found.level)} of a run")
-        out.print(table(heads, rows, right=[1, 2, 3]))
+        out.print(table(heads, rows, right=[1, 2, 3], whole=[0]))
     now = f"{percent(found.level)} interval of {found.of} at the target: ±{percent(found.interval_now or 0.0)} now"
     out.print(f"{now}, ±{percent(before)} after {number(found.cost)}" if rows else now)
     if rows and found.next_gain is not None:

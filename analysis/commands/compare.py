@@ -69,7 +69,8 @@ def show_comparison(found: Comparison, drawn: Sequence[str] = ()) -> None:
     """Print the multiplier, its trend, the exponents, the runs needed to detect less, and the figure's path."""
     from analysis.console import console
     from analysis.numbers import exponent, flops, interval, measured, p_value, percent, times
-    from analysis.terminal import notes, table
+    from analysis.terminal import notes
+    from analysis.terminal_table import table
 
     out = console()
     rows = [(flops(p.C), measured(p.y), times(p.multiplier), interval(p.interval, times)) for p in found.points[::6]]

@@ -30,10 +30,10 @@ def show_ledger(found: Ledger) -> None:
     from analysis.console import console
     from analysis.numbers import percent
     from analysis.report.tables.ledger_table import HEADS, ledger_rows, summary
-    from analysis.terminal import table
+    from analysis.terminal_table import table
 
     out = console()
-    out.print(table(HEADS, ledger_rows(found), right=[2, 4, 5]))
+    out.print(table(HEADS, ledger_rows(found), right=[3, 5, 6]))
     for name, runs, share in found.over_time():
         out.print(f"up to round {int(name)}: {percent(share)} of {runs} inside")
     out.print(summary(found))

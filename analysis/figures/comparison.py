@@ -48,7 +48,7 @@ class ComparisonNumbers:
     multiplier: Curve
     known: tuple[float, float]
     turns: float | None
-    y: str
+    y_label: str
 
     @property
     def axis(self) -> str:
@@ -71,7 +71,8 @@ def comparison_numbers(found: Comparison) -> ComparisonNumbers:
     values = np.where(np.abs(best) < np.log(WIDEST), np.exp(np.clip(best, -FARTHEST, FARTHEST)), np.nan)
     average = f"{times(found.multiplier)} {interval(found.interval, times)} on average"
     curve = Curve(grid, values, ends[:, 0], ends[:, 1], average, f"({percent(found.level)})")
-    return ComparisonNumbers(sides, curve, found.C_range, turns, found.y)
+    y_label = label(found.y, metric=one.engine.points.metric)
+    return ComparisonNumbers(sides, curve, found.C_range, turns, y_label)
 
 
 def _side(name: str, fit: Fit) -> Side:
@@ -96,7 +97,7 @@ def draw_both(ax: Axes, numbers: ComparisonNumbers) -> None:
     legend_below(ax, room=0.1)
     log_axes(ax)
     ax.set_xlabel(label("C"))
-    ax.set_ylabel(label(numbers.y))
+    ax.set_ylabel(numbers.y_label)
 
 
 def draw_multiplier(ax: Axes, numbers: ComparisonNumbers) -> None:

@@ -100,8 +100,8 @@ def _some(values: list[Any], most: int) -> list[Any]:
     return [values[i] for i in np.unique(np.linspace(0, len(values) - 1, most).round().astype(int))]
 
 
-def draw_learning(ax: Axes, panel: LearningPanel) -> None:
-    """Draw one panel: training loss grey, validation loss blue."""
+def draw_learning(ax: Axes, panel: LearningPanel, *, keyed: bool = True) -> None:
+    """Draw one panel: training loss grey, validation loss blue; keyed: with a legend."""
     for i, (step, train, held) in enumerate(panel.curves):
         ax.plot(step, train, color=GREY, lw=0.8, zorder=2, label=None if i else "training")
         ax.plot(step, held, "o-", color=HUES[0], lw=0.9, ms=1.8, zorder=3, label=None if i else "validation")
@@ -111,4 +111,5 @@ def draw_learning(ax: Axes, panel: LearningPanel) -> None:
     ax.set_title(panel.title, fontsize=9)
     ax.set_xlabel("step")
     ax.set_ylabel(panel.y_label)
-    legend(ax, "best", fontsize=7)
+    if keyed:
+        legend(ax, "best", fontsize=7)

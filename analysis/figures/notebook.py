@@ -97,7 +97,7 @@ def _over_one(fit: Fit, ax: Axes) -> None:
     margins(ax, np.append(x, 3 * high), np.append(points.y, curve.reach))
     log_axes(ax)
     ax.set_xlabel(label(column))
-    ax.set_ylabel(label(fit.y))
+    ax.set_ylabel(label(fit.y, metric=points.metric))
     legend_above(ax)
 
 
@@ -112,6 +112,7 @@ def _measured_over_fitted(fit: Fit, ax: Axes) -> None:
     ax.scatter(fitted, points.y, s=12, lw=0, c=[colour[value] for value in values], zorder=3)
     margins(ax, np.array(ends), np.array(ends))
     log_axes(ax)
-    ax.set_xlabel(f"{label(fit.y)}, fitted")
-    ax.set_ylabel(f"{label(fit.y)}, measured")
+    said = label(fit.y, metric=points.metric)
+    ax.set_xlabel(f"{said}, fitted")
+    ax.set_ylabel(f"{said}, measured")
     value_bar(ax, colour, label(points.columns[first]))

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import TightLayoutEngine
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
+from analysis.fitting.points import metric_of
 from analysis.numbers import count, flops, number, power_of_ten, short
 
 WIDTH = 4.8
@@ -105,11 +106,9 @@ def panels(
     return figure, list(axes[:n])
 
 
-def label(name: str, rows: pd.DataFrame | None = None) -> str:
-    """Return the axis label of a column, with its unit (that of a loss is the data set's metric)."""
-    metric = ""
-    if rows is not None and "metric" in rows.columns and rows["metric"].notna().any():
-        metric = str(rows["metric"].dropna().iloc[0])
+def label(name: str, rows: pd.DataFrame | None = None, *, metric: str = "") -> str:
+    """Return the axis label of a column, with its unit (that of a loss is the data set's metric, of rows or given)."""
+    metric = metric if rows is None else metric_of(rows)
     if name == "loss":
         units = {"cross_entropy": "test cross-entropy (nats)", "squared_error": "test squared error (units of Var y)"}
         return units.get(metric, "test loss")

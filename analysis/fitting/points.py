@@ -42,6 +42,7 @@ class Points:
     """The rows of one fit: raw inputs and response (n,), run and seed numbers, weights.
 
     details: training details by row, such as steps and rate (see `analysis.table.run_quality.conduct_of`).
+    metric: of the loss, such as cross_entropy; empty where it is not known.
     """
 
     inputs: dict[str, Array]
@@ -57,6 +58,7 @@ class Points:
     remarks: tuple[str, ...] = ()
     details: Mapping[str, Array] = field(default_factory=dict)
     mixtures: tuple[Mixture, ...] = ()
+    metric: str = ""
 
     @property
     def n(self) -> int:
@@ -120,9 +122,16 @@ def read_points(table: pd.DataFrame, law: Law, *, y: str, x: str | None, space: 
         remarks=(*remarks_of(chosen, mixed=False), *(other_measure(y) if space == "log" else ())),
         details=conduct_of(table, chosen, y, selection.run_column),
         mixtures=tuple(one for one in mixtures_of(chosen) if one.name not in columns.values()),
+        metric=metric_of(chosen),
     )
     check(points, law)
     return points
+
+
+def metric_of(rows: pd.DataFrame) -> str:
+    """Return the metric of the rows' loss; empty where they do not name one, or name several."""
+    known = list(rows["metric"].dropna().unique()) if "metric" in rows.columns else []
+    return str(known[0]) if len(known) == 1 else ""
 
 
 def _response(rows: pd.DataFrame, y: str, space: str) -> Array:

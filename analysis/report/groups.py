@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.errors import Refusal, UserError, attempt
+from analysis.numbers import setting
 from analysis.table.cells import budgets
 from analysis.table.select import RECIPE, has_milestones, origins, recipe_differences, select_rows, tasks_of
 from analysis.table.slices import Slice, find_slices
@@ -125,7 +126,7 @@ def _kinds(rows: pd.DataFrame) -> list[Kind]:
     for values, group in rows.groupby(names, dropna=False, sort=False):
         named = [(name, value) for name, value in zip(names, values, strict=True) if value == value]
         words = [
-            str(value) if name in ("family", "data") else f"{RECIPE_WORDS.get(name, name)} {value}"
+            str(value) if name in ("family", "data") else f"{RECIPE_WORDS.get(name, name)} {setting(value)}"
             for name, value in named
         ]
         found.append((", ".join(words), " and ".join(f"{name} == {_literal(value)}" for name, value in named), group))

@@ -28,6 +28,7 @@ from analysis.figures.tuning import draw_miss, draw_optima, draw_tries, key_numb
 from analysis.figures.valleys import draw_valleys, lost_to, valley_numbers
 from analysis.fitting.result import Fit
 from analysis.numbers import percent
+from analysis.report.captions import lowered, points_of
 from analysis.report.charts.seeds import seeds_of
 from analysis.report.drawing import Drawing
 from analysis.report.law_results import JOINT, GroupResults
@@ -76,7 +77,7 @@ def learning_figures(table: pd.DataFrame, curves: pd.DataFrame) -> Iterator[Draw
             "Training and validation loss over the steps, from each run's points or, where these are few, from a few "
             f"examples in its log. Each model has up to {MOST_RUNS} runs, from the shortest to the longest."
         )
-        draw = [partial(draw_learning, panel=panel) for panel in found]
+        draw = [partial(draw_learning, panel=panel, keyed=panel is found[0]) for panel in found]
         columns = min(4, len(found))
         yield Drawing("learning", "Learning curves", caption, draw, columns=columns, size=(2.6, 2.2))
 
@@ -108,7 +109,7 @@ def _compute(group: GroupResults, y: str) -> Iterator[Drawing]:
         group.rows, y=y, milestones=group.milestones, inside=group.inside, frontier=front, curve=curve
     )
     joined = "the milestones of a run" if group.milestones is not None else "points of one size"
-    caption = f"Means over seeds; lines join {joined}; colour is N."
+    caption = f"{points_of(group.rows)}; lines join {joined}; colour is N."
     if front:
         caption += f" Circles: the {len(front.points)} best runs for their compute ({front.rule})."
     if law and law.fit:
@@ -123,8 +124,8 @@ def _valleys(group: GroupResults, y: str) -> Drawing:
     numbers = valley_numbers(found, group.rows)
     lost = len(found.minima) - len(found.usable)
     caption = (
-        "Each colour is one compute budget; points are means over seeds, curves parabolas in log N through the sizes "
-        f"near the minimum. {len(found.usable)} of {len(found.minima)} minima are usable"
+        f"Each colour is one compute budget; points are {lowered(points_of(group.rows))}, curves parabolas in log N "
+        f"through the sizes near the minimum. {len(found.usable)} of {len(found.minima)} minima are usable"
         + (f"; {lost} (hollow: {lost_to(found.minima)}) are left out of N*(C)." if lost else ".")
     )
     draw, seeds = [partial(draw_valleys, numbers=numbers)], [seeds_of(group.rows, "N", y, by=budgets(group.rows))]
@@ -153,7 +154,7 @@ def _slices(group: GroupResults, x: str, y: str) -> Iterator[Drawing]:
     words = {"N": "N", "D": "D", "D_unique": "the size of the training set"}[x]
     fitted = sum(curve is not None for curve in curves)
     each = slices[0].held + (" and data set" if slices[0].examples else "")
-    caption = f"Means over seeds with the seeds' range, one line for each {each}"
+    caption = f"{points_of(pd.concat([one.rows for one in slices]), ranges=True)}, one line for each {each}"
     caption += f"; {counted(fitted, 'law')}, with the largest highlighted." if fitted else "; no laws fitted."
     draw = [partial(draw_slices, numbers=numbers)]
     seeds = [seeds_of(pd.concat([one.rows for one in slices]), x, y, by=slices[0].held)]
@@ -188,7 +189,7 @@ def tuned_figures(found: Tuned, rows: pd.DataFrame) -> Iterator[Drawing]:
         name, draw = key.replace(".", "_"), partial(draw_tries, numbers=numbers)
         usable = f"{len(found.usable)} of {len(found.optima)} optima lie inside the values tried"
         caption = (
-            f"Means over seeds; each curve is fitted to the values near the best of its size and length. {usable}."
+            f"{points_of(rows)}; each curve is fitted to the values near the best of its size and length. {usable}."
         )
         yield Drawing(
             f"tuned_{name}", f"{numbers.y_label.capitalize()} against {numbers.key}", caption, [draw], bar=True

@@ -24,8 +24,10 @@ from analysis.figures.paper.recipes import draw_recipes, recipe_numbers
 from analysis.figures.paper.shapes import best_words, draw_shapes, shape_numbers
 from analysis.figures.paper.zhai import draw_zhai, zhai_numbers
 from analysis.numbers import count, interval, measured, number, percent
+from analysis.report.captions import lowered, points_of
 from analysis.report.case import Case, crops_of, epoch_groups, has_all, is_ablation
 from analysis.report.drawing import Drawing
+from analysis.table.cells import has_repeats
 from analysis.table.results import find_runs
 from analysis.table.select import OWN_TASK, with_rules
 from analysis.wording import augment_words
@@ -43,9 +45,9 @@ def zhai(case: Case) -> Iterator[Drawing]:
         return
     numbers = [zhai_numbers(case.rows, case.y, found) for found in case.exponents]
     caption = (
-        "Means over seeds; one line is one model on one data set over its epochs, colour is the model's size, the "
-        "marker's area the data set's. Dashed: the law of the frontier with its interval. Left: multiply-adds counted "
-        "twice; right, as the paper counts: once, and all parameters."
+        f"{points_of(case.rows)}; one line is one model on one data set over its epochs, colour is the model's size, "
+        "the marker's area the data set's. Dashed: the law of the frontier with its interval. Left: multiply-adds "
+        "counted twice; right, as the paper counts: once, and all parameters."
     )
     draw = [partial(draw_zhai, numbers=one) for one in numbers]
     yield Drawing("zhai", f"{case.y.capitalize()} against compute, size and data", caption, draw, bar=True)
@@ -149,7 +151,7 @@ def batches(case: Case) -> Iterator[Drawing]:
     numbers = [batch_numbers(rows, case.y, of=of) for of in ("examples", "steps")]
     numbers = [one for one in numbers if one.lines]
     if numbers:
-        caption = "Means over seeds with their range. " + " ".join(EQUAL[one.of] for one in numbers)
+        caption = f"{points_of(rows, ranges=True)}. " + " ".join(EQUAL[one.of] for one in numbers)
         edge = sorted({batch for one in numbers for batch in one.at_edge})
         if edge:
             batch = ", ".join(map(count, edge))
@@ -186,7 +188,7 @@ def shapes(case: Case) -> Iterator[Drawing]:
     numbers = shape_numbers(rows, case.y)
     caption = (
         "Each panel is one compute: at equal weights its runs have also seen equally many examples and differ in shape "
-        f"alone. Means over seeds with their range. {best_words(numbers)}"
+        f"alone. {points_of(rows, ranges=True)}. {best_words(numbers)}"
     )
     draw = [partial(draw_shapes, numbers=one) for one in numbers]
     columns = min(len(draw), 2 if len(draw) in (2, 4) else 3)
@@ -202,9 +204,8 @@ def augmentations(case: Case) -> Iterator[Drawing]:
     if len(groups) < 2 or min(group["D_unique"].nunique() for _, group in groups) < 3:
         return
     numbers = recipe_numbers(groups, "D_unique", case.y, x_label="training set size (examples)")
-    caption = "Means over seeds with their range; the same model and number of steps throughout."
-    if rows["step"].nunique() > 1:
-        caption = "Means over seeds with their range."
+    same = "; the same model and number of steps throughout" if rows["step"].nunique() == 1 else ""
+    caption = f"{points_of(rows, ranges=True)}{same}."
     draw = [partial(draw_recipes, numbers=numbers)]
     yield Drawing("augmentations", f"{case.y.capitalize()} by augmentation and data", caption, draw)
 
@@ -229,7 +230,8 @@ def crops(case: Case) -> Iterator[Drawing]:
     x_label, label = "random crops of each test image", "plain prediction"
     groups = _by_augmentation(rows)
     numbers = recipe_numbers(groups, "crops", case.y, x_label=x_label, levels=levels, level_label=label)
-    caption = "Trained with the augmentation named, judged by mean probabilities; means over seeds with their range."
+    points = lowered(points_of(rows, ranges=True))
+    caption = f"Trained with the augmentation named, judged by mean probabilities; {points}."
     yield Drawing("crops", "Test-time augmentation", caption, [partial(draw_recipes, numbers=numbers)])
 
 
@@ -259,10 +261,10 @@ def _mosaics(rows: pd.DataFrame, kept: Mapping[str, Filters]) -> Drawing:
 def _locality(rows: pd.DataFrame, kept: Mapping[str, Filters]) -> Iterator[Drawing]:
     lines = locality_lines(rows, kept)
     if max(len(line.x) for line in lines) > 1:
+        over = "filters and seeds, with the seeds' range" if has_repeats(rows) else "filters"
         caption = (
             "Locality of a filter: the share of its squared weights in the best window of a quarter of the image's "
-            "side, scaled so that even weights have 0 and a single window has 1; means over filters and seeds, with "
-            "the seeds' range."
+            f"side, scaled so that even weights have 0 and a single window has 1; means over {over}."
         )
         noise = locality_of_noise(next(iter(kept.values())).weights.shape[1:])
         draw = [partial(draw_locality, lines=lines, noise=noise)]

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import platform
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
 from analysis.figures.cost import cost_numbers
 from analysis.files import read_file
-from analysis.numbers import duration, entry, flops, number, percent
+from analysis.numbers import duration, entry, flops, number, percent, setting
 from analysis.report.charts.seeds import run_names
 from analysis.table.select import RECIPE
 from analysis.table.statuses import UNFINISHED, statuses
@@ -167,7 +168,7 @@ def _recipe(ends: pd.DataFrame) -> list[tuple[str, str]]:
 
 def _recipe_values(column: pd.Series) -> str:
     """Write the values of a recipe's key; "none" where it was not set."""
-    return _values(column.astype(object).where(column.notna(), "none"))
+    return _values(column.astype(object).where(column.notna(), "none"), write=setting)
 
 
 def _troubles(ends: pd.DataFrame, status: pd.Series) -> tuple[Trouble, ...]:
@@ -189,9 +190,9 @@ def _words(rows: pd.DataFrame, name: str) -> pd.Series:
     return rows[name].astype(object).fillna("").astype(str)
 
 
-def _values(column: pd.Series, most: int = 12) -> str:
+def _values(column: pd.Series, most: int = 12, write: Callable[[object], str] | None = None) -> str:
     values = sorted(column.dropna().unique(), key=lambda value: (isinstance(value, str), value))
-    words = [entry(str(column.name), value) for value in values]
+    words = list(map(write or partial(entry, str(column.name)), values))
     if len(words) > most:
         return f"{counted(len(words), 'value')} from {words[0]} to {words[-1]}"
     return ", ".join(words)

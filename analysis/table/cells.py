@@ -49,6 +49,12 @@ def _keys(rows: pd.DataFrame, y: str, x: str = "C") -> list[str]:
     return [name for name in dict.fromkeys([*IDENTITY, x]) if name in rows.columns and name != y]
 
 
+def has_repeats(rows: pd.DataFrame) -> bool:
+    """Tell whether some runs differ only in seed."""
+    keys = _keys(rows, "")
+    return bool(keys) and bool(rows.duplicated(keys).any())
+
+
 def scatter(rows: pd.DataFrame, y: str) -> np.ndarray:
     """Return the relative deviations of runs from their cell mean, scaled for the degrees of freedom.
 

@@ -15,7 +15,8 @@ from analysis.__main__ import main
 from analysis.cli import COMMANDS
 from analysis.console import console
 from analysis.options import parse_columns
-from analysis.terminal import status, table
+from analysis.terminal import status
+from analysis.terminal_table import table
 from tests.analysis import worlds
 from tests.analysis.worlds import World, write_results
 from tests.import_counts import imported

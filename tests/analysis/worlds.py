@@ -184,7 +184,8 @@ def write_results(table: pd.DataFrame, root: Path, name: str = "sweep") -> Path:
 def record(rows: pd.DataFrame) -> dict[str, object]:
     """Build the record of one run from its rows."""
     last = rows.iloc[-1]
-    numbers = ("D", "C", "C_counted", "epochs", "loss", "loss_se", "error", "error_se", "val_loss", "val_error")
+    known = ("D", "C", "C_counted", "epochs", "loss", "loss_se", "error", "error_se", "val_loss", "val_error")
+    numbers = (*known, *(["train_loss"] if "train_loss" in rows else []))
     points = [
         {"step": int(row["step"]), **{k: _plain(row[k]) for k in numbers}, "final": bool(row["final"])}
         for _, row in rows.iterrows()

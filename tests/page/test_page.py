@@ -125,6 +125,19 @@ def test_a_row_opens_to_its_learning_curve(browser, curves):
     assert "validation" in browser.run("document.querySelector('tr.more .legend').innerText")
 
 
+def test_panels_with_one_legend_are_switched_together(browser, curves):
+    shown(browser, curves)
+    figure = "document.querySelector('[data-chart=learning]')"
+    browser.run(f"{figure}.scrollIntoView()")
+    browser.frames()
+    assert browser.run(f"{figure}.querySelectorAll('.legend').length") == 1
+    paths = f"[...{figure}.querySelectorAll('.chart svg')].map(one => one.querySelectorAll('g path').length)"
+    before = browser.run(paths)
+    browser.run(f"{figure}.querySelector('.legend button').click()")
+    assert len(before) == 3
+    assert all(now < then for now, then in zip(browser.run(paths), before, strict=True))
+
+
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("dark", [False, True])
 def test_the_page_fits_its_window(browser, report, tmp_path, width, dark):

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Scored:
-    """One run that was forecast. actual, error (log actual over forecast), inside: None until it has finished."""
+    """One run that was forecast. actual, error (log actual over forecast), inside: None until it has finished.
+
+    label: its overrides; empty in rounds of earlier versions whose run is not in the table.
+    """
 
     round: str
     run_id: str
@@ -31,6 +34,7 @@ class Scored:
     error: float | None
     inside: bool | None
     status: str
+    label: str = ""
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ class Kept:
 
 @dataclass(frozen=True, repr=False)
 class Ledger(InNotebook):
-    """The forecasts of a sweep's rounds, oldest first, and their scores."""
+    """The forecasts of a sweep's rounds, oldest first, and their scores; of a run in several rounds, its last."""
 
     rounds: tuple[Kept, ...]
     runs: tuple[Scored, ...]
@@ -108,8 +112,11 @@ def read_ledger(folder: str | Path, table: pd.DataFrame | None = None) -> Ledger
     ends = rows[rows["final"].fillna(True).astype(bool)] if "final" in rows.columns else rows
     ends = ends.drop_duplicates("run_id").set_index("run_id")
     kept = tuple(_kept(name, one) for name, one in raw.items())
-    runs = tuple(scored for name, one in raw.items() for scored in _scored(name, one, ends))
-    return Ledger(kept, runs, float(next(iter(raw.values()))["level"]))
+    runs = [scored for name, one in raw.items() for scored in _scored(name, one, ends)]
+    last = {run.run_id: run.round for run in runs}
+    return Ledger(
+        kept, tuple(run for run in runs if run.round == last[run.run_id]), float(next(iter(raw.values()))["level"])
+    )
 
 
 def _kept(name: str, one: dict[str, Any]) -> Kept:
@@ -121,12 +128,14 @@ def _kept(name: str, one: dict[str, Any]) -> Kept:
 def _scored(name: str, one: dict[str, Any], ends: pd.DataFrame) -> Iterator[Scored]:
     if not one["forecasts"]:  # a round made before a law could be fitted
         return
-    for run_id, (value, low, high) in zip(one["runs"], one["forecasts"], strict=True):
+    labels = one.get("labels", [""] * len(one["runs"]))
+    for run_id, label, (value, low, high) in zip(one["runs"], labels, one["forecasts"], strict=True):
         row = ends.loc[run_id] if run_id in ends.index else None
+        said = label if row is None else str(row.get("overrides", label))
         actual = float("nan") if row is None else float(row.get(one["wish"]["y"], float("nan")))
         status = "missing" if row is None else str(row.get("status", "finished"))
         if status != "finished" or not (np.isfinite(actual) and actual > 0):
-            yield Scored(name, run_id, value, (low, high), None, None, None, status)
+            yield Scored(name, run_id, value, (low, high), None, None, None, status, said)
             continue
         error = float(np.log(actual / value))
-        yield Scored(name, run_id, value, (low, high), actual, error, low <= actual <= high, status)
+        yield Scored(name, run_id, value, (low, high), actual, error, low <= actual <= high, status, said)

@@ -73,4 +73,4 @@ def best_words(panels: Sequence[ShapeNumbers]) -> str:
         depth, width, _, y = one.best
         edge = ", an edge of the grid" if one.edge else ""
         words.append(f"{flops(one.budget)} FLOPs: depth {depth:.0f}, width {width:.0f} ({measured(y)}{edge})")
-    return "Best by the mean over seeds: " + "; ".join(words) + "."
+    return "Best: " + "; ".join(words) + "."

@@ -268,4 +268,4 @@ def _exact(passing: Fit, law: Law, settings: Settings) -> Fit | None:
 def _range(found: Fit, least: float) -> str:
     """Write the smallest size of a range with the columns of its inputs."""
     columns = [column for name, column in found.engine.points.columns.items() if name != "D_unique"]
-    return f"{' x '.join(columns)} = {number(least, 3)} on"
+    return f"{' × '.join(columns)} = {number(least, 3)} on"

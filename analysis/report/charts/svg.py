@@ -48,26 +48,31 @@ MANY = 4
 def svg_of(charts: Sequence[Chart]) -> bytes:
     """Return the panels as one SVG."""
     size = SMALL if len(charts) > MANY else USUAL
-    panels = [_panel(chart, size, key=size is USUAL) for chart in charts]
+    together = len(charts) > 1 and len({_legend(chart, size.width, key=True)[0] for chart in charts}) == 1
+    panels = [_panel(chart, size, legend=not together) for chart in charts]
     columns, rows = min(size.columns, len(panels)), list[str]()
     bottom = 0.0
     for start in range(0, len(panels), columns):
         row = panels[start : start + columns]
         rows += [f"<g transform='translate({i * size.width},{bottom:g})'>{body}</g>" for i, (body, _) in enumerate(row)]
         bottom += max(height for _, height in row)
+    if together:
+        legend, height = _legend(charts[0], columns * size.width, key=True)
+        rows.append(f"<g transform='translate(0,{bottom:g})'>{legend}</g>")
+        bottom += height + 8
     box = f"0 0 {columns * size.width} {bottom:g}"
     return f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='{box}' {FONT} fill='{INK}'>{''.join(rows)}</svg>".encode()
 
 
-def _panel(chart: Chart, size: Size, *, key: bool) -> tuple[str, float]:
-    """Return a panel with its title above and its legend below, and its height."""
+def _panel(chart: Chart, size: Size, *, legend: bool) -> tuple[str, float]:
+    """Return a panel with its title above and its legend (if it has its own) below, and its height."""
     title = _plain(chart.get("title", ""))
     above = LINE + 4 if title else 0
     head = f"<text x='{LEFT}' y='12' font-weight='600'>{_escaped(title)}</text>" if title else ""
     axes = _Axes(chart, size)
-    legend, below = _legend(chart, size.width, key=key)
+    own, below = _legend(chart, size.width, key=size is USUAL) if legend else ("", 0.0)
     at = above + size.height
-    body = f"{head}<g transform='translate(0,{above})'>{axes.drawn()}</g><g transform='translate(0,{at})'>{legend}</g>"
+    body = f"{head}<g transform='translate(0,{above})'>{axes.drawn()}</g><g transform='translate(0,{at})'>{own}</g>"
     return body, at + below + 8
 
 

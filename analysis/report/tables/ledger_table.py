@@ -11,7 +11,8 @@ from analysis.estimates.suggest.ledger import Ledger, read_ledger
 from analysis.numbers import interval, measured, percent
 from analysis.report.tables.text_table import TextTable
 
-HEADS = ("round", "run", "forecast", "interval", "came out", "off by", "inside")
+STATES = {"missing": "not run yet"}
+HEADS = ("round", "id", "run", "forecast", "interval", "came out", "off by", "inside")
 
 
 def ledger_table(source: Path, table: pd.DataFrame) -> TextTable | None:
@@ -26,7 +27,7 @@ def ledger_table(source: Path, table: pd.DataFrame) -> TextTable | None:
         "Forecasts made before the runs, and their results",
         HEADS,
         ledger_rows(found),
-        (2, 4, 5),
+        (3, 5, 6),
         summary(found),
     )
 
@@ -35,9 +36,11 @@ def ledger_rows(found: Ledger) -> tuple[tuple[str, ...], ...]:
     """Return the cells of a ledger, one row per run."""
     rows = []
     for run in found.runs:
-        actual = (run.status, "") if run.error is None else (measured(run.actual), percent(run.error))
+        came_out = STATES.get(run.status, run.status) if run.error is None else measured(run.actual)
+        off_by = "" if run.error is None else percent(run.error)
         inside = "" if run.inside is None else "yes" if run.inside else "no"
-        rows.append((run.round, run.run_id, measured(run.forecast), interval(run.interval, measured), *actual, inside))
+        ends = interval(run.interval, measured)
+        rows.append((run.round, run.run_id, run.label, measured(run.forecast), ends, came_out, off_by, inside))
     return tuple(rows)
 
 

@@ -37,17 +37,19 @@ function tickWriter(values) {
 }
 
 class Panel {
-  constructor(data, small) {
+  // together: the panels of a figure with one legend for all, and what it turned off.
+  constructor(data, small, together = null) {
     this.data = data;
     this.small = small;
-    this.off = new Set();
+    this.together = together;
+    this.off = together ? together.off : new Set();
     this.colours = new Map((data.key ? data.key.entries : []).map(([colour], i) => [colour, i]));
     this.seeds = false;
     this.svg = element("svg:svg", {role: "img", "aria-hidden": "true"});
     this.tip = element("div", {class: "tip", role: "status", hidden: true});
     this.tools = element("div", {class: "tools"});
     this.node = element("div", {class: "chart"}, ...(data.title ? [element("div", {class: "name"}, fragment(data.title))] : []),
-      this.tools, this.stage(), this.legend());
+      this.tools, this.stage(), ...(together ? [] : [this.legend()]));
     this.reset();
     this.listen();
   }
@@ -287,12 +289,12 @@ class Panel {
       const made = element("button", {type: "button", "aria-pressed": "true", onclick: () => {
         this.off.has(group) ? this.off.delete(group) : this.off.add(group);
         made.setAttribute("aria-pressed", String(!this.off.has(group)));
-        this.draw();
+        (this.together ? this.together.panels : [this]).forEach(panel => panel.draw());
       }}, glyph(mark), fragment(words));
       items.push(made);
     };
     for (const mark of this.data.marks) if (mark.said) toggle(this.groups(mark).pop(), mark, mark.said);
-    if (this.data.key && !this.small) {
+    if (this.data.key && (!this.small || this.together)) {
       items.push(element("span", {class: "turn"}), fragment(`<span>${this.data.key.title}:</span>`));
       this.data.key.entries.slice(0, 40).forEach(([colour, words], i) => toggle(`key ${i}`, {k: "dots", c: colour, s: 7, a: 1}, words));
     }
@@ -337,14 +339,22 @@ function dots(places, {s, hollow, shape}) {
   }).join("");
 }
 
+// What a panel's legend says; panels that say the same have one together.
+const legendOf = ({marks, key}) => JSON.stringify([marks.filter(mark => mark.said).map(({k, c, said}) => [k, c, said]), key]);
+
 // Draw each figure when it comes into view, and anew when its width changes.
 function enliven() {
   const seen = new IntersectionObserver(entries => entries.filter(one => one.isIntersecting).forEach(one => {
     seen.unobserve(one.target);
     const panels = DATA.charts[one.target.dataset.chart], small = panels.length > 4;
-    const drawn = panels.map(data => new Panel(data, small));
+    const together = new Set(panels.map(legendOf)).size < Math.min(panels.length, 2) ? {off: new Set()} : null;
+    const drawn = panels.map(data => new Panel(data, small, together));
     one.target.querySelector("img").hidden = true;
     one.target.append(element("div", {class: `charts ${small ? "small" : ""}`}, ...drawn.map(panel => panel.node)));
+    if (together) {
+      together.panels = drawn;
+      one.target.append(drawn[0].legend());
+    }
     let width = 0;
     new ResizeObserver(() => {
       if (one.target.clientWidth === width) return;

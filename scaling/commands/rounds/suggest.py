@@ -172,7 +172,8 @@ def suggest_round(
     text = sweep_text(
         made, request, [one.run.overrides for one in chosen], limit=limit, head=head_of(folder, goal, choice)
     )
-    facts = {"wish": asdict(goal), "runs": [one.run.run_id for one in chosen], "sweep": str(out), "command": command}
+    runs = {"runs": [one.run.run_id for one in chosen], "labels": [one.run.row()["overrides"] for one in chosen]}
+    facts = {"wish": asdict(goal), **runs, "sweep": str(out), "command": command}
     return Suggested({**choice, **facts, "candidates": len(pool)}, text)
 
 

@@ -18,10 +18,10 @@ from analysis.figures.residuals import draw_residuals, residual_numbers
 from analysis.figures.slices import draw_slices, slice_numbers
 from analysis.figures.style import (
     colours,
+    figure_style,
     label,
     log_axes,
     log_ticks,
-    look,
     margins,
     panels,
     save,
@@ -45,7 +45,7 @@ def edges():
 
 def drawn(draw, numbers, *, n=1):
     """Draw and lay out a figure; return its axes."""
-    with look():
+    with figure_style():
         figure, axes = panels(n, bar=True)
         for ax in axes:
             draw(ax, numbers)
@@ -181,7 +181,7 @@ def test_colours_follow_rank_and_differ():
 
 @pytest.mark.slow
 def test_saved_as_png_pdf_and_svg(tmp_path, table):
-    with look():
+    with figure_style():
         figure, (ax,) = panels(bar=True)
         draw_valleys(ax, valley_numbers(isoflop(table, resamples=0), table))
     png, pdf, svg = save(figure, tmp_path, "valleys")
@@ -213,7 +213,7 @@ def test_bands_and_bars_are_inside_the_axes(table):
 
 def test_labels_below_an_axis_do_not_touch():
     assert without_touching(["1,600", "1,800", "2,000"], [0, 30, 60], 7) == ["1,600", "", "2,000"]
-    with look():
+    with figure_style():
         _, (ax,) = panels(size=(2.6, 2.2))
         margins(ax, np.array([500, 2000]), np.array([1, 2]), room=0)
         log_axes(ax)

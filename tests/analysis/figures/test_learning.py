@@ -17,7 +17,6 @@ CURVE = [(64, 2.0, 2.1), (128, 1.5, 1.7), (200, 1.2, 1.6)]
 
 def test_points_come_before_the_log_and_the_log_before_nothing(tmp_path):
     many, few = worlds.curves(World(), (8,), 3, seeds=1), worlds.grid(World(), (16, 32), (65536,), seeds=1)
-    many["train_loss"], few["train_loss"] = many["loss"], few["loss"]
     folder = write_results(pd.concat([many, few]), tmp_path)
     [logged, cut] = few["run_id"]
     lines = [json.dumps({"step": step, "train_loss": a, "val_loss": b, "seconds": 1}) for step, a, b in CURVE]
@@ -38,8 +37,8 @@ def test_points_come_before_the_log_and_the_log_before_nothing(tmp_path):
     }
     panels = learning_numbers(load_table(folder), found)
     assert panels[0].y_label == "cross-entropy (nats)"
-    assert [panel.title.split(" (")[0] for panel in panels] == ["width 16"]  # records of that world have no train_loss
-    assert panels[0].curves[0][2].tolist() == [2.1, 1.7, 1.6]
+    assert [panel.title.split(" (")[0] for panel in panels] == ["width 8", "width 16"]
+    assert panels[1].curves[0][2].tolist() == [2.1, 1.7, 1.6]
 
 
 def test_a_table_without_steps_has_no_curves(tmp_path):

@@ -10,7 +10,7 @@ from analysis.__main__ import main
 from analysis.estimates.backtest import backtest
 from analysis.figures.equation import as_html, curve_of_fit, equation
 from analysis.figures.slices import draw_slices, slice_numbers
-from analysis.figures.style import look, panels
+from analysis.figures.style import figure_style, panels
 from analysis.fitting.card import card_text, parameter_rows
 from analysis.laws import LAWS, get_law, joint_laws, laws_of_one_variable, own_law
 from analysis.laws.additive import AdditiveLaw
@@ -54,7 +54,7 @@ def test_a_new_law_is_drawn_with_its_equation(sweep):
     found = fit(sweep, "log_power", x="D", resamples=20)
     curve = curve_of_fit(found, "D", 256, 2**17)
     slices = find_slices(sweep, "D")
-    with look():
+    with figure_style():
         figure, (ax,) = panels()
         draw_slices(ax, slice_numbers(slices, "loss", [curve], sweep))
         figure.draw_without_rendering()

@@ -62,7 +62,7 @@ def test_only_what_differs_in_one_thing_and_has_the_same_data():
 
 @pytest.mark.slow
 def test_the_report_shows_it(tmp_path):
-    schedules().to_csv(tmp_path / "both.csv", index=False)
+    schedules().assign(metric="cross_entropy").to_csv(tmp_path / "both.csv", index=False)
     report = write_report(tmp_path / "both.csv", out=tmp_path / "out", figures=True, resampling=Resampling(60))
     [said] = json.loads((tmp_path / "out" / "fit.json").read_text())["comparisons"]
     assert said["verdict"] == "schedule b is better than schedule a"
@@ -70,3 +70,4 @@ def test_the_report_shows_it(tmp_path):
     assert {"comparison.png", "comparison.pdf"} <= {path.name for path in (tmp_path / "out" / "figures").iterdir()}
     [picture] = [one for one in report.pictures if one.name == "comparison"]
     assert len(picture.charts) == 2
+    assert picture.charts[0]["y"]["label"] == "test cross-entropy (nats)"

@@ -63,14 +63,24 @@ def test_the_legend_shows_marks_as_they_are_drawn():
     assert len(re.findall(r"d='M[^']*Z' fill='#112233'", text)) == 2
 
 
+@pytest.mark.parametrize("n", [2, 6])
+def test_panels_that_say_the_same_have_one_legend(n):
+    _, text = drawn([CHART] * n)
+    assert text.count("336") == text.count("weights N:") == 1
+    other = {**CHART, "marks": [{**CHART["marks"][0], "said": "L = C<sup>−0.3</sup>"}]}
+    _, text = drawn([CHART, other])
+    assert text.count("336") == 2
+
+
 @pytest.mark.parametrize(("n", "size", "columns"), [(1, USUAL, 1), (2, USUAL, 2), (4, USUAL, 2), (10, SMALL, 4)])
 def test_panels_stand_in_rows(n, size, columns):
     root, _ = drawn([CHART] * n)
     _, _, width, height = map(float, root.attrib["viewBox"].split())
     assert width == columns * size.width
     assert height > math.ceil(n / columns) * size.height
-    places = {re.findall(r"[\d.]+", panel.attrib["transform"])[0] for panel in root}
-    assert len(places) == columns
+    places = [re.findall(r"[\d.]+", panel.attrib["transform"]) for panel in root]
+    assert len({x for x, _ in places}) == columns
+    assert len(places) == n + (n > 1)  # and the legend of all
 
 
 @pytest.mark.parametrize("log", [True, False])

@@ -16,6 +16,7 @@ from analysis.report.case import epoch_groups
 from analysis.report.fit_groups import fit_groups
 from analysis.report.headlines import Headline, answer, headlines
 from analysis.report.html import law_row
+from analysis.report.law_figures import group_figures
 from analysis.report.law_results import Resampling
 from analysis.report.page import Report, write_report
 from analysis.report.summary import read_sweep, summarise
@@ -259,7 +260,7 @@ def test_recipes_and_families_are_analysed_apart():
     ]
     two = pd.concat([table.assign(lr_rule=k, run_id=table["run_id"] + k) for k in ("1e-3", "<b>2e-3</b>")])
     groups, _ = fit_groups(two, Resampling(resamples=0))
-    assert [group.title for group in groups] == ["rate 1e-3", "rate <b>2e-3</b>"]
+    assert [group.title for group in groups] == ["learning rate 0.001", "learning rate <b>2e-3</b>"]
     rates = pd.concat([table.assign(lr_rule=str(k), run_id=table["run_id"] + str(k)) for k in range(8)])
     groups, refused = fit_groups(rates, Resampling(resamples=0))
     assert groups == []
@@ -423,6 +424,19 @@ def test_a_page_without_a_law_says_why_and_claims_no_count_of_others(tmp_path):
     assert "Status of a law" not in text
     assert "parameters of all weight matrices" not in text
     assert "from the table, which does not say how parameters were counted" in text
+
+
+@pytest.mark.parametrize(("seeds", "said"), [(1, "Single runs"), (2, "Means over seeds")])
+def test_captions_speak_of_seeds_where_there_are_some(seeds, said):
+    [group] = fit_groups(worlds.isoflop(World(), seeds=seeds), Resampling(resamples=0))[0]
+    captions = [drawing.caption for drawing in group_figures(group)]
+    assert captions[0].startswith(f"{said}; lines join")
+    assert any("seeds" in caption for caption in captions) == (seeds > 1)
+
+
+def test_a_constant_rate_is_written_as_a_number():
+    table = worlds.small().assign(lr_rule="100.0")
+    assert ("learning rate", "100") in summarise(table, Path("nowhere")).recipe
 
 
 def test_a_question_begins_without_the_name_of_its_sweep(tmp_path):

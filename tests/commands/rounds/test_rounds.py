@@ -57,7 +57,11 @@ def test_a_suggestion_is_a_sweep_file_that_adds_its_runs_to_the_sweep(tiny):
     assert sum(run["C"] for run in pending.values()) == pytest.approx(found["cost"])
     assert found["cost"] <= 6e6
     assert plan["name"] == "tiny"
+    overrides = {run_id: " ".join(run["overrides"]) for run_id, run in pending.items()}
+    assert dict(zip(found["runs"], found["labels"], strict=True)) == overrides
     said = tiny("suggest", *ASKED)
+    ledger = json.loads(tiny("ledger", "results/tiny", "--json", "-"))
+    assert [(run["round"], run["label"]) for run in ledger["runs"]] == [("002", label) for label in found["labels"]]
     assert all(" ".join(run["overrides"]) in said for run in pending.values())
     text = (tiny.folder / "sweeps" / "tiny-next.yaml").read_text()
     assert text.startswith(
