@@ -123,12 +123,7 @@ def isoflop(
     noise is resampled from the deviations of seeds, or from the curves' residuals where there is one seed. Raises
     `Refusal` where no budget has three sizes.
     """
-    rows = as_numbers(rows, ["N", "C", y])
-    refuse_rising(rows, y)
-    require_positive(rows, ["N", "C", *(["D"] if "D" in rows.columns else []), y])
-    if "D" not in rows.columns:
-        rows = rows.assign(D=rows["C"] / (6 * rows["N"]))
-    rows = rows.assign(budget=budgets(rows))
+    rows = _with_budgets(rows, y)
     table = at_budget(cells(rows, y), y).sort_values(["budget", "N"], kind="stable")
     groups = {float(str(budget)): group for budget, group in table.groupby("budget")}
     if max((group["N"].nunique() for group in groups.values()), default=0) < 3:
@@ -147,8 +142,7 @@ def isoflop(
         for budget, group in groups.items()
     ]
     minima = tuple(minimum for minimum, _ in found)
-    draws = [draw for _, draw in found]
-    N_law, D_law, y_law = _laws(minima, draws, level)
+    N_law, D_law, y_law = _laws(minima, [draw for _, draw in found], level)
     refuse_mixed_kinds(rows, N_law, lambda r: isoflop(r, y=y, shape=shape, level=level).N_law, y=y)
     used = [valleys[minimum.budget] for minimum in minima if minimum.ok]
     reasons = misfits(used, float(np.sqrt(np.mean(noise**2))) if len(noise) else 0.0) if N_law else ()
@@ -166,6 +160,16 @@ def isoflop(
         warnings=(*remarks_of(rows), *moved_words(table), *weak, *_warnings(minima, N_law, noise, y)),
         reasons=reasons,
     )
+
+
+def _with_budgets(rows: pd.DataFrame, y: str) -> pd.DataFrame:
+    """Return checked rows with a column budget, and with D = C / (6 N) where they have none."""
+    rows = as_numbers(rows, ["N", "C", y])
+    refuse_rising(rows, y)
+    require_positive(rows, ["N", "C", *(["D"] if "D" in rows.columns else []), y])
+    if "D" not in rows.columns:
+        rows = rows.assign(D=rows["C"] / (6 * rows["N"]))
+    return rows.assign(budget=budgets(rows))
 
 
 def _valley(budget: float, group: pd.DataFrame, y: str, shape: Parabola | Shape) -> Valley:

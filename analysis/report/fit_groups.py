@@ -45,20 +45,16 @@ def responses(rows: pd.DataFrame) -> list[str]:
 
 
 def _fit_group(group: Group, resampling: Resampling) -> GroupResults:
-    options = resampling.intervals
     names, notes = responses(group.rows), list(group.notes)
     minima: dict[str, IsoFlop] = {}
     frontiers: dict[str, Frontier] = {}
     for y in names:
         if group.is_isoflop:
-            found, why = attempt(partial(isoflop, group.rows, y=y, **options))
-            if found and not found.usable and "budget" not in group.rows.columns:  # accidental clusters of C
-                why = f"none of its {len(found.minima)} clusters of equal C has a minimum inside its sizes"
-                found = None
+            found, why = _minima(group, y, resampling)
             minima |= {y: found} if found else {}
             notes += [f"no isoFLOP minima of {y}: {why}"] if why else []
         if group.varies_N_and_D:
-            front, why = attempt(partial(frontier, group.used, y=y, **options))
+            front, why = attempt(partial(frontier, group.used, y=y, **resampling.intervals))
             frontiers |= {y: front} if front else {}
             notes += [f"no frontier of {y}: {why}"] if why else []
     laws = [law for y in names for law in _laws_of_group(group, frontiers.get(y), y, resampling)]
@@ -69,6 +65,14 @@ def _fit_group(group: Group, resampling: Resampling) -> GroupResults:
     notes += [] if laws else [_why_no_law(group.used)]
     own = {field.name: getattr(group, field.name) for field in fields(group)} | {"notes": tuple(notes)}
     return GroupResults(**own, laws=tuple(laws), frontiers=frontiers, minima=minima, allocation=allocation)
+
+
+def _minima(group: Group, y: str, resampling: Resampling) -> tuple[IsoFlop | None, str]:
+    """Find a group's isoFLOP minima of y, or return why there are none."""
+    found, why = attempt(partial(isoflop, group.rows, y=y, **resampling.intervals))
+    if found and not found.usable and "budget" not in group.rows.columns:  # accidental clusters of C
+        return None, f"none of its {len(found.minima)} clusters of equal C has a minimum inside its sizes"
+    return found, why
 
 
 def _why_no_law(rows: pd.DataFrame) -> str:

@@ -53,13 +53,13 @@ class Contents:
     def data(self) -> str:
         """Return the data of the page's script as JSON that is safe inside HTML."""
         pictures = (*self.sections.pictures, *self.ran)
-        said = {
+        content = {
             "charts": {picture.name: picture.charts for picture in pictures if picture.charts},
             "runs": self.runs.to_dict(),
             "curves": curves_of(self.curves),
             "tables": {table.name: table.texts() for table in self.tables},
         }
-        text = json.dumps(plain(said), separators=(",", ":"), ensure_ascii=False)
+        text = json.dumps(plain(content), separators=(",", ":"), ensure_ascii=False)
         return text.replace("<", "\\u003c")
 
 
@@ -117,8 +117,8 @@ def alt_text(picture: Picture) -> str:
         f"{chart['y']['label']} ({_scale(chart['y'])}) against {chart['x']['label']} ({_scale(chart['x'])})"
         for chart in picture.charts[:2]
     ]
-    said = re.sub(r"<[^>]*>", "", "; ".join(dict.fromkeys(axes)))
-    return f"{picture.title}{': ' + said if said else ''}. {picture.caption}"
+    text = re.sub(r"<[^>]*>", "", "; ".join(dict.fromkeys(axes)))
+    return f"{picture.title}{': ' + text if text else ''}. {picture.caption}"
 
 
 def _scale(axis: dict[str, Any]) -> str:
@@ -131,7 +131,7 @@ def law_row(result: LawResult) -> dict[str, Any]:
     fit = result.fit
     row: dict[str, Any] = {"title": result.title, "law": result.law}
     if fit is None:
-        return {**row, "status": "refused", "equation": "", "params": [], "n": 0, "said": [result.refusal]}
+        return {**row, "status": "refused", "equation": "", "params": [], "n": 0, "notes": [result.refusal]}
     reasons = fit.certificate.reasons
     others = [text for text in fit.warnings if not any(reason in text for reason in reasons)]
     return {
@@ -140,7 +140,7 @@ def law_row(result: LawResult) -> dict[str, Any]:
         "equation": as_html(equation(fit, result.x or "")),
         "params": signed_rows(fit),
         "n": fit.n_points,
-        "said": [*reasons, fit.certificate.backtest, *others, *result.remarks],
+        "notes": [*reasons, fit.certificate.backtest, *others, *result.remarks],
     }
 
 
@@ -154,7 +154,7 @@ def slice_tables(group: GroupResults) -> list[dict[str, Any]]:
             if result.slice and (result.y, result.x) == (y, x):
                 laws.append(law_row(result))
                 by_slice.setdefault(id(result.slice), {"at": result.slice.words})[result.law] = laws[-1]
-        tables.append({"title": f"{y} in {x}", "rows": list(by_slice.values()), "said": _tally(laws)})
+        tables.append({"title": f"{y} in {x}", "rows": list(by_slice.values()), "notes": _tally(laws)})
     return tables
 
 
@@ -163,5 +163,5 @@ def _tally(laws: Sequence[dict[str, Any]]) -> list[str]:
     counts: Counter[tuple[str, str]] = Counter()
     total = Counter(row["law"] for row in laws)
     for row in laws:
-        counts.update((row["law"], re.sub(r" \([^)]*\)", "", text)) for text in dict.fromkeys(row["said"]))
+        counts.update((row["law"], re.sub(r" \([^)]*\)", "", text)) for text in dict.fromkeys(row["notes"]))
     return [f"{law}, {n} of {total[law]}: {text}" for (law, text), n in counts.items()]

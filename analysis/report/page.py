@@ -20,7 +20,7 @@ from analysis.report.headlines import Headline, headlines
 from analysis.report.html import Contents, render
 from analysis.report.law_figures import cost_figures, figures_of_activations, figures_of_tries, learning_figures
 from analysis.report.law_results import USUAL, GroupResults, Resampling
-from analysis.report.sections import choose_tasks, read_sections
+from analysis.report.sections import Sections, choose_tasks, read_sections
 from analysis.report.tables.law_tables import tables_of_laws
 from analysis.report.tables.run_table import run_table
 from analysis.report.tables.text_table import write_tables
@@ -85,11 +85,7 @@ def write_report(
         write_tables(tables, folder / "tables")
         runs.ends.to_csv(folder / "tables" / "runs.csv", index=False)
         write_table(whole, folder / "table.parquet")
-        groups, refused = sections.groups, sections.refused
-        content = {"groups": [group.to_dict() for group in groups], "refused": refused, "level": resampling.level}
-        if sections.comparisons:
-            content["comparisons"] = [one.to_dict() for one in sections.comparisons]
-        write_aside(folder / "fit.json", json.dumps(plain(content), indent=1))
+        write_aside(folder / "fit.json", _results(sections, resampling.level))
         tuning = (*figures_of_tries(every), *figures_of_activations(path))
         curves = learning_curves(measured, path)
         drawings = (*tuning, *learning_figures(measured, curves), *cost_figures(every))
@@ -110,7 +106,17 @@ def write_report(
         write_aside(folder / "report.html", render(page))
     except OSError as error:
         raise UserError(f"cannot write the report into {folder}: {error.strerror or error}") from error
-    return Report(folder / "report.html", (*sections.pictures, *ran), groups, refused, tuple(headlines(groups)))
+    groups, pictures = sections.groups, (*sections.pictures, *ran)
+    return Report(folder / "report.html", pictures, groups, sections.refused, tuple(headlines(groups)))
+
+
+def _results(sections: Sections, level: float) -> str:
+    """Return the content of fit.json."""
+    groups = [group.to_dict() for group in sections.groups]
+    content: dict[str, Any] = {"groups": groups, "refused": sections.refused, "level": level}
+    if sections.comparisons:
+        content["comparisons"] = [one.to_dict() for one in sections.comparisons]
+    return json.dumps(plain(content), indent=1)
 
 
 def write_aside(path: Path, text: str) -> None:

@@ -112,7 +112,7 @@ def test_runs_are_sorted_and_filtered(browser, report):
         "box.dispatchEvent(new Event('input')); })()"
     )
     assert set(browser.run(f"{ROWS}.map(row => row.id.slice(4))")) == set(chosen["run_id"])
-    assert browser.run("document.getElementById('runs-said').textContent") == f"{len(chosen)} of {len(table)} runs"
+    assert browser.run("document.getElementById('runs-shown').textContent") == f"{len(chosen)} of {len(table)} runs"
     assert browser.run(f"getComputedStyle({ROWS}[0].querySelector('td.n')).textAlign") == "right"
 
 

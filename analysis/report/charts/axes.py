@@ -35,13 +35,13 @@ def read_axes(ax: Axes, seeds: Seeds | None = None) -> dict[str, Any] | None:
         return None
     if not marks:
         return None
-    said = {
+    content = {
         "x": {"label": _words(ax.get_xlabel()), "log": ax.get_xscale() == "log", "ends": numbers(ax.get_xlim())},
         "y": {"label": _words(ax.get_ylabel()), "log": ax.get_yscale() == "log", "ends": numbers(ax.get_ylim())},
         "marks": marks,
     }
     title = _words(ax.get_title(loc="left"))
-    return {**said, **({"title": title} if title else {}), **({"key": key} if key else {}), **_runs(seeds, key)}
+    return {**content, **({"title": title} if title else {}), **({"key": key} if key else {}), **_runs(seeds, key)}
 
 
 def numbers(values: Sequence[float] | np.ndarray) -> list[float | int | None]:
@@ -110,8 +110,8 @@ def _lines(ax: Axes) -> Iterator[dict[str, Any]]:
         xy = {"x": numbers(line.get_xdata()), "y": numbers(line.get_ydata())}  # type: ignore[arg-type]
         if len(xy["x"]) > 1 and line.get_linestyle() not in ("None", "none", "", " "):
             yield {"k": "line", **xy, **_stroke(line), **style}
-            style.pop("said", None)
-        if line.get_marker() not in CAPS and (xy["x"] or "said" in style):
+            style.pop("label", None)
+        if line.get_marker() not in CAPS and (xy["x"] or "label" in style):
             yield {"k": "dots", **xy, **style, **_marker(line)}
 
 
@@ -165,9 +165,9 @@ def _scattered(found: PathCollection) -> Iterator[dict[str, Any]]:
     for colour, size in dict.fromkeys(looks):
         mine = [i for i in range(len(places)) if looks[i] == (colour, size)]
         x, y = numbers(places[mine, 0]), numbers(places[mine, 1])
-        if x or "said" in style:
+        if x or "label" in style:
             yield {"k": "dots", "x": x, "y": y, "c": colour, "s": size, **style}
-        style.pop("said", None)
+        style.pop("label", None)
 
 
 def _alpha(alpha: float | None) -> float:
@@ -175,17 +175,17 @@ def _alpha(alpha: float | None) -> float:
 
 
 def _label(artist: Line2D | Rectangle | Collection) -> dict[str, str]:
-    said = _words(artist.get_label())
-    return {"said": said} if said else {}
+    label = _words(artist.get_label())
+    return {"label": label} if label else {}
 
 
 def _runs(seeds: Seeds | None, key: dict[str, Any] | None) -> dict[str, Any]:
     """Return the runs, coloured by the rank of their value if the key has as many entries."""
     if seeds is None or not len(seeds.x):
         return {}
-    said: dict[str, Any] = {"id": list(seeds.runs), "x": numbers(seeds.x), "y": numbers(seeds.y)}
+    runs: dict[str, Any] = {"id": list(seeds.runs), "x": numbers(seeds.x), "y": numbers(seeds.y)}
     if key and seeds.by is not None:
         ranked, rank = np.unique(seeds.by, return_inverse=True)
         if len(ranked) == len(key["entries"]):
-            said["c"] = rank.tolist()
-    return {"runs": said}
+            runs["c"] = rank.tolist()
+    return {"runs": runs}

@@ -200,11 +200,11 @@ def _joined(places: Sequence[tuple[float, float]]) -> str:
 
 def _legend(chart: Chart, width: int, *, key: bool) -> tuple[str, float]:
     """Return the legend of marks and colours, and its height."""
-    said = [(mark, mark["said"]) for mark in chart["marks"] if "said" in mark]
+    labelled = [(mark, mark["label"]) for mark in chart["marks"] if "label" in mark]
     coloured: list[tuple[Chart | None, str]] = [(None, f"{chart['key']['title']}:")] if key and "key" in chart else []
     coloured += [(_dot(colour), words) for colour, words in chart["key"]["entries"]] if coloured else []
     parts, y = list[str](), 0.0
-    for entries in filter(None, (said, coloured)):
+    for entries in filter(None, (labelled, coloured)):
         x, y = float(LEFT), y + LINE
         for mark, words in entries:
             wide = CHARACTER * len(_plain(words)) + (GLYPH + 14 if mark else 8)

@@ -230,8 +230,8 @@ class Panel {
   words(point) {
     const ids = point.runs.map(i => this.data.runs.id[i]);
     if (ids.length === 1) return runWords(ids[0]);
-    const said = of => `${this.data[of].label.replace(/ \(.*\)$/, "")}: <b>${number(point.mark[of][point.i])}</b>`;
-    const head = fragment(`${said("x")}<br>${said("y")}`), parts = [head];
+    const value = of => `${this.data[of].label.replace(/ \(.*\)$/, "")}: <b>${number(point.mark[of][point.i])}</b>`;
+    const head = fragment(`${value("x")}<br>${value("y")}`), parts = [head];
     const group = this.colours.get(point.mark.c);
     if (group !== undefined) parts.push(fragment(`<br>${this.data.key.title}: ${this.data.key.entries[group][1]}`));
     if (ids.length) parts.push(fragment(`<br>mean of ${ids.length} runs:`), ...ids.slice(0, 5).flatMap(id => [element("br"), shortWords(id)]));
@@ -293,7 +293,7 @@ class Panel {
       }}, glyph(mark), fragment(words));
       items.push(made);
     };
-    for (const mark of this.data.marks) if (mark.said) toggle(this.groups(mark).pop(), mark, mark.said);
+    for (const mark of this.data.marks) if (mark.label) toggle(this.groups(mark).pop(), mark, mark.label);
     if (this.data.key && (!this.small || this.together)) {
       items.push(element("span", {class: "turn"}), fragment(`<span>${this.data.key.title}:</span>`));
       this.data.key.entries.slice(0, 40).forEach(([colour, words], i) => toggle(`key ${i}`, {k: "dots", c: colour, s: 7, a: 1}, words));

@@ -12,8 +12,8 @@ const labelOf = column => (column === "lr" ? "rate" : column);
 function shortWords(id) {
   const i = runs.ids.get(id);
   if (i === undefined) return id;
-  const said = ["seed", "loss"].filter(name => name in DATA.runs.columns).map(name => `${name} ${entry(name, cell(name, i))}`);
-  return `${id} · ${said.join(" · ")}`;
+  const words = ["seed", "loss"].filter(name => name in DATA.runs.columns).map(name => `${name} ${entry(name, cell(name, i))}`);
+  return `${id} · ${words.join(" · ")}`;
 }
 
 function runWords(id) {
@@ -59,7 +59,7 @@ function drawRuns() {
   box.querySelector("tbody").replaceChildren(...rows);
   if (held) document.getElementById(held)?.querySelector("button").focus();
   const total = DATA.runs.ids.length;
-  document.getElementById("runs-said").textContent = kept.length === total ? `${total.toLocaleString("en")} runs` : `${kept.length.toLocaleString("en")} of ${total.toLocaleString("en")} runs`;
+  document.getElementById("runs-shown").textContent = kept.length === total ? `${total.toLocaleString("en")} runs` : `${kept.length.toLocaleString("en")} of ${total.toLocaleString("en")} runs`;
   document.getElementById("runs-more").hidden = kept.length <= runs.shown;
 }
 
@@ -103,7 +103,7 @@ function curveOf(curve) {
   const series = [["train_loss", "#8a9099", "training"], ["val_loss", "#31688e", "validation"], ["loss", "#c2410c", "test"]].filter(([name]) => curve[name]);
   const y = series.flatMap(([name]) => curve[name]).filter(value => value > 0), pad = ends => [ends[0] / 1.05, ends[1] * 1.05];
   const axis = (label, values) => ({label, log: true, ends: pad([Math.min(...values), Math.max(...values)])});
-  const marks = series.flatMap(([name, c, said]) => [{k: "line", x: curve.step, y: curve[name], c, w: 1.2, a: 1, said}, {k: "dots", x: curve.step, y: curve[name], c, s: 3, a: 1}]);
+  const marks = series.flatMap(([name, c, label]) => [{k: "line", x: curve.step, y: curve[name], c, w: 1.2, a: 1, label}, {k: "dots", x: curve.step, y: curve[name], c, s: 3, a: 1}]);
   return new Panel({x: axis("step", curve.step), y: axis("loss", y), marks}, false).node;
 }
 

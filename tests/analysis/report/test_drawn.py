@@ -18,7 +18,7 @@ CHART = {
     "y": LOSS,
     "marks": [
         {"k": "line", "x": [1e8, 1e9, None, 1e10], "y": [2.0, 1.0, 0.9, 0.5], "c": "#112233", "w": 1,
-         "said": "L = C<sup>−0.2</sup>"},
+         "label": "L = C<sup>−0.2</sup>"},
         {"k": "dots", "x": [1e9, None], "y": [1.0, 1.0], "c": "#445566", "s": 4},
         {"k": "dots", "x": [1e9], "y": [1.0], "c": "#445566", "s": 4, "hollow": 1, "a": 0.5},
         {"k": "dots", "x": [1e9], "y": [1.0], "c": "#445566", "s": 4, "shape": "star"},
@@ -56,8 +56,8 @@ def test_words_say_axes_ticks_lines_and_colours():
 
 
 def test_the_legend_shows_marks_as_they_are_drawn():
-    star = {"k": "dots", "x": [1e9], "y": [1.0], "c": "#112233", "s": 9, "shape": "star", "said": "minimum"}
-    line = {"k": "line", "x": [1e8, 1e9], "y": [1.0, 0.9], "c": "#445566", "w": 1, "dash": 1, "said": "law"}
+    star = {"k": "dots", "x": [1e9], "y": [1.0], "c": "#112233", "s": 9, "shape": "star", "label": "minimum"}
+    line = {"k": "line", "x": [1e8, 1e9], "y": [1.0, 0.9], "c": "#445566", "w": 1, "dash": 1, "label": "law"}
     _, text = drawn([{**CHART, "marks": [star, line], "key": {"title": "N", "entries": []}}])
     assert text.count("stroke-dasharray") == 2
     assert len(re.findall(r"d='M[^']*Z' fill='#112233'", text)) == 2
