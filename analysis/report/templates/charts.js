@@ -340,7 +340,7 @@ function dots(places, {s, hollow, shape}) {
 }
 
 // What a panel's legend says; panels that say the same have one together.
-const legendOf = ({marks, key}) => JSON.stringify([marks.filter(mark => mark.said).map(({k, c, said}) => [k, c, said]), key]);
+const legendOf = ({marks, key}) => JSON.stringify([marks.filter(mark => mark.label).map(({k, c, label}) => [k, c, label]), key]);
 
 // Draw each figure when it comes into view, and anew when its width changes.
 function enliven() {

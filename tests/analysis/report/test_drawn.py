@@ -67,7 +67,7 @@ def test_the_legend_shows_marks_as_they_are_drawn():
 def test_panels_that_say_the_same_have_one_legend(n):
     _, text = drawn([CHART] * n)
     assert text.count("336") == text.count("weights N:") == 1
-    other = {**CHART, "marks": [{**CHART["marks"][0], "said": "L = C<sup>−0.3</sup>"}]}
+    other = {**CHART, "marks": [{**CHART["marks"][0], "label": "L = C<sup>−0.3</sup>"}]}
     _, text = drawn([CHART, other])
     assert text.count("336") == 2
 
