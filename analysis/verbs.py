@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from analysis.errors import UserError
 from analysis.estimates.allocate import ApproachComparison, Use, shape_of
 from analysis.estimates.allocate import allocate as allocate_rows
@@ -141,7 +143,7 @@ def allocate(
     minimise the cost in seconds as well. fix, tie: constraints on the laws' parameters.
     """
     settings_of(resamples=resamples, level=level, seed=seed)
-    targets = tuple(at) if isinstance(at, Sequence) else (at,)
+    targets = _computes(at)
     frame = load_table(table)
     rows = _rows(frame, y, {**selection, "rows": "final"})
     milestones = _rows(frame, y, selection) if selection.get("rows") == "all" else None
@@ -179,7 +181,7 @@ def compare(
 
 
 def report(
-    source: str | Path,
+    source: pd.DataFrame | str | Path,
     *,
     out: str | Path | None = None,
     tasks: Sequence[str] = (),
@@ -191,17 +193,23 @@ def report(
     tie: Mapping[str, str] | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> Report:
-    """Write the report of a results folder or of a table file; `Report.page` is its path.
+    """Write the report of a results folder or of a table; `Report.page` is its path.
 
-    out: folder of the report (default: that of the source). figures: save each figure as a file too. fix, tie:
-    constraints on the laws that have these parameters. say: called with a message about progress.
+    out: folder of the report (default: that of the source; a DataFrame has none). figures: save each figure as a file
+    too. fix, tie: constraints on the laws that have these parameters. say: called with a message about progress.
     """
     settings_of(resamples=resamples, level=level, seed=seed)
     from analysis.report.law_results import Resampling
     from analysis.report.page import write_report
 
+    table = None if isinstance(source, str | Path) else load_table(source)
+    if table is not None:
+        if out is None:
+            raise UserError("found a table in memory and no out; wanted the folder of the report; name it with out")
+        source = Path(out) / "table.parquet"  # written with the report
     return write_report(
-        source,
+        source,  # type: ignore[arg-type]
+        table=table,
         out=out,
         tasks=tasks,
         figures=figures,
@@ -224,6 +232,13 @@ def plot(found: Fit | Frontier | IsoFlop | Comparison, ax: Axes | None = None) -
         if isinstance(found, kind):
             return draw(found, ax)
     raise UserError(f"found a {type(found).__name__}; wanted a {', '.join(kind.__name__ for kind in drawn)} to draw")
+
+
+def _computes(at: object) -> tuple[float, ...]:
+    try:
+        return tuple(np.ravel(np.asarray(at, dtype=float)).tolist())
+    except (TypeError, ValueError):
+        raise UserError(f"found at={at!r}; wanted one or several computes in FLOPs, such as 1e20") from None
 
 
 def _name(table: pd.DataFrame | str | Path, otherwise: str) -> str:

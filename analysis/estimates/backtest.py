@@ -13,14 +13,12 @@ from analysis.fitting.holdout import Score, candidates, score_laws, size_column,
 from analysis.fitting.points import Selection
 from analysis.fitting.resample import MOST_VALUES
 from analysis.fitting.settings import settings_of
-from analysis.laws import constrained_each, constraints, get_law
+from analysis.laws import Law, constrained_each, constraints, get_law
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import pandas as pd
-
-    from analysis.laws import Law
 
 
 MOST_ROWS = 40_000
@@ -54,7 +52,7 @@ class Backtest(InNotebook):
 
 def backtest(
     table: pd.DataFrame | str | Path,
-    laws: Sequence[str | Law] = (),
+    laws: str | Law | Sequence[str | Law] = (),
     *,
     y: str = "loss",
     x: str | None = None,
@@ -78,11 +76,12 @@ def backtest(
 
     asked = settings_of(resamples=resamples, level=level, **options)
     asked = replace(asked, how=replace(asked.how, most_refitted=min(MOST_VALUES, MOST_ROWS * resamples)))
+    named = [laws] if isinstance(laws, str | Law) else laws
     rows, _ = select_rows(load_table(table), y=y, **vars(asked.selection))
     rows = with_compute(rows)
     by = by or size_column(rows, x)
     rows = as_numbers(rows, [by])
-    tried = constrained_each(tuple(map(get_law, laws)) or candidates(rows, x), fix, tie)
+    tried = constrained_each(tuple(map(get_law, named)) or candidates(rows, x), fix, tie)
     chosen = Selection(rows=asked.selection.rows, pool=asked.selection.pool, keep=asked.selection.keep)
     scores = score_laws(rows, tried, y=y, x=x, by=by, settings=replace(asked, selection=chosen))
     return Backtest(by, level, tuple(scores), (*constraints(tried), *remarks_of(rows)))

@@ -154,7 +154,7 @@ def _sizes(found: Fit) -> dict[str, str]:
 
 def _point(found: Fit, at: Mapping[str, float]) -> dict[str, float]:
     """Complete a setting to the inputs of the law; C alone gets the optimal N and D."""
-    point = {name: float(value) for name, value in at.items()}
+    point = _setting(at)
     columns = list(found.engine.points.columns.values())
     if not all(column in point for column in columns):
         if found.allocation is None or set(point) != {"C"}:
@@ -166,6 +166,15 @@ def _point(found: Fit, at: Mapping[str, float]) -> dict[str, float]:
         whole = {"N": best.N, "D": best.D, "D_unique": best.D, "batch": best.batch}
         point |= {column: value for column, value in whole.items() if column in columns and value is not None}
     return point
+
+
+def _setting(at: object) -> dict[str, float]:
+    """Return the numbers of one setting by name; raise `UserError` for anything else."""
+    try:
+        return {str(name): float(value) for name, value in dict(at).items()}  # type: ignore[call-overload]
+    except (TypeError, ValueError):
+        found = f"found a {type(at).__name__} as at" if not isinstance(at, Mapping) else f"found at={at!r}"
+        raise UserError(f'{found}; wanted the numbers of one setting, such as {{"C": 1e20}}') from None
 
 
 def _outside(asked: dict[str, float], ranges: dict[str, np.ndarray], beyond: dict[str, float]) -> list[str]:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.errors import attempt
+from analysis.errors import UserError, attempt
+from analysis.estimates.frontier import Frontier
 
 if TYPE_CHECKING:
-    from analysis.estimates.frontier import Frontier
     from analysis.fitting.result import Fit
     from analysis.laws import Law
 
@@ -39,6 +39,8 @@ def fit_frontier(
     """
     from analysis.fitting.fit import fit
 
+    if not isinstance(front, Frontier):
+        raise UserError(f"found a {type(front).__name__}; wanted what frontier(table) returns; find that first")
     options = {"objective": objective, "resamples": resamples, "level": level, "seed": seed, "fix": fix, "tie": tie}
     points = front.table()[[front.x, front.y]]
     found = fit(points, law=law, y=front.y, x=front.x, **options)  # type: ignore[arg-type]

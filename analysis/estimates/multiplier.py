@@ -17,15 +17,13 @@ from analysis.fitting.intervals import percentile
 from analysis.fitting.result import Fit
 from analysis.fitting.settings import fit_law, settings_of
 from analysis.laws import get_law
-from analysis.laws.base import Array
+from analysis.laws.base import Array, Law
 from analysis.laws.constrained_law import constrained
 from analysis.numbers import flops, interval, percent, times
 from analysis.wording import counted
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from analysis.laws import Law
 
 Interval = tuple[float, float]
 GRID = 25
@@ -34,6 +32,8 @@ FAR = 1e4
 """Factor beyond the common range within which a reversal of the order is searched for."""
 FARTHEST = 50.0
 """Log multiplier at which multipliers are clipped."""
+EQUAL = 1.001
+"""Multiplier up to which two groups count as equal: that of the same runs differs from 1 by interpolation."""
 POWER = 0.8
 """Statistical power for which the number of runs needed is computed."""
 DETECTABLE = (1.05, 1.1, 1.2, 1.5)
@@ -96,9 +96,10 @@ class Comparison(InNotebook):
     def verdict(self) -> str:
         """Say which one is better, if the interval shows it."""
         low, high = self.interval
-        if low > 1:
-            return f"{self.second} is better than {self.first}"
-        return f"{self.first} is better than {self.second}" if high < 1 else "the runs do not show which one is better"
+        if low <= EQUAL and high * EQUAL >= 1:
+            return "the runs do not show which one is better"
+        better, worse = (self.second, self.first) if low > 1 else (self.first, self.second)
+        return f"{better} is better than {worse}"
 
     @property
     def sentence(self) -> str:
@@ -193,8 +194,7 @@ def log_multipliers(fits: tuple[Fit, Fit], grid: Array, first: Interval) -> tupl
 
 def frontier_of(found: Fit, theta: Array, log_C: Array) -> Array:
     """Return the minimum log y (R, k) of each inner vector (p, R) at each log C (k,)."""
-    problem = found.engine.problem
-    law, units = problem.law, problem.units
+    law, units = found.engine.problem.law, found.engine.problem.units
     if len(law.inputs) == 1:
         (name,) = law.inputs
         return np.asarray(law.evaluate(theta, {name: log_C - units.log_inputs[name]}).h + units.log_y)

@@ -95,6 +95,8 @@ def read_points(table: pd.DataFrame, law: Law, *, y: str, x: str | None, space: 
     from analysis.table.select import RECIPE, origins, select_rows
 
     columns = input_columns(table, law, x)
+    if not isinstance(y, str):
+        raise UserError(f"found y={y!r}; wanted the name of a column, such as 'loss'")
     if y in columns.values():
         raise UserError(f"found {y} as both the response and an input; wanted two columns; choose another")
     free = (*selection.pool, *(column for column in columns.values() if column in RECIPE))
@@ -165,6 +167,8 @@ def input_columns(table: pd.DataFrame, law: Law, x: str | None) -> dict[str, str
                 f"the table has {listed(table.columns)}; {proposals(table, missing[0])}"
             )
         return {name: name for name in law.inputs}
+    if not isinstance(x, str | None):
+        raise UserError(f"found x={x!r}; wanted the name of a column, such as 'C'")
     if x is None:
         present = [name for name in ("C", "D", "N") if name in table.columns]
         if not present:

@@ -196,7 +196,7 @@ class Fit(Shown):
                 f"found no {missing[0]!r} among {', '.join(map(str, at))}; the fit needs {', '.join(columns.values())}"
             )
         try:
-            values = {name: np.atleast_1d(np.asarray(at[column], dtype=float)) for name, column in columns.items()}
+            values = {name: _floats(at[column]) for name, column in columns.items()}
         except (TypeError, ValueError):
             raise UserError(
                 f"found {', '.join(columns.values())} that are no numbers; wanted positive numbers"
@@ -253,3 +253,8 @@ class Fit(Shown):
             if value > largest:
                 warnings.append(f"the optimal {name} is {number(value / largest, 3)} times the largest run's")
         return tuple(warnings)
+
+
+def _floats(values: Any) -> Array:
+    """Return numbers as a float array (m,), NaN where masked."""
+    return np.atleast_1d(np.ma.filled(np.ma.asarray(values, dtype=float), np.nan))

@@ -62,11 +62,21 @@ def write_table(table: pd.DataFrame, path: str | Path) -> None:
         if kind == ".csv":
             table.to_csv(target, index=False)
         elif kind == ".parquet":
-            table.to_parquet(target, index=False)
+            _write_parquet(table, target)
         else:
             table.to_json(target, orient="records", lines=True)
     except OSError as error:
         raise UserError(f"cannot write {target}: {one_line(error)}") from error
+
+
+def _write_parquet(table: pd.DataFrame, target: Path) -> None:
+    """Write Parquet, with columns of mixed kinds as text, as it has one kind for each column."""
+    try:
+        table.to_parquet(target, index=False)
+    except (TypeError, ValueError):  # of pyarrow
+        mixed = [name for name in table.columns if pd.api.types.infer_dtype(table[name]).startswith("mixed")]
+        words = {name: table[name].map(str, na_action="ignore") for name in mixed}
+        table.assign(**words).to_parquet(target, index=False)
 
 
 def concatenate(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

@@ -127,10 +127,10 @@ def tasks_of(table: pd.DataFrame) -> list[str]:
 
 def rows_where(table: pd.DataFrame, where: str | None) -> pd.DataFrame:
     """Return the rows that satisfy a condition (all if it is None); raise `UserError` if there are none."""
+    if not isinstance(where, str | None):
+        raise UserError(f"found a {type(where).__name__} as where; wanted a condition in words, such as 'loss < 3.4'")
     if not where or table.empty:
         return table
-    if not isinstance(where, str):
-        raise UserError(f"found where={where!r}; wanted a condition in words, such as 'loss < 3.4'")
     try:
         chosen = table[mask(table, where)]
     except UserError:  # text compared with numbers

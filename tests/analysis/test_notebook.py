@@ -207,6 +207,49 @@ def test_resampling_that_cannot_be_is_said_by_every_verb(verb, bad):
         verb(worlds.small(), **bad)
 
 
+SMALL = worlds.small()
+POOL = pd.DataFrame({"N": [5e4], "D": [1.5e6], "cost": [1.0]})
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: forecast(SMALL, at=1e12, resamples=0), 'found a float as at; wanted .*{"C": 1e20}'),
+        (lambda: forecast(SMALL, at={"C": [1e12]}, resamples=0), "found at={'C': .*wanted the numbers of one setting"),
+        (lambda: allocate(SMALL, at="much", resamples=0), "at='much'; wanted one or several computes"),
+        (lambda: fit(SMALL, law="power", x=["C"], resamples=0), "found x=.'C'.; wanted the name of a column"),
+        (lambda: fit(SMALL, y=["loss"], resamples=0), "found y=.'loss'.; wanted the name of a column"),
+        (lambda: fit(SMALL, where=SMALL["loss"] < 1, resamples=0), "a Series as where; wanted a condition in words"),
+        (lambda: verbs.fit_frontier(SMALL, "power"), r"a DataFrame; wanted what frontier\(table\) returns"),
+        (lambda: verbs.suggest(SMALL, pool=[5e4], target=POOL, limit=1.0), "found a list as pool"),
+        (lambda: verbs.suggest(SMALL, pool=POOL, target=POOL, limit="1"), "limit='1'; wanted a positive number"),
+        (lambda: verbs.report(SMALL), "a table in memory and no out"),
+    ],
+)
+def test_arguments_of_another_kind_get_a_sentence(call, said):
+    with pytest.raises(UserError, match=said):
+        call()
+
+
+def test_arguments_are_taken_in_the_forms_that_mean_the_same(law):
+    assert backtest(SMALL, "kaplan", resamples=0).to_json() == backtest(SMALL, ["kaplan"], resamples=0).to_json()
+    both = allocate(SMALL, at=np.array([1e11, 1e12]), resamples=0)
+    assert both.to_dict() == allocate(SMALL, at=[1e11, 1e12], resamples=0).to_dict()
+    target = {"N": 6e4, "D": 2e6}
+    found = [verbs.suggest(SMALL, pool=POOL, target=one, limit=1.0) for one in (target, pd.DataFrame([target]))]
+    assert found[0] == found[1]
+    with pytest.raises(UserError, match="found N that is not a positive number"):
+        law.predict({"N": np.ma.masked_array([1e4, 1e5], [False, True]), "D": 1e6})
+
+
+@pytest.mark.slow
+def test_a_table_in_memory_is_reported(tmp_path):
+    notes = [1, "two"] * (len(SMALL) // 2) + [3.0] * (len(SMALL) % 2)  # Parquet has one kind for each column
+    found = verbs.report(SMALL[["N", "D", "C", "loss"]].assign(note=notes), out=tmp_path, resamples=10)
+    assert found.page == tmp_path / "report.html"
+    assert len(fit(tmp_path / "table.parquet", resamples=0).residuals) > 0
+
+
 def test_options_that_no_verb_has_are_named():
     with pytest.raises(UserError, match="the option 'wher'; wanted some of rows, where"):
         frontier(worlds.small(), wher="N > 3")

@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from numbers import Integral, Real
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from analysis.errors import UserError
+from analysis.fitting.engine import check_kind
 from analysis.table.columns import numbers_of
 from analysis.wording import counted, listed
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+def rows_of(rows: object, name: str) -> pd.DataFrame:
+    """Return rows as a DataFrame: one, a table of pyarrow or polars, or columns by name. Raises `UserError`."""
+    import pandas as pd
+
+    convert = getattr(rows, "to_pandas", None)
+    rows = convert() if convert else rows
+    if isinstance(rows, Mapping):
+        return pd.DataFrame({column: np.atleast_1d(values) for column, values in rows.items()})
+    if not isinstance(rows, pd.DataFrame):
+        raise UserError(f"found a {type(rows).__name__} as {name}; wanted a pandas DataFrame")
+    return rows
 
 
 def costs_of(pool: pd.DataFrame, cost: str) -> np.ndarray:
@@ -49,6 +65,8 @@ def check_request(target: pd.DataFrame, limit: float, most: int) -> None:
     """Raise `UserError` for a target without rows, or an invalid limit or number of runs."""
     if not len(target):
         raise UserError("found an empty target; wanted the points at which the law shall be known; add one")
+    check_kind("limit", limit, Real, "a positive number, in the units of the costs")
+    check_kind("most", most, Integral, "the number of runs of a round, one or more")
     if not limit > 0:
         raise UserError(f"found limit={limit}; wanted a positive number, in the units of the costs")
     if not most >= 1:

@@ -14,7 +14,7 @@ from analysis.errors import Refusal, attempt
 from analysis.estimates.suggest.design import COST_POWER, LEAST, Design, choose, power_for
 from analysis.estimates.suggest.law_posterior import Posterior, posterior_of
 from analysis.estimates.suggest.prices import Prices, prices_of
-from analysis.estimates.suggest.request import check_request, column_of, costs_of
+from analysis.estimates.suggest.request import check_request, column_of, costs_of, rows_of
 from analysis.estimates.suggest.space_filling import fill
 from analysis.fitting.display.in_notebook import InNotebook
 from analysis.fitting.holdout import score_laws, size_column, with_compute
@@ -81,7 +81,7 @@ def suggest(
     law: str | Law | Sequence[str | Law] = "chinchilla",
     *,
     pool: pd.DataFrame,
-    target: pd.DataFrame,
+    target: pd.DataFrame | Mapping[str, float | Sequence[float]],
     limit: float,
     cost: str = "cost",
     y: str = "loss",
@@ -108,6 +108,7 @@ def suggest(
     recipes = options.pop("recipes", ())
     settings = settings_of(resamples=0, starts=STARTS, seed=seed, pool=recipes, **options)
     check_interval("percentile", level)
+    pool, target = rows_of(pool, "pool"), rows_of(target, "target")
     prices = prices_of(pool, costs_of(pool, cost))
     check_request(target, limit, most)
     frame = load_table(table)

@@ -15,7 +15,7 @@ from analysis import fit, verbs
 from analysis.errors import Refusal, UserError
 from analysis.estimates.multiplier import compare, compare_fits, recentred
 from analysis.figures.comparison import comparison_numbers
-from tests.analysis.worlds import World, pair
+from tests.analysis.worlds import World, pair, small
 
 QUICK = {"resamples": 60, "starts": 6}
 
@@ -70,6 +70,11 @@ def test_a_column_and_a_second_table_say_the_same_in_python():
 def test_two_of_a_kind_are_not_told_apart():
     found = compare(pair(1.0, np.random.default_rng(3), World(noise=0.02)), **QUICK)
     assert found.verdict == "the runs do not show which one is better"
+
+
+def test_the_same_runs_twice_are_not_told_apart():
+    rows = small(World())
+    assert compare({"a": rows, "b": rows}, resamples=20).verdict == "the runs do not show which one is better"
 
 
 @pytest.mark.slow
