@@ -22,6 +22,10 @@ ALLOWED = (
     *(ast.USub, ast.UAdd, ast.Not, ast.Invert, ast.And, ast.Or, ast.BitAnd, ast.BitOr),
     *(ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.In, ast.NotIn),
 )
+WANTED = (
+    f"wanted arithmetic (+ - * / **) and comparisons (== < and or in) of columns, and {', '.join(FUNCTIONS)}; "
+    "change the expression"
+)
 
 
 def evaluate(table: pd.DataFrame, expression: str) -> pd.Series:
@@ -40,7 +44,9 @@ def evaluate(table: pd.DataFrame, expression: str) -> pd.Series:
             value = frame.eval(ast.unparse(_Floats().visit(tree)), engine="python")
     except (ArithmeticError, TypeError, ValueError, KeyError, SyntaxError, NotImplementedError) as error:
         reason = " ".join(str(error).split())[:160]
-        raise UserError(f'cannot compute "{expression}": {reason}') from error
+        raise UserError(
+            f'found "{expression}", which cannot be computed ({reason}); wanted numbers; change the expression'
+        ) from error
     if isinstance(value, pd.Series):
         return value
     return pd.Series(value, index=table.index)
@@ -77,7 +83,9 @@ def mask(table: pd.DataFrame, condition: str) -> pd.Series:
     """Return, for each row, whether it satisfies the condition."""
     value = evaluate(table, condition)
     if value.dtype != bool:
-        raise UserError(f'found --where "{condition}", which is a number; wanted a comparison such as "loss < 3.4"')
+        raise UserError(
+            f'found --where "{condition}", which is a number; wanted a comparison such as "loss < 3.4"; add one'
+        )
     return value
 
 
@@ -87,7 +95,7 @@ def _unquote(table: pd.DataFrame, expression: str) -> tuple[pd.DataFrame, str]:
 
     def plain(match: re.Match[str]) -> str:
         if match[1] not in table.columns:
-            raise UserError(f"found no column {match[1]!r}; the table has {listed(table.columns)}")
+            raise UserError(f"found no column {match[1]!r}; the table has {listed(table.columns)}; name one of them")
         return named.setdefault(match[1], f"column_{len(named)}_in_backticks")
 
     source = re.sub(r"`([^`]*)`", plain, expression.strip())
@@ -133,32 +141,38 @@ def _check(source: str, frame: pd.DataFrame, expression: str, columns: pd.Index)
 
     Attributes, @ and calls other than `FUNCTIONS` are refused.
     """
-    wanted = f"wanted arithmetic (+ - * / **) and comparisons (== < and or in) of columns, and {', '.join(FUNCTIONS)}"
     try:
         tree = ast.parse(source, mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise UserError(f'found "{expression}", which is no expression; {wanted}; odd names in `backticks`') from None
+        raise UserError(
+            f'found "{expression}", which is no expression; {WANTED}, with odd names in `backticks`'
+        ) from None
     called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and (
-            node.keywords or not isinstance(node.func, ast.Name) or node.func.id not in FUNCTIONS
-        ):
-            raise UserError(f'found the call {ast.unparse(node)} in "{expression}"; {wanted}')
         unknown = isinstance(node, ast.Name) and id(node) not in called and node.id not in frame.columns
         if unknown or isinstance(node, ast.Attribute):
             name = ast.unparse(node)
-            word = any((frame[column] == name).any() for column in frame.columns)
-            quoted = f"; a word stands in quotes: '{name}'" if word else ""
-            raise UserError(
-                f'found no column {name!r}, named in "{expression}"; the table has {listed(columns)}{quoted}'
-            )
-        if not isinstance(node, ALLOWED):
-            raise UserError(f'found {type(node).__name__} in "{expression}"; {wanted}; odd names in `backticks`')
-        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow) and _huge(node.right):
-            raise UserError(f'found the power {ast.unparse(node)} in "{expression}"; wanted an exponent up to 400')
-        if isinstance(node, ast.BinOp) and any(_is_text(side) for side in (node.left, node.right)):
-            raise UserError(f'found {ast.unparse(node)[:80]} in "{expression}", arithmetic of a text; {wanted}')
+            is_value = any((frame[column] == name).any() for column in frame.columns)
+            do = f"write a word in quotes: '{name}'" if is_value else "name one of them"
+            raise UserError(f'found no column {name!r}, named in "{expression}"; the table has {listed(columns)}; {do}')
+        if fault := _fault(node):
+            raise UserError(f'found {fault} in "{expression}"; {WANTED}')
     return tree
+
+
+def _fault(node: ast.AST) -> str:
+    """Return what an expression may not contain, if a node is such a thing; '' if it is not."""
+    if isinstance(node, ast.Call):
+        known = isinstance(node.func, ast.Name) and node.func.id in FUNCTIONS and not node.keywords
+        return "" if known else f"the call {ast.unparse(node)}"
+    if not isinstance(node, ALLOWED):
+        return type(node).__name__
+    if isinstance(node, ast.BinOp):
+        if isinstance(node.op, ast.Pow) and _huge(node.right):
+            return f"the power {ast.unparse(node)} (at most 400)"
+        if any(_is_text(side) for side in (node.left, node.right)):
+            return f"{ast.unparse(node)[:80]}, arithmetic of a text,"
+    return ""
 
 
 def _is_text(node: ast.expr) -> bool:

@@ -78,7 +78,8 @@ def parse(text: Any, *, where: str) -> Expression:
         tree = ast.parse(source, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise UserError(
-            f"found {where}: {source!r}, which is no expression; wanted arithmetic such as 3e-3 * (width / 64) ** -0.5"
+            f"found {where}: {source!r}, which is no expression; wanted arithmetic such as "
+            f"3e-3 * (width / 64) ** -0.5; change it"
         ) from None
     _check(tree, source, where)
     return Expression(source, tree)

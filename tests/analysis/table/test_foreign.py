@@ -703,7 +703,7 @@ def test_words_in_arithmetic_and_words_without_quotes_are_named():
     table = TABLE.assign(C=["much", "more", "most"])
     with pytest.raises(UserError, match=r"found 'much' in a column of \"C/\(6\*N\)\"; wanted numbers"):
         derive_column(table, "D = C/(6*N)")
-    with pytest.raises(UserError, match=r"no column 'most'.*a word stands in quotes: 'most'"):
+    with pytest.raises(UserError, match=r"no column 'most'.*write a word in quotes: 'most'"):
         mask(table, "C == most")
 
 
