@@ -250,6 +250,8 @@ def schema_of(kind: type) -> dict[str, Any]:
 
 def _sentence(error: ValidationError, kind: Any, raw: Any, where: str) -> str:
     first = error.errors()[0]
+    if isinstance(own := first.get("ctx", {}).get("error"), UserError):
+        return str(own)
     key = ".".join([where, *(str(step) for step in first["loc"])])
     if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
         known = [f"{where}.{f.name}" for f in dataclasses.fields(kind)]

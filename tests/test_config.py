@@ -41,6 +41,11 @@ def test_a_value_of_the_wrong_kind_is_told_what_is_wanted():
     assert refused("model.norm=group") == "found model.norm='group'; wanted 'layer', 'batch' or 'none'; change it"
 
 
+def test_what_a_group_refuses_by_itself_is_one_sentence():
+    said = "found model.param=mup without model.base_width; wanted the width at which the learning rate was tuned, "
+    assert refused("model.param=mup") == said + "where mup and standard agree; give it"
+
+
 @pytest.mark.parametrize(("kind", "raw"), [(int, True), (Train, {"batch": True}), (Train, {"clip": False})])
 def test_yes_and_no_are_no_numbers(kind, raw):
     with pytest.raises(UserError, match=r"found where.*=(true|false); wanted a number"):
