@@ -61,7 +61,7 @@ def _refuse_other(folder: Path, text: str) -> None:
             f"found {folder}, imported from {was} with other content, columns or rows; wanted a new name for another "
             f"table: --as NAME"
         )
-    if not known.is_file() and folder.exists() and any(folder.iterdir()):
+    if not known.is_file() and folder.exists() and any(path.name[0] != "." for path in folder.iterdir()):
         raise UserError(f"found {folder}, which was not imported; wanted a new name: --as NAME")
 
 

@@ -160,6 +160,13 @@ def test_no_sweep_of_ours_is_planned_over_an_import(theirs, scaling):
     assert "holds runs trained elsewhere" in scaling("run", "name=theirs", "model.width=8", "train.steps=1", code=2)
 
 
+def test_an_import_that_was_killed_is_made_again(theirs, scaling):
+    half = scaling.folder / "results" / "theirs" / ".import.json.4711"
+    half.parent.mkdir(parents=True)
+    half.write_text('{"tab')
+    assert "9 runs in results/theirs" in scaling("import", "theirs.csv", "--as", "theirs")
+
+
 def test_neither_a_sweep_nor_a_folder_of_something_else_is_imported(theirs, scaling):
     scaling("import", "theirs.csv", "--as", "theirs")
     assert "a sweep of ours" in scaling("import", "results/theirs", "--as", "t", code=2)
