@@ -60,11 +60,10 @@ class Custom:
         """Make the module on the CPU from the global streams, seeded from `generator` and restored after."""
         import torch
 
-        from scaling.models.own import check_own
-        from scaling.models.repeatable import check_repeatable
+        from scaling.models.own import check_made, check_own
 
         seed = int(torch.randint(2**62, (), generator=generator))
-        check_own(self, lambda: check_repeatable(self.module, lambda: self.make(shape, outputs), shape, seed=seed))
+        check_own(self, lambda: check_made(self.module, lambda: self.make(shape, outputs), shape, seed=seed))
         with own_streams(seed):
             module = self.make(shape, outputs)
         if self.head is not None:

@@ -14,7 +14,8 @@ from scaling.accounting import count
 from scaling.errors import UserError
 from scaling.global_streams import own_streams
 from scaling.models.counted import check_forward
-from scaling.models.repeatable import check_repeatable
+from scaling.models.repeatable import Make, check_repeatable
+from scaling.models.resumable import check_resumable
 from scaling.security.process_state import usual_process
 
 SIZES = ("width", "depth")  # models that differ in these alone are checked once
@@ -35,15 +36,21 @@ def check_own(model: Any, check: Callable[[], None]) -> None:
         raise UserError(_found[kind])
 
 
+def check_made(name: str, make: Make, shape: tuple[int, ...], *, seed: int) -> None:
+    """Raise UserError if a module differs when it is made again, or after it was evaluated, saved and loaded."""
+    check_repeatable(name, make, shape, seed=seed)
+    check_resumable(name, make, shape, seed=seed)
+
+
 def check_family(model: Any, shape: tuple[int, ...], outputs: int, *, seed: int) -> None:
     """Build a family of the user's; UserError if it differs the next time, or from what its `layers` count."""
     name = f"{type(model).__module__}.{type(model).__qualname__}"
     make = partial(_built, model, shape, outputs, seed)
-    check_repeatable(name, make, shape, seed=seed)
     with usual_process(), own_streams(seed):
         module = make()
         with torch.no_grad():
             check_forward(name, module, shape, outputs)
+    check_made(name, make, shape, seed=seed)
     counted = count(model.layers(shape, outputs)).N_total
     held = sum(parameter.numel() for parameter in module.parameters())
     if counted != held:

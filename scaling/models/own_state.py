@@ -1,4 +1,4 @@
-"""The state of a module besides its parameters: buffers, and attributes set by its own code."""
+"""The state of a module besides its parameters' values: buffers, attributes set by its own code, and what is frozen."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from scaling.internals.torch import buffers_of, unsaved_buffers, version_of
 
 TORCHS = frozenset(vars(nn.Module()))  # names of attributes that torch gives every module
 PLAIN = (int, float, bool, str, type(None))
-HOLDERS = (list, dict, set, deque)  # containers whose items are restored, but not the contents of these
+HOLDERS = (list, dict, set, deque)  # containers whose items are restored, and the contents of these
 
 Restore = Callable[[], None]
 
@@ -34,7 +34,8 @@ def _restores(part: nn.Module) -> Iterator[Restore]:
 def _restored(place: dict[str, Any], others: frozenset[str]) -> Restore:
     """Return a function that restores the present values of a dictionary, except the keys `others`."""
     before = {name: value for name, value in place.items() if name not in others}
-    refills = [refill for refill in map(_copy, before.values()) if refill is not None]
+    seen = set[int]()
+    refills = [refill for value in before.values() for refill in _copies(value, seen)]
 
     def restore() -> None:
         for name in place.keys() - before.keys() - others:
@@ -46,11 +47,20 @@ def _restored(place: dict[str, Any], others: frozenset[str]) -> Restore:
     return restore
 
 
-def _copy(value: Any) -> Restore | None:
-    """Return a function that restores the present values of a tensor or items of a container, None for others."""
+def _copies(value: Any, seen: set[int]) -> Iterator[Restore]:
+    """Yield functions that restore the present values of a tensor, or the items of a container and what is in these.
+
+    seen: ids of containers, which may contain themselves.
+    """
     if isinstance(value, Tensor):
-        return None if value.is_inference() else _copy_tensor(value)  # else it cannot be changed
-    return _copy_items(value) if isinstance(value, HOLDERS) else None
+        if not value.is_inference():  # else it cannot be changed
+            yield _copy_tensor(value)
+    elif isinstance(value, (*HOLDERS, tuple)) and id(value) not in seen:
+        seen.add(id(value))
+        if not isinstance(value, tuple):
+            yield _copy_items(value)
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _copies(item, seen)
 
 
 def _copy_tensor(tensor: Tensor) -> Restore:
@@ -125,7 +135,9 @@ class OwnState:
             if part is None:
                 continue
             now = getattr(part, key, None)
-            if not isinstance(value, Tensor):
+            if isinstance(now, nn.Parameter) and isinstance(value, bool):
+                now.requires_grad_(value)
+            elif not isinstance(value, Tensor):
                 setattr(part, key, value)
             elif isinstance(now, Tensor) and (now.shape, now.dtype) == (value.shape, value.dtype):
                 now.detach().copy_(value)
@@ -155,6 +167,8 @@ def _values(module: nn.Module) -> dict[str, Any]:
                     found[f"{path}.{name}"] = value.detach().clone().as_subclass(Tensor)
             elif _is_whole(value):
                 found[f"{path}.{name}"] = deepcopy(value)
+        for name, parameter in part.named_parameters(recurse=False):
+            found[f"{path}.{name}"] = parameter.requires_grad
     return found
 
 

@@ -57,7 +57,12 @@ def facts(make: Make, shape: tuple[int, ...], seed: int) -> Iterator[tuple[str, 
                 every = max(1, parameter.numel() // SAMPLE)
                 yield f"weights ({name})", parameter.detach().flatten()[::every].clone()
         yield "draws in its making", stream_states([])
-        yield from _of_a_batch(module.train(), torch.linspace(-1, 1, EXAMPLES * prod(shape)).reshape(EXAMPLES, *shape))
+        yield from _of_a_batch(module.train(), batch_of(shape))
+
+
+def batch_of(shape: tuple[int, ...]) -> Tensor:
+    """Return a batch of examples (n, *shape) on which modules are compared."""
+    return torch.linspace(-1, 1, EXAMPLES * prod(shape)).reshape(EXAMPLES, *shape)
 
 
 def _of_a_batch(module: nn.Module, x: Tensor) -> Iterator[tuple[str, Any]]:

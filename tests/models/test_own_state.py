@@ -99,6 +99,21 @@ def test_values_come_back_with_their_types_and_on_their_devices(tmp_path):
     assert (other.wide.dtype, other.wide.tolist(), other.own.tolist()) == (torch.float64, [1, 1, 1], [1, 1])
 
 
+def test_what_is_in_containers_is_given_back_and_what_was_frozen_meanwhile_comes_back():
+    module = nn.Linear(2, 2)
+    module.deep = {"calls": [0], "pair": (torch.zeros(2), [1])}
+    own = OwnState(module)
+    with as_evaluated(module):
+        module.deep["calls"].append(1)
+        module.deep["pair"][0].add_(1)
+        module.deep["pair"][1].clear()
+    assert (module.deep["calls"], module.deep["pair"][0].tolist(), module.deep["pair"][1]) == ([0], [0, 0], [1])
+    module.weight.requires_grad_(False)
+    again = nn.Linear(2, 2)
+    OwnState(again).load(own.changed(), {})
+    assert (again.weight.requires_grad, again.bias.requires_grad) == (False, True)
+
+
 @pytest.mark.parametrize("kind", ["meta", "cpu"])
 def test_what_was_not_there_at_first_comes_back_on_the_kind_of_device_that_it_was_on(kind):
     module = nn.Linear(2, 2, device="meta")

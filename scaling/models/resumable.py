@@ -1,0 +1,59 @@
+"""Check that the state of a user's module is in its checkpoints, and that evaluation leaves it unchanged."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from scaling.errors import UserError
+from scaling.global_streams import own_streams
+from scaling.models.own_state import OwnState, device_kinds
+from scaling.models.parts import as_evaluated
+from scaling.models.repeatable import Make, batch_of
+from scaling.security.process_state import usual_process
+
+RTOL, ATOL = 1e-5, 1e-8  # the same arithmetic twice
+
+
+def check_resumable(name: str, make: Make, shape: tuple[int, ...], *, seed: int) -> None:
+    """Raise UserError if a module that was evaluated, saved and loaded trains on as another than without."""
+    try:
+        with usual_process(), torch.no_grad():
+            same = _is_same(make, batch_of(shape), seed)
+    except Exception:  # it fails in training as well, which reports it
+        return
+    if not same:
+        raise UserError(
+            f"found {name} with state that evaluation changes or checkpoints lack, such as a generator, an object or a "
+            f"list of tensors; wanted all of it in buffers, tensors, numbers, or lists of numbers, and draws from "
+            f"torch's, NumPy's or Python's global generators"
+        )
+
+
+def _is_same(make: Make, x: Tensor, seed: int) -> bool:
+    """Compare the next two outputs of a module in training with those of one that is made again and given its state."""
+    module, own = _made(make, seed)
+    _outputs(module, -x, seed)
+    state = own.changed()
+    again, restored = _made(make, seed)
+    again.load_state_dict(module.state_dict())
+    restored.load(state, device_kinds(state))
+    for examples in (x, x / 2):
+        with as_evaluated(module):
+            module(x)
+        found, wanted = _outputs(module, examples, seed), _outputs(again, examples, seed)
+        if not torch.allclose(found, wanted, rtol=RTOL, atol=ATOL, equal_nan=True):
+            return False
+    return True
+
+
+def _made(make: Make, seed: int) -> tuple[nn.Module, OwnState]:
+    with own_streams(seed):
+        module = make().train()
+    return module, OwnState(module)
+
+
+def _outputs(module: nn.Module, x: Tensor, seed: int) -> Tensor:
+    with own_streams(seed):
+        found: Tensor = module(x)
+    return found
