@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -19,10 +19,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from analysis.table.mixtures import Mixture
-
-
-SAME = 2e-7
-"""Relative difference up to which two responses count as equal: 32-bit rounding."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +83,7 @@ class Points:
 
 def read_points(table: pd.DataFrame, law: Law, *, y: str, x: str | None, space: str, selection: Selection) -> Points:
     """Select rows and read the law's columns. Raises `UserError` or `Refusal` where they cannot be fitted."""
+    from analysis.table.cells import without_repeats
     from analysis.table.columns import as_numbers, require_positive
     from analysis.table.mixtures import mixtures_of
     from analysis.table.remarks import remarks_of
@@ -105,7 +102,7 @@ def read_points(table: pd.DataFrame, law: Law, *, y: str, x: str | None, space: 
     require_positive(chosen, list(columns.values()))
     if law.name in LAWS:  # a custom law may rise
         refuse_rising(chosen, y)
-    chosen, repeated = _without_repeats(chosen, list(columns.values()), y)
+    chosen, repeated = without_repeats(chosen, list(columns.values()), y)
     if repeated:
         left_out = [*left_out, f"{counted(repeated, 'row')} that repeat another"]
     values = {name: chosen[column].to_numpy(dtype=float) for name, column in columns.items()}
@@ -205,9 +202,14 @@ def check(points: Points, law: Law) -> None:
 
 
 def settings(inputs: Mapping[str, Array]) -> Array:
-    """Return one number per row that identifies its setting: rows with equal inputs have equal numbers."""
-    weights = np.sqrt([2.0, 3.0, 5.0, 7.0, 11.0])
-    return sum((w * np.log(x) for w, x in zip(weights, inputs.values(), strict=False)), np.zeros(1))
+    """Return one number per row that identifies its setting: rows with equal inputs, up to rounding, share it."""
+    from analysis.table.cells import alike
+
+    found = np.zeros(1, dtype=int)
+    for x in inputs.values():
+        number = alike(x)
+        found = codes(found * (int(number.max()) + 1) + number)
+    return found
 
 
 def codes(values: Array) -> Array:
@@ -216,24 +218,6 @@ def codes(values: Array) -> Array:
     rank = np.empty(len(first), dtype=int)
     rank[np.argsort(first)] = np.arange(len(first))
     return rank[inverse.reshape(-1)]
-
-
-def _without_repeats(rows: pd.DataFrame, columns: Sequence[str], y: str) -> tuple[pd.DataFrame, int]:
-    """Drop repeated rows: same run, inputs and y, up to the rounding of 32-bit floats.
-
-    Rows of another seed with the same loss are kept.
-    """
-    keys = {name: np.round(np.log(rows[name].to_numpy(float)) * 1e6) for name in columns}
-    keys |= {name: rows[name].to_numpy() for name in ("run_id", "seed", "step") if name in rows.columns}
-    group = rows.assign(**keys).groupby(list(keys), dropna=False, sort=False).ngroup().to_numpy()
-    value = rows[y].to_numpy(float)
-    order = np.lexsort((value, group))
-    same = (np.diff(group[order]) == 0) & (np.diff(value[order]) <= SAME * np.abs(value[order][1:]))
-    if not same.any():
-        return rows, 0
-    kept = np.ones(len(rows), dtype=bool)
-    kept[order[1:][same]] = False
-    return rows[kept].reset_index(drop=True), int(same.sum())
 
 
 def _flops_per_nd(rows: pd.DataFrame) -> float:

@@ -1,6 +1,9 @@
-"""Cells: runs that differ only in seed, their means, and their compute budgets."""
+"""Cells: runs that differ only in seed, their means and compute budgets; rows that repeat another."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -23,6 +26,13 @@ SPREAD = 0.3
 """Maximum spread in log10 C of the runs of one budget."""
 NEARLY = 0.05
 """Minimum distance in log C between two budgets for computing a slope."""
+NEAR = 1e-4
+"""Relative difference up to which two inputs are one setting, as of numbers written with five digits or of runs that
+end a few examples apart: it changes a loss by less than any noise."""
+SAME = 2e-7
+"""Relative difference up to which two responses are one: 32-bit rounding."""
+ROUNDED = 1e-3
+"""The same, where one of them is the other written with fewer digits."""
 
 
 def cells(rows: pd.DataFrame, y: str, x: str = "C") -> pd.DataFrame:
@@ -155,3 +165,43 @@ def moved_words(table: pd.DataFrame) -> tuple[str, ...]:
     if most < 0.02:
         return ()
     return (f"C differs from its budget by up to {percent(most)}; losses are moved to it along each size's own curve",)
+
+
+def alike(values: np.ndarray) -> np.ndarray:
+    """Number positive values (n,) from the smallest; those within `NEAR` of the first of a number share it."""
+    distinct, which = np.unique(np.log(values), return_inverse=True)
+    if not (np.diff(distinct) <= NEAR).any():
+        return which
+    firsts, next_first = [0], np.searchsorted(distinct, distinct + NEAR, side="right").tolist()
+    while next_first[firsts[-1]] < len(distinct):
+        firsts.append(next_first[firsts[-1]])
+    return np.searchsorted(firsts, np.arange(len(distinct)), side="right")[which] - 1
+
+
+def without_repeats(rows: pd.DataFrame, columns: Sequence[str], y: str) -> tuple[pd.DataFrame, int]:
+    """Drop rows that repeat another: same run, inputs and y, up to rounding.
+
+    Rows of another seed with the same loss are kept.
+    """
+    keys = {name: alike(rows[name].to_numpy(float)) for name in columns}
+    keys |= {name: rows[name].to_numpy() for name in ("run_id", "seed", "step") if name in rows.columns}
+    group = rows.assign(**keys).groupby(list(keys), dropna=False, sort=False).ngroup().to_numpy()
+    value = rows[y].to_numpy(float)
+    order = np.lexsort((value, group))
+    apart = np.where(np.diff(group[order]) == 0, np.diff(value[order]), np.inf)
+    size = np.abs(value[order][1:])
+    repeated = list(order[1:][apart <= SAME * size])
+    for k in np.flatnonzero((apart > SAME * size) & (apart <= ROUNDED * size)):
+        short, long = sorted(order[k : k + 2].tolist(), key=lambda row: decimals(value[row].item()))
+        if round(value[long].item(), decimals(value[short].item())) == value[short]:
+            repeated.append(short)
+    if not repeated:
+        return rows, 0
+    kept = np.ones(len(rows), dtype=bool)
+    kept[repeated] = False
+    return rows[kept].reset_index(drop=True), int((~kept).sum())
+
+
+def decimals(value: float) -> int:
+    """Return the number of decimals with which a number is written."""
+    return -int(Decimal(repr(value)).as_tuple().exponent)

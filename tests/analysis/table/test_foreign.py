@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from analysis import fit, verbs
-from analysis.errors import UserError
+from analysis.errors import Refusal, UserError
 from analysis.estimates.frontier import frontier
 from analysis.estimates.isoflop import isoflop
 from analysis.estimates.tuning.trials import trial_rows
@@ -749,6 +749,30 @@ def test_rows_that_repeat_another_but_for_rounding_count_once():
     once = fit(pd.concat([table, twin]), "saturating", x="N", resamples=0)
     assert once.n_points == 12
     assert "12 rows that repeat another" in once.card["left_out"]
+
+
+def test_rows_written_again_with_fewer_digits_count_once():
+    """Else the copies are seeds that do not scatter, and every law is weak against them."""
+    rng = np.random.default_rng(0)
+    size = np.geomspace(1e6, 1e9, 20)
+    table = pd.DataFrame({"N": size, "loss": (2 + 400 * size**-0.3) * np.exp(0.005 * rng.standard_normal(20))})
+    for digits in (4, 5):
+        shorter = table.iloc[::3].map(lambda x, digits=digits: float(f"{x:.{digits}g}"))
+        for columns in (["loss"], ["N", "loss"]) if digits == 5 else (["loss"],):
+            again = pd.concat([table, table.iloc[::3].assign(**shorter[columns])])
+            found = fit(again, "saturating", x="N", resamples=50, starts=8)
+            assert found.n_points == 20
+            assert found.certificate.status == "ok"
+
+
+def test_inputs_that_agree_to_five_digits_are_one_setting():
+    rng = np.random.default_rng(0)
+    size = np.repeat(np.geomspace(1e6, 1e9, 8), 3)
+    loss = (2 + 400 * size**-0.3) * np.exp(0.005 * rng.standard_normal(24))
+    table = pd.DataFrame({"N": size * (1 + 1e-5 * rng.random(24)), "loss": loss})
+    assert fit(table, "saturating", x="N", resamples=0).lack_of_fit.cells == 8
+    with pytest.raises(Refusal, match="8 distinct settings"):
+        fit(table, "bnsl2", x="N", resamples=0)
 
 
 def test_a_perplexity_or_a_log_likelihood_is_turned_into_a_loss():
