@@ -18,6 +18,7 @@ from scaling.plan.planned import PlannedRun
 from scaling.train.sizes import DRAWERS, EVALUATED_ROWS, TRAIN_EXAMPLES
 
 FORWARD_SHARE = 1 / 3  # of a training step
+SCORED = 8  # cost of scoring an output, relative to that of an activation: measured on a CPU, where softmax is slow
 COMPILE_SECONDS = {"cpu": 4.0, "cuda": 8.0}  # for each run; compiled code is mostly cached
 QR_SLOWDOWN = 4  # seconds per FLOP of a float64 QR, relative to float32 matrix products
 NOTHING_LEARNED = Learned()
@@ -119,7 +120,8 @@ def estimate(run: PlannedRun, speed: Speed, *, stack_share: StackShare = ALONE) 
     if run.parent is not None:
         return speed.run + _stage_seconds(run, speed)
     costs = _costs(run, speed)
-    drawn = speed.draw.get(config.data.name, 0.0) * quantities.D_unique if quantities.fresh else 0.0
+    fresh = max(quantities.D_unique, TRAIN_EXAMPLES) if quantities.fresh else 0
+    drawn = speed.draw.get(config.data.name, 0.0) * fresh
     drawn /= DRAWERS[speed.kind] * stack_share.readers
     if config.optim.name == "lstsq":
         trained = 4 * quantities.D * config.model.width**2 * costs.flop * QR_SLOWDOWN
@@ -127,7 +129,7 @@ def estimate(run: PlannedRun, speed: Speed, *, stack_share: StackShare = ALONE) 
         steps = quantities.steps - (run.fork.step if run.fork else 0)
         each = _step_seconds(work(config, batch=quantities.batch), costs, speed.together, members=stack_share.members)
         trained = steps * (each + _augmented(run, speed))
-    evaluated = len(quantities.milestones) * _forward_seconds(run, speed, rows=_evaluated(run), layers=None)
+    evaluated = len(quantities.milestones) * _evaluation_seconds(run, speed, layers=None)
     compiling = COMPILE_SECONDS[speed.kind] if config.train.engine == "compile" else 0.0
     # Examples are drawn while a GPU trains; on a CPU drawing competes for its cores.
     at_it = max(drawn, trained) if speed.kind == "cuda" else drawn + trained
@@ -175,8 +177,7 @@ def _stage_seconds(run: PlannedRun, speed: Speed) -> float:
     steps = quantities.steps if stage.trains else 0
     if not stage.featured:
         step = work(config, batch=quantities.batch, layers=network).seconds(costs) + _augmented(run, speed)
-        evaluation = _forward_seconds(run, speed, rows=_evaluated(run), layers=network)
-        return steps * step + len(quantities.milestones) * evaluation
+        return steps * step + len(quantities.milestones) * _evaluation_seconds(run, speed, layers=network)
     read = quantities.D_unique if stage.trains else quantities.D  # a closed-form fit reads each example once
     rows = config.data.n_test + config.data.n_validation + read
     features = _forward_seconds(run, speed, rows=rows, layers=network)
@@ -184,8 +185,15 @@ def _stage_seconds(run: PlannedRun, speed: Speed) -> float:
     return features + steps * replace(head, input=0).seconds(costs)
 
 
+def _evaluation_seconds(run: PlannedRun, speed: Speed, *, layers: Sequence[Layer] | None) -> float:
+    """Return the seconds of an evaluation at a milestone."""
+    rows = _evaluated(run)
+    scored = SCORED * rows * run.config.data.outputs * _costs(run, speed).activation
+    return _forward_seconds(run, speed, rows=rows, layers=layers) + scored
+
+
 def _forward_seconds(run: PlannedRun, speed: Speed, *, rows: int, layers: Sequence[Layer] | None) -> float:
     """Return the seconds of a forward pass of `rows` examples, in the batches of an evaluation."""
     each, costs = work(run.config, batch=rows, layers=layers), _costs(run, speed)
     passes = -(-rows // EVALUATED_ROWS[speed.kind])
-    return FORWARD_SHARE * (each.passed(costs) + passes * each.fixed(costs))
+    return FORWARD_SHARE * (each.passed(costs) + each.input * costs.input + passes * each.fixed(costs))

@@ -105,15 +105,15 @@ def test_each_data_set_that_members_read_takes_memory():
 def test_members_of_one_seed_draw_their_fresh_examples_once():
     """Each pays for those that it reads alone, and its part of the others."""
     free, dear = (replace(SPEED, draw={"blobs": seconds}) for seconds in (0.0, 1e-3))
-    lengths = [(0, 20), (0, 40), (1, 40)]
+    lengths = [(0, 2000), (0, 4000), (1, 4000)]
     runs = [stacked({"train": {"steps": steps, "device": "cpu"}, "seed": seed}) for seed, steps in lengths]
     found = [stack_shares(runs)[run.run_id] for run in runs]
     drawn = [
         estimate(run, dear, stack_share=c) - estimate(run, free, stack_share=c)
         for run, c in zip(runs, found, strict=True)
     ]
-    assert sum(drawn) == pytest.approx(1e-3 * 32 * (40 + 40))
-    assert drawn == pytest.approx([1e-3 * 32 * steps for steps in (10, 30, 40)])
+    assert sum(drawn) == pytest.approx(1e-3 * 32 * (4000 + 4000))
+    assert drawn == pytest.approx([1e-3 * 32 * steps for steps in (1000, 3000, 4000)])
     sized = [stacked({**BASE, "train": {"steps": 40, "device": "cpu"}, "seed": seed}) for seed in (0, 1)]
     assert {stack_share.readers for stack_share in stack_shares(sized).values()} == {1.0}
 

@@ -39,29 +39,30 @@ class Resident(Held):
 Examples = Resident | Mapped
 
 
-KEPT: Kept[Examples] = Kept()  # data sets of this process on its GPU
+KEPT: Kept[Examples] = Kept()  # data sets of this process on its device
 
 
 def bring(arrays: Arrays | Picked, scale: Normalisation | None, device: torch.device, *, reads: int) -> Examples:
     """Copy examples to the device if they fit; normalise a set once if it is small and read often.
 
-    reads: number of examples that will be read. On a GPU, sets that the process keeps in memory are cached across runs.
+    reads: number of examples that will be read. Sets that the process keeps in memory are cached across runs, on a CPU
+    only normalised ones, since others are read in place.
     """
     held, limit = device_cache(), kept_bytes(device)
-    if held is None and not limit:
-        return brought(arrays, scale, device, reads=reads)
     numbers = None if scale is None else (*scale.mean.flatten().tolist(), *scale.std.flatten().tolist())
     key = (str(device), numbers, reads >= len(arrays), place_of(arrays))
 
+    def sized() -> tuple[Examples, float]:
+        """Return the examples and their bytes, infinite if they are read in host memory and not to be cached."""
+        found = brought(arrays, scale, device, reads=reads)
+        normalised = scale is not None and found.scale is None
+        in_place = isinstance(found, Mapped) or (device.type == "cpu" and not normalised)
+        return found, inf if in_place else found.x.nbytes + found.y.nbytes
+
     def make() -> Examples:
-        return KEPT.get(key, arrays, lambda: _sized(brought(arrays, scale, device, reads=reads)), limit)
+        return KEPT.get(key, arrays, sized, limit)
 
     return make() if held is None else held.get(key, arrays, make)
-
-
-def _sized(examples: Examples) -> tuple[Examples, float]:
-    """Return examples and the bytes that they take on the device: infinite on the host, so that they are not cached."""
-    return examples, examples.x.nbytes + examples.y.nbytes if isinstance(examples, Resident) else inf
 
 
 def brought(arrays: Arrays | Picked, scale: Normalisation | None, device: torch.device, *, reads: int) -> Examples:

@@ -29,7 +29,7 @@ def arrays(seed: int = 0) -> Arrays:
 
 @pytest.fixture(autouse=True)
 def limit(monkeypatch):
-    """Let this device keep two sets; of a CPU none are kept."""
+    """Let this device keep two sets."""
     monkeypatch.setattr(resident, "kept_bytes", lambda device: 2 * SIZE)
     yield
     KEPT.clear()
@@ -46,7 +46,14 @@ def test_a_set_is_brought_once_for_all_runs():
     with shared_examples():
         assert brought(made) is first
     assert brought(Arrays(made.x[:50], made.y[:50])) is not first
-    assert bring(made, None, CPU, reads=1_000) is not first
+
+
+def test_what_is_read_in_place_is_not_kept():
+    """It would keep the original in memory."""
+    made = arrays()
+    assert bring(made, None, CPU, reads=1_000).x.data_ptr() == made.x.ctypes.data
+    assert bring(made, SCALE, CPU, reads=1).scale is SCALE
+    assert len(KEPT._held) == 0
 
 
 def test_the_one_used_longest_ago_goes_first():
