@@ -16,8 +16,8 @@ from scaling.errors import UserError
 from scaling.folders import RunFolder, append_line, read_lines
 
 SETTLED = ("finished", "diverged")
-FAILURES = ("crashed", "out_of_memory", "refused", "timed_out", "killed", "not_finite")
-# All other causes (preempted, requeued, node_lost, cancelled, interrupted, orphaned, terminated, ...) are free: they do
+FAILURES = ("crashed", "out_of_memory", "refused", "killed", "not_finite")
+# All other causes (timed_out, preempted, requeued, node_lost, cancelled, interrupted, orphaned, ...) are free: they do
 # not count against a run's tries.
 NUMBERS = ("seconds", "gpu_seconds", "step", "stack")
 LARGEST = 1e18  # valid value of one of these
@@ -28,6 +28,7 @@ LOST = (
     "requeued",
     "preempted",
     "terminated",
+    "timed_out",
     "file_error",
 )  # also the causes of attempts by a run that crashes its node
 KILLED_TRIES = 3  # a run under which workers die this often is taken for the cause
@@ -214,7 +215,7 @@ def failed_for_good(
     past = list(before)
     if "killed" in causes and _killed_in_vain([*past, *found]) >= KILLED_TRIES:
         return True
-    return causes.count("crashed") > retries or _fruitless(found)
+    return causes.count("crashed") > retries or fruitless(found)
 
 
 def _killed_in_vain(attempts: Iterable[Mapping[str, Any]]) -> int:
@@ -227,7 +228,7 @@ def _killed_in_vain(attempts: Iterable[Mapping[str, Any]]) -> int:
     return killed
 
 
-def _fruitless(attempts: list[Mapping[str, Any]]) -> bool:
+def fruitless(attempts: Sequence[Mapping[str, Any]]) -> bool:
     """Return whether the last attempts all ended for causes in LOST without gaining a step."""
     last = attempts[-FRUITLESS_TRIES:]
     free = [attempt for attempt in last if attempt.get("cause") in LOST]

@@ -14,7 +14,7 @@ from typing import Any
 from scaling.dispatch.claims.claim import PERIODS, Claim, read_claim
 from scaling.dispatch.dispatches import Dispatch, DispatchFolder, dispatches, unreadable_dispatches
 from scaling.dispatch.launcher import launcher_of_dispatch
-from scaling.dispatch.states.attempts import FAILURES, failed_for_good, read_attempts
+from scaling.dispatch.states.attempts import FAILURES, FRUITLESS_TRIES, failed_for_good, fruitless, read_attempts
 from scaling.dispatch.states.front import front_runs
 from scaling.dispatch.states.index import Index
 from scaling.dispatch.states.paused import paused_words
@@ -181,7 +181,7 @@ class Reader:
             claim = read_claim(files.claim)
             if claim is not None and claim_lives(files, claim, jobs):
                 return _running(facts, claim, planned.fork)
-            return _waiting(facts, read_attempts(files), alive, planned.fork)
+            return _waiting(facts, read_attempts(files), alive, planned.fork, died=claim)
         except OSError as error:  # not readable, or no answer
             why = f"{error.strerror}: {error.filename}"
             return RunState(**facts, state=State.FAILED, cause="out_of_reach", error=why)
@@ -248,8 +248,14 @@ def _running(facts: Mapping[str, Any], claim: Claim, fork: int) -> RunState:
 
 
 def _waiting(
-    facts: Mapping[str, Any], tried: Sequence[Mapping[str, Any]], alive: Sequence[Dispatch], fork: int
+    facts: Mapping[str, Any],
+    tried: Sequence[Mapping[str, Any]],
+    alive: Sequence[Dispatch],
+    fork: int,
+    *,
+    died: Claim | None = None,
 ) -> RunState:
+    """Return the state of a run that nobody trains; died: the claim of a worker whose death is not recorded yet."""
     last = tried[-1] if tried else {}
     cause, error = str(last.get("cause") or ""), str(last.get("error") or "")
     if alive:  # failed only if the latest dispatch will not try again
@@ -261,15 +267,18 @@ def _waiting(
         failed = failed_for_good(since, retries=retries, before=before)
         state = State.FAILED if failed else State.PENDING
     else:
-        state = State.FAILED if cause in FAILURES else State.MISSING
+        state = State.FAILED if cause in FAILURES or fruitless(tried) else State.MISSING
+    if state is State.FAILED and fruitless(tried):
+        error = "; ".join(filter(None, [error, f"the last {FRUITLESS_TRIES} attempts gained no step"]))
+    step = last.get("step") if died is None else died.progress.get("step")
     return RunState(
         **facts,
         state=state,
         cause=cause,
         error=error,
-        attempts=len(tried),
+        attempts=len(tried) + (died is not None),
         host=str(last.get("host") or ""),
-        began=max(0, int(last.get("step") or 0) - fork),
+        began=max(0, int(step or 0) - fork),
     )
 
 

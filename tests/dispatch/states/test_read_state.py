@@ -110,7 +110,24 @@ def test_failed_only_when_the_dispatcher_will_not_try_again(folder):
             tried(folder, run_id, cause, end=STARTED + 100)
     assert states(folder) == dict(zip(IDS[:3], ["pending", "pending", "failed"], strict=True))
     made.write(replace(made.read(), ended=True))
-    assert states(folder) == dict.fromkeys(IDS[:3], "failed")
+    assert states(folder) == dict(zip(IDS[:3], ["missing", "failed", "failed"], strict=True))
+
+
+def test_a_run_that_gains_no_step_is_failed_with_the_reason_also_when_nobody_tries_it_any_more(folder):
+    write_plan(folder, IDS[:1])
+    for number in range(5):
+        assert states(folder)[IDS[0]] == "missing"
+        tried(folder, IDS[0], "timed_out", end=STARTED + number)
+    [run] = read_status(folder).runs
+    assert (run.state, run.cause) == ("failed", "timed_out")
+    assert run.error == "why it ended; the last 5 attempts gained no step"
+
+
+def test_a_run_whose_worker_has_just_died_is_stopped_and_not_unbegun(folder):
+    write_plan(folder, IDS[:2])
+    died = Claim("abc", replace(this_process(), start=1))
+    write_aside(folder.run(IDS[0]).claim, died.dump().decode())
+    assert [(run.state, run.attempts) for run in read_status(folder).runs] == [("missing", 1), ("missing", 0)]
 
 
 def test_attempts_are_of_the_dispatch_that_has_their_job_whatever_the_clocks_of_nodes_say(folder):
