@@ -75,7 +75,7 @@ def cancel(folder: SweepFolder, *, runs: Collection[str] | None = None) -> Cance
         asked.append(dispatch.id)
         queued |= {*dispatch.jobs, *files.started}
         if dispatch.jobs and runs is None:
-            jobs += launcher_of_dispatch(dispatch).cancel(dispatch.jobs)
+            jobs += launcher_of_dispatch(dispatch).cancel(files, dispatch)
             files.write(replace(dispatch, ended=True))
     still = _at_work_elsewhere(folder, runs, queued)
     return Cancelled(tuple(asked), tuple(jobs), None if runs is None else len(runs), tuple(others), still)

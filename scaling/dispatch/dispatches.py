@@ -6,6 +6,7 @@ A dispatch never changes another's queue, so that jobs that start late find the 
 from __future__ import annotations
 
 import json
+import re
 import time
 import uuid
 from collections.abc import Mapping
@@ -25,6 +26,9 @@ from scaling.security.rights import OWN_FILE, OWN_FOLDER, check_own
 
 if TYPE_CHECKING:
     from scaling.dispatch.task import Task
+
+
+NAME = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
 
 
 @dataclass(frozen=True)
@@ -134,6 +138,11 @@ def new_dispatch(folder: SweepFolder) -> DispatchFolder:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.mkdir(mode=OWN_FOLDER)  # others can read it, but not write what its jobs read
     return DispatchFolder(path)
+
+
+def is_dispatch(name: str) -> bool:
+    """Return whether this is the name of a dispatch's folder."""
+    return NAME.fullmatch(name) is not None
 
 
 def dispatches(folder: SweepFolder) -> list[tuple[DispatchFolder, Dispatch]]:

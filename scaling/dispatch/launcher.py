@@ -99,8 +99,8 @@ class Launcher(Protocol):
     def trouble(self, dispatches: Sequence[tuple[DispatchFolder, Dispatch]]) -> list[str]:
         """Return sentences on what keeps jobs of these dispatches from training, as far as known."""
 
-    def cancel(self, jobs: Sequence[str]) -> list[str]:
-        """End jobs, and return those that were ended; UserError if the scheduler does not answer."""
+    def cancel(self, files: DispatchFolder, dispatch: Dispatch) -> list[str]:
+        """End the jobs of a dispatch, and return those that were ended; UserError if the scheduler does not answer."""
 
     def probe(self, folder: SweepFolder, device: str) -> Speed:
         """Measure the speed of the device that runs will use, and save it for forecasts."""

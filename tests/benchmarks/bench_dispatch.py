@@ -107,7 +107,7 @@ def slurm(folder: Path) -> Table:
             time.sleep(0.05)
 
     seconds, _ = timed(ours)
-    while scheduler.all_states():
+    while scheduler.all_jobs():
         time.sleep(0.2)
     plain, _ = timed(lambda: submitit_array(folder / "array"))
     table.add_row("scaling run launcher=slurm (4 jobs)", f"{seconds:.1f}")

@@ -61,7 +61,7 @@ class InlineLauncher:
     def trouble(self, dispatches):
         return []
 
-    def cancel(self, jobs):
+    def cancel(self, files, dispatch):
         return []
 
     def probe(self, folder, device):

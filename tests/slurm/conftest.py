@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from scaling.dispatch.slurm.scheduler import all_states
+from scaling.dispatch.slurm.scheduler import all_jobs
 from tests.waiting import wait_for
 
 SCRIPT = Path(__file__).with_name("cluster.sh")
@@ -53,9 +53,9 @@ def cluster(tmp_path_factory) -> Iterator[Path]:
 def no_job_left(cluster) -> Iterator[None]:
     """End what a test that failed has left in the queue, for the tests after it."""
     yield
-    if all_states():
+    if all_jobs():
         subprocess.run(["scancel", f"--user={os.getuid()}"], check=True)
-        wait_for(lambda: all_states() == {})
+        wait_for(lambda: all_jobs() == {})
 
 
 def _free_ports(count: int) -> int:

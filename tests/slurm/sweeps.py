@@ -78,7 +78,7 @@ class Flight:
 
     def landed(self) -> None:
         """Wait until SLURM has no job of any sweep left."""
-        wait_for(lambda: scheduler.all_states() == {}, 600)
+        wait_for(lambda: scheduler.all_jobs() == {}, 600)
 
 
 def ended(claim: Claim) -> None:

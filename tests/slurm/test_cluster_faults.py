@@ -189,7 +189,7 @@ def test_suspended_and_resumed(tmp_path, expected):
     flight.submit()
     claim = flight.working(2)
     tool("scontrol", "suspend", claim.job)
-    wait_for(lambda: scheduler.all_states()[claim.job] == "SUSPENDED")
+    wait_for(lambda: scheduler.all_jobs()[claim.job].state == "SUSPENDED")
     held = at_work(flight.folder, flight.runs)
     [run] = [run for run in held if read_claim(flight.files(run).claim).token == claim.token]
     flight.open()

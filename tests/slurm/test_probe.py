@@ -8,7 +8,7 @@ import pytest
 
 from scaling.dispatch.launchers import Slurm
 from scaling.dispatch.slurm import probe
-from scaling.dispatch.slurm.scheduler import all_states
+from scaling.dispatch.slurm.scheduler import all_jobs
 from scaling.errors import UserError
 from scaling.folders import SweepFolder
 from tests.dispatch.conftest import meanwhile
@@ -22,7 +22,7 @@ def test_a_probe_whose_job_waits_or_ends_without_a_word_says_so(cluster, tmp_pat
 
     def end_it() -> None:
         wait_for(lambda: "waits in SLURM's queue: JobHeldUser" in caplog.text)
-        tool("scancel", *(all_states() or ()))
+        tool("scancel", *(all_jobs() or ()))
 
     held = Slurm(gpus=0, cpus=1, min_memory_gb=0.5, extra={"hold": True})
     with meanwhile(end_it), pytest.raises(UserError, match=r"the probe.s job \d+ failed"):

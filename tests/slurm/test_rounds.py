@@ -27,7 +27,7 @@ def test_a_loop_that_is_killed_in_mid_round_goes_on(cluster, scaling):
     scaling.outside("run", "sweep=tiny", *ON_SLURM, "--wait")
     loop = subprocess.Popen([sys.executable, "-m", "scaling", *ASKED], cwd=scaling.folder, stdout=subprocess.DEVNULL)
     wait_for(lambda: (scaling.folder / "results/tiny/rounds/001/suggestion.json").exists(), 300)
-    wait_for(lambda: scheduler.all_states() != {}, 300)
+    wait_for(lambda: scheduler.all_jobs() != {}, 300)
     loop.send_signal(signal.SIGKILL)
     loop.wait()
     kept = json.loads((scaling.folder / "results/tiny/rounds/001/suggestion.json").read_text())

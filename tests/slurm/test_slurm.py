@@ -128,6 +128,17 @@ def test_failed_run_is_retried_once_and_the_others_go_on(tmp_path):
     }  # fmt: skip
 
 
+def test_runs_that_kill_their_workers_keep_no_other_from_being_trained(tmp_path):
+    runs = [planned(0, "die"), planned(1, "die"), planned(2), planned(3, "die"), planned(4)]
+    flight = Flight(SweepFolder(tmp_path, "sweep"), runs, launcher=replace(LAUNCHER, jobs=1))
+    [job, _] = flight.submit().job_ids
+    flight.landed()
+    told = [causes(flight.folder, run) for run in runs]
+    assert told == [["killed"] * 3, ["killed"] * 3, ["finished"], ["killed"] * 3, ["finished"]]
+    assert [line["job"] for run in runs for line in trained(flight.folder, run)] == [job] * 2
+    assert flight.status().counts["failed"] == 3
+
+
 def test_waiting_tells_how_it_ended(scaling):
     (scaling.folder / "mine.py").write_text(BROKEN)
     (scaling.folder / "conf" / "schedule").mkdir(parents=True)
@@ -238,7 +249,7 @@ def test_rehearsal_touches_nothing(tmp_path):
     assert "#SBATCH --array=0-1%" in sheet.text
     assert ": 5 runs, " in sheet.title
     assert not flight.folder.path.exists()
-    assert scheduler.all_states() == {}
+    assert scheduler.all_jobs() == {}
 
 
 def test_status_while_in_flight(tmp_path):

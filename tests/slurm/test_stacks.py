@@ -51,7 +51,7 @@ def test_a_stack_dies_in_a_job_and_its_runs_end_in_others(cluster, scaling):
     ended(claim)
     gate.touch()
     scaling.outside(*RUN, "results=here", "train.stack=1", "launcher.workers=2")
-    wait_for(lambda: scheduler.all_states() == {}, 600)
+    wait_for(lambda: scheduler.all_jobs() == {}, 600)
     for run_id in claimed:
         told = [attempt["cause"] for attempt in read_lines(folder.run(run_id).attempts)]
         assert told == (["stack_died"] if run_id in struck else []) + ["finished"]

@@ -76,7 +76,7 @@ def test_a_worker_dies_under_a_child(cluster, scaling, gate):
     ended(claim)
     gate.touch()
     scaling.outside(*RUN, "results=here", "launcher.workers=2")
-    wait_for(lambda: scheduler.all_states() == {}, 600)
+    wait_for(lambda: scheduler.all_jobs() == {}, 600)
     assert_frame_equal(table(folder), table(here))
     ends = {run_id: list(read_lines(folder.run(run_id).attempts)) for run_id in runs}
     told = {run_id: [attempt["cause"] for attempt in attempts] for run_id, attempts in ends.items()}
@@ -97,5 +97,5 @@ def test_stages_are_added_while_what_they_start_from_is_in_the_queue(cluster, sc
     sweep.write_text(SWEEP)
     assert json.loads(scaling.outside(*RUN, "schedule=waiting", *SLURM))["queued"] == RUNS
     gate.touch()
-    wait_for(lambda: scheduler.all_states() == {}, 600)
+    wait_for(lambda: scheduler.all_jobs() == {}, 600)
     assert read_status(folder).counts["finished"] == RUNS

@@ -13,7 +13,7 @@ from rich.console import Console
 from scaling.commands.look.status import watch_sweep
 from scaling.dispatch.control import cancel, read_log
 from scaling.dispatch.dispatches import dispatches
-from scaling.dispatch.slurm.scheduler import all_states
+from scaling.dispatch.slurm.scheduler import all_jobs
 from scaling.dispatch.slurm.submit import submit
 from scaling.dispatch.states.cancelled import change_cancelled
 from scaling.dispatch.states.read_state import read_status
@@ -21,7 +21,7 @@ from scaling.dispatch.states.state import State
 from scaling.errors import UserError
 from scaling.folders import write_aside
 from scaling.live.snapshot import Snapshots
-from tests.dispatch.conftest import meanwhile, order, trained
+from tests.dispatch.conftest import causes, meanwhile, order, trained
 from tests.slurm.sweeps import LAUNCHER, sweep, tool
 from tests.waiting import wait_for
 
@@ -174,7 +174,7 @@ def test_status_says_why_jobs_that_had_begun_do_not_train(tmp_path):
     first, second = (claim.job for claim in flight.claims())
     tool("scontrol", "suspend", first)
     tool("scontrol", "requeuehold", "State=SpecialExit", second)
-    wait_for(lambda: "SPECIAL_EXIT" in (all_states() or {}).values())
+    wait_for(lambda: "SPECIAL_EXIT" in {job.state for job in (all_jobs() or {}).values()})
     write_aside(flight.folder.jobs / "squeue.json", "")  # what squeue said a moment ago
     said = "\n".join(read_status(flight.folder).notes)
     job = first.split("_")[0]
@@ -233,6 +233,44 @@ def test_jobs_whose_folder_was_removed_are_told(tmp_path):
     (tmp_path / "away").rename(files.path)
     notes = read_status(flight.folder).notes
     assert sum(f"left no log in {files.path}" in note for note in notes) == 2
+
+
+def test_another_job_with_the_id_of_one_that_slurm_has_forgotten_is_left_alone(tmp_path):
+    """A controller that has lost its state gives ids again from the first."""
+    flight = sweep(tmp_path / "results", 3, "steps", launcher=replace(LAUNCHER, extra={"hold": True}))
+    tool("scancel", *flight.submit().job_ids)
+    flight.landed()
+    plan(flight)
+    other = tool("sbatch", "--parsable", "--hold", "--output=/dev/null", "--wrap=sleep 60").strip()
+    [(files, dispatch)] = dispatches(flight.folder)
+    files.write(replace(dispatch, jobs=(other,), groups=dict.fromkeys(dispatch.groups, (other,))))
+    assert read_status(flight.folder).counts["missing"] == 3
+    assert cancel(flight.folder).jobs == ()
+    files.stop.unlink()
+    files.write(replace(dispatch, jobs=(other,), groups=dict.fromkeys(dispatch.groups, (other,))))
+    assert replace(flight, launcher=LAUNCHER).submit().queued == 3
+    wait_for(lambda: set(all_jobs() or {other, ""}) == {other})
+    assert len(flight.settled()) == 3
+    tool("scancel", other)
+    flight.landed()
+
+
+def test_a_job_that_cannot_go_back_into_the_queue_says_so(tmp_path):
+    (tmp_path / "scontrol").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "scontrol").chmod(0o755)
+    without = replace(LAUNCHER, jobs=1, setup=(f"export PATH={tmp_path}:$PATH",))
+    flight = sweep(tmp_path / "results", 2, "hold", launcher=without)
+    flight.submit()
+    plan(flight)
+    job = flight.working().job
+    tool("scancel", "--batch", "--signal=USR2", job)
+    wait_for(lambda: flight.working().job != job)  # the closing job goes on
+    said = read_status(flight.folder).notes
+    assert any(f"job {job}: it could not go back into SLURM's queue" in note for note in said)
+    flight.open()
+    flight.landed()
+    assert [causes(flight.folder, run)[-1] for run in flight.runs] == ["finished"] * 2
+    assert [len(trained(flight.folder, run)) for run in flight.runs] == [1] * 2
 
 
 def test_jobs_of_a_dispatch_that_cannot_be_read_are_seen_by_what_they_train(tmp_path):

@@ -91,7 +91,7 @@ class LocalLauncher:
         """Return nothing: the dispatcher supervises its workers."""
         return []
 
-    def cancel(self, jobs: Sequence[str]) -> list[str]:
+    def cancel(self, files: DispatchFolder, dispatch: Dispatch) -> list[str]:
         """Return nothing: workers stop by their stop file."""
         return []
 

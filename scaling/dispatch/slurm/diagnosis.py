@@ -18,13 +18,14 @@ LONGEST = 300  # characters of a quoted line
 
 def diagnose_jobs(dispatches: Sequence[tuple[DispatchFolder, Dispatch]]) -> list[str]:
     """Return a sentence for each job that waits for an unusual reason, or ended before its worker could report."""
-    waiting = answer_on(dispatches).reasons
+    answer = answer_on(dispatches)
+    waiting = None if answer.states is None else answer.reasons
     found: list[str] = []
     for files, dispatch in dispatches:
         sentences = [*_waits(dispatch, waiting or {}), *_ended_early(files, dispatch, waiting)]
         found += sentences[:MOST]
         if len(sentences) > MOST:
-            found.append(f"and {len(sentences) - MOST} more jobs of {dispatch.id} alike")
+            found.append(f"and {len(sentences) - MOST} more notes of {dispatch.id} alike")
     return found
 
 

@@ -53,10 +53,7 @@ class SlurmLauncher:
         from scaling.dispatch.slurm.shared_answer import answer_on
 
         states = answer_on(dispatches).states
-        if states is None:
-            return None
-        wanted = {job for _, dispatch in dispatches for job in dispatch.jobs}
-        return {job: state for job, state in states.items() if job in wanted or job.split("_")[0] in wanted}
+        return None if states is None else dict(states)
 
     def trouble(self, dispatches: Sequence[tuple[DispatchFolder, Dispatch]]) -> list[str]:
         """Return sentences on jobs that wait for unusual reasons, or ended before they trained."""
@@ -64,12 +61,18 @@ class SlurmLauncher:
 
         return diagnose_jobs(dispatches)
 
-    def cancel(self, jobs: Sequence[str]) -> list[str]:
-        """Call scancel."""
+    def cancel(self, files: DispatchFolder, dispatch: Dispatch) -> list[str]:
+        """Call scancel for the jobs that are left."""
+        from scaling.dispatch.slurm.shared_answer import ask
+
+        states = ask({dispatch.user}).of([(files, dispatch)]).states
+        if states is None:
+            raise UserError("found that squeue fails; wanted SLURM's controller to answer; try again")
+        jobs = [job for job in dispatch.jobs if any(job == known.split("_")[0] for known in states)]
         for job in jobs:
             if scheduler.ask(["scancel", job]) is None:
                 raise UserError(f"found that scancel {job} fails; wanted SLURM's controller to answer; try again")
-        return list(jobs)
+        return jobs
 
     def probe(self, folder: SweepFolder, device: str) -> Speed:
         """Measure a node in a job; UserError if a device is named, because a job uses its node's device."""

@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from scaling.dispatch.dispatches import is_dispatch
 from scaling.security.reading import read_text
 
 PATIENCE = 20.0  # seconds that a busy slurmctld may take to answer
@@ -22,11 +23,12 @@ WORDS = {  # in slurmstepd's message when a job is ended
 }
 JOB_ID = re.compile(r"\d+(_\d+)?")
 ENDED = re.compile(r"slurmstepd.*\*\*\* (?:JOB|STEP) \S+ ON .* CANCELLED AT (\S+)(.*)\*\*\*")
+BEGINS = "the job begins"  # in the log of a job, which a requeued one continues
 OUT_OF_MEMORY = re.compile(r"slurmstepd.*(?:oom.kill|out-of-memory|exceeded memory limit)", re.IGNORECASE)
 CHANGES_ANSWERS = re.compile(r"(SQUEUE|SACCT|SINFO|SCANCEL|SBATCH)_|SLURM_(?!(CONF|CONF_SERVER|JWT)$)")
-SQUEUE = "--format=%i|%T|%r|%o"
-HEAD = "JOBID|STATE|REASON|COMMAND"  # the first line of a real answer of squeue
-JOB = re.compile(r"(\d[^|]*)\|([A-Z_]+)\|([^|]*)\|(.*)")
+SQUEUE = "--format=%i|%T|%r|%j|%o"
+HEAD = "JOBID|STATE|REASON|NAME|COMMAND"  # the first line of a real answer of squeue
+JOB = re.compile(r"(\d[^|]*)\|([A-Z_]+)\|([^|]*)\|([^|]*)\|(.*)")
 ALIVE = ("RUNNING", "COMPLETING", "SUSPENDED", "CONFIGURING", "STOPPED", "SIGNALING", "STAGE_OUT")
 CAUSES = {  # states of squeue and sacct, as causes of attempts
     "CANCELLED": "cancelled",
@@ -84,12 +86,6 @@ def own_job() -> str:
     return f"{array}_{index}" if array and index else os.environ.get("SLURM_JOB_ID", "")
 
 
-def all_states(users: Collection[str] = ()) -> dict[str, str] | None:
-    """Return the states of unfinished jobs of this user and other `users`; None if squeue does not answer."""
-    found = all_jobs(users)
-    return None if found is None else {job: queued.state for job, queued in found.items()}
-
-
 class QueuedJob(NamedTuple):
     """An unfinished job; reason: why it does not run ('' if it does); command: the file that sbatch was given, which
     lies in the folder of its dispatch.
@@ -97,7 +93,14 @@ class QueuedJob(NamedTuple):
 
     state: str
     reason: str
+    name: str
     command: str
+
+    @property
+    def source(self) -> str:
+        """The name of its dispatch, or its own where a site's wrapper gives sbatch another file."""
+        folder = Path(self.command).parent.name
+        return folder if is_dispatch(folder) else self.name
 
 
 def all_jobs(users: Collection[str] = ()) -> dict[str, QueuedJob] | None:
@@ -114,8 +117,8 @@ def all_jobs(users: Collection[str] = ()) -> dict[str, QueuedJob] | None:
     for line in lines[lines.index(HEAD) + 1 :]:
         row = JOB.fullmatch(line)
         if row is not None:
-            job, state, reason, command = row.groups()
-            found[job] = QueuedJob(state, _reason(state, reason), command)
+            job, state, reason, name, command = row.groups()
+            found[job] = QueuedJob(state, _reason(state, reason), name, command)
         elif "|" in line:
             return None
     return found
@@ -168,7 +171,7 @@ def cause_of_death(jobs: Path, job: str, began: float) -> str:
     if not JOB_ID.fullmatch(job):
         return ""
     logs = list(jobs.glob(f"*/{job}_0_log.err"))
-    if any(OUT_OF_MEMORY.search(_text(log)) for log in logs):
+    if any(OUT_OF_MEMORY.search(_text(log).rpartition(BEGINS)[2]) for log in logs):
         return "out_of_memory"
     return accounted(job, began) or next(filter(None, (cause_of_end(log, began) for log in logs)), "")
 

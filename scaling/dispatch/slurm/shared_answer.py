@@ -7,10 +7,10 @@ import os
 import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from scaling.dispatch.dispatches import Dispatch, DispatchFolder
+from scaling.dispatch.dispatches import Dispatch, DispatchFolder, is_dispatch
 from scaling.dispatch.process import this_user
 from scaling.dispatch.slurm import scheduler
 from scaling.folders import write_aside
@@ -23,11 +23,29 @@ OLD = 60.0  # seconds after which an answer is not used at all, and a process th
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer of squeue; users: whose jobs were asked for; states, reasons: by job, None if it did not answer."""
+    """An answer of squeue; users: whose jobs were asked for; states: by job, None if it did not answer; reasons: why
+    jobs do not run; sources: their dispatches (see `QueuedJob`).
+    """
 
     users: tuple[str, ...]
     states: Mapping[str, str] | None
-    reasons: Mapping[str, str] | None
+    reasons: Mapping[str, str]
+    sources: Mapping[str, str]
+
+    def of(self, dispatches: Sequence[tuple[DispatchFolder, Dispatch]]) -> Answer:
+        """Return the part about the jobs of these dispatches.
+
+        A job with the id of one of theirs may be another one: SLURM begins anew if it loses its state.
+        """
+        if self.states is None:
+            return self
+        known: dict[str, set[str]] = {}
+        for files, dispatch in dispatches:
+            for job in dispatch.jobs:
+                known.setdefault(job, set()).update((files.path.name, files.path.parent.parent.name))
+        own = {job for job in self.states if self.sources.get(job) in known.get(job.split("_")[0], ())}
+        states, reasons = ({job: each[job] for job in own if job in each} for each in (self.states, self.reasons))
+        return replace(self, states=states, reasons=reasons)
 
 
 class SharedAnswer:
@@ -92,9 +110,13 @@ def ask(users: Collection[str] = ()) -> Answer:
     """Ask squeue about all jobs of these users."""
     found = scheduler.all_jobs(users)
     if found is None:
-        return Answer(tuple(users), None, None)
-    states = {job: queued.state for job, queued in found.items()}
-    return Answer(tuple(users), states, {job: queued.reason for job, queued in found.items()})
+        return Answer(tuple(users), None, {}, {})
+    return Answer(
+        tuple(users),
+        states={job: queued.state for job, queued in found.items()},
+        reasons={job: queued.reason for job, queued in found.items()},
+        sources={job: queued.source for job, queued in found.items()},
+    )
 
 
 def answer_on(dispatches: Sequence[tuple[DispatchFolder, Dispatch]]) -> Answer:
@@ -102,7 +124,7 @@ def answer_on(dispatches: Sequence[tuple[DispatchFolder, Dispatch]]) -> Answer:
     users = {dispatch.user for _, dispatch in dispatches}
     accepted = [_time(files.facts) or 0.0 for files, _ in dispatches]
     shared = SharedAnswer(dispatches[-1][0].path.with_name(FILE)).get(users, since=max(accepted))
-    return shared or ask(users)
+    return (shared or ask(users)).of(dispatches)
 
 
 class Known:
@@ -110,15 +132,19 @@ class Known:
 
     def __init__(self, jobs: Path) -> None:
         self._answer = SharedAnswer(jobs / FILE)
-        self._states: Mapping[str, str] | None = None
+        self._sweep = jobs.parent.name
+        self._found: Answer | None = None
         self._looked = float("-inf")
 
     def __call__(self, job: str) -> bool | None:
         """Return whether the job is running, None if it is unknown."""
         if time.monotonic() - self._looked > FRESH:
-            found = self._answer.get()
-            self._states, self._looked = None if found is None else found.states, time.monotonic()
-        return None if self._states is None else self._states.get(job) in scheduler.ALIVE
+            self._found, self._looked = self._answer.get(), time.monotonic()
+        if self._found is None or self._found.states is None:
+            return None
+        source = self._found.sources.get(job, "")  # the id may be that of a job that trains nothing by now
+        ours = is_dispatch(source) or source == self._sweep
+        return ours and self._found.states.get(job) in scheduler.ALIVE
 
 
 def _time(path: Path) -> float | None:

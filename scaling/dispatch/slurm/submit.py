@@ -15,10 +15,10 @@ from scaling.dispatch.launcher import Sheet
 from scaling.dispatch.launchers import Slurm
 from scaling.dispatch.order import Order
 from scaling.dispatch.queue import Entry, read_queue, write_queue
-from scaling.dispatch.slurm import scheduler
 from scaling.dispatch.slurm.cluster import Cluster, needed_cluster, read_cluster
 from scaling.dispatch.slurm.deal import Deal, JobShare, deal
 from scaling.dispatch.slurm.sbatch import TooMany, executor_for, hand_in, ignored_settings, sheet
+from scaling.dispatch.slurm.shared_answer import Answer, ask
 from scaling.dispatch.slurm.snapshot import take_snapshot
 from scaling.dispatch.slurm.worker import SlurmJob
 from scaling.dispatch.states.attempts import failed_for_good, read_attempts
@@ -126,13 +126,14 @@ def covered_runs(order: Order) -> set[str]:
 def _submitted(order: Order) -> set[str]:
     folder = order.folder
     found: set[str] = set()
-    states: dict[str, str] | None = None
+    answer: Answer | None = None
     for files, dispatch in dispatches(folder):
         request = read_stop_request(files.stop)
         if not dispatch.jobs or dispatch.ended or (request is not None and request.runs is None):
             continue
-        if states is None:
-            states = scheduler.all_states({dispatch.user for _, dispatch in dispatches(folder)})
+        if answer is None:
+            answer = ask({dispatch.user for _, dispatch in dispatches(folder)})
+        states = answer.of([(files, dispatch)]).states
         if states is None:
             raise UserError(
                 f"found that SLURM does not say which jobs are queued (squeue), while {folder.path} has some that may "

@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, NoReturn
+from types import MappingProxyType
+from typing import Any
 
 from submitit.core.utils import DelayedSubmission
 
@@ -19,11 +21,14 @@ from scaling.dispatch.claims.claim import Claim, Observer
 from scaling.dispatch.claims.heartbeat import Heartbeat
 from scaling.dispatch.claims.parents import has_weights
 from scaling.dispatch.claims.queue_walk import QueueWalk
-from scaling.dispatch.claims.stop import Stop, read_stop_request, stop_file
+from scaling.dispatch.claims.stop import Stop, gone, read_stop_request, stop_file
 from scaling.dispatch.dispatches import DispatchFolder, bounded
+from scaling.dispatch.process import Process, this_process
 from scaling.dispatch.queue import LazyQueue, read_queue
 from scaling.dispatch.slurm import scheduler
+from scaling.dispatch.slurm.scheduler import BEGINS
 from scaling.dispatch.slurm.shared_answer import Known
+from scaling.dispatch.slurm.worker_process import ANEW, listen, run_in_child
 from scaling.dispatch.states.index import Index
 from scaling.dispatch.states.paused import pause_file
 from scaling.dispatch.states.settled import is_known_settled
@@ -59,13 +64,22 @@ class SlurmJob:
         """Train runs; requeue the job if runs are left when its time ends."""
         trust_all()  # the code named in the queue was checked when it was planned
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-        stop = Stop()
-        requeue = self._listen(stop)
+        log.info(BEGINS)
         if self._nothing_to_do():
             self._close()
-            return Report()
+        elif code := run_in_child(partial(self._work, this_process())):
+            sys.exit(code)
+        return Report()
+
+    def _work(self, parent: Process, deaths: Mapping[int, str]) -> int:
+        """Train runs in a process of its own, which is not the job's first; return its exit code.
+
+        deaths: causes of earlier such processes' deaths, by their ids.
+        """
+        stop = Stop()
+        requeue = self._listen(stop)
         job = scheduler.own_job()
-        looks = (stop_file(self.dispatch.stop), pause_file(self.task.folder.paused))
+        looks = (stop_file(self.dispatch.stop), pause_file(self.task.folder.paused), gone(parent))
         heartbeat = Heartbeat(stop, looks, home=Place(self.task.folder.results))
         heartbeat.start()
         task = replace(bounded(self.task, self.dispatch), job=job, deadline=self._deadline(job), place=self._place)
@@ -74,18 +88,18 @@ class SlurmJob:
         begin_work()
         with shared_as(task.folder.results):
             how: dict[str, Any] = {"stop": stop, "heartbeat": heartbeat, "observer": observer}
-            report = SlurmWorker(task, signal_seconds=self.signal_seconds, **how).work()
+            report = SlurmWorker(task, signal_seconds=self.signal_seconds, deaths=deaths, **how).work()
         log.info("%s", report)
         self._report(job, report)
         if report.reason == PROCESS_CHANGED:
-            log.info("the job goes on as a new process, for runs have left %s", permanent_changes())
-            begin_anew()
+            log.info("runs have left %s", permanent_changes())
+            return ANEW
         if self._to_come_back(report) and read_stop_request(self.dispatch.stop) is None:
             log.info("runs are left: back into the queue")
             requeue()
         else:
             self._close()
-        return report
+        return 0
 
     @property
     def _place(self) -> int:
@@ -132,10 +146,16 @@ class SlurmJob:
         signal.signal(signal.SIGTERM, lambda *_: stop.say(TERMINATED))
         signal.signal(signal.SIGINT, lambda *_: stop.say(TERMINATED))
         signal.signal(signal.SIGCONT, signal.SIG_IGN)
+        listen()
 
         def requeue() -> None:
-            if callable(before):
-                before(signal.SIGUSR2, None)
+            try:
+                if callable(before):
+                    before(signal.SIGUSR2, None)
+            except (OSError, subprocess.SubprocessError) as error:
+                log.warning("%s", error)
+                why = "it could not go back into SLURM's queue, for scontrol requeue fails on its node"
+                tell(self.dispatch.path, scheduler.own_job(), [f"{why}; give the same command again for what is left"])
 
         return requeue
 
@@ -165,11 +185,18 @@ class SlurmJob:
 
 
 class SlurmWorker(Worker):
-    """A worker that asks SLURM why attempts ended; signal_seconds: from its warning to the time limit."""
+    """A worker that asks SLURM why attempts ended; signal_seconds: from its warning to the time limit.
 
-    def __init__(self, task: Task, *, signal_seconds: int, **how: Any) -> None:
+    deaths: causes of the deaths of earlier workers of this job, by process id.
+    """
+
+    def __init__(
+        self, task: Task, *, signal_seconds: int, deaths: Mapping[int, str] = MappingProxyType({}), **how: Any
+    ) -> None:
         super().__init__(task, **how)
         self._signal_seconds = signal_seconds
+        self._own_deaths = deaths
+        self._deaths: dict[tuple[str, Process], str] = {}  # asked for once, also if a stack died
 
     def cause_of_stop(self, run_id: str) -> str:
         """Return why a run was stopped: by the user, else by SLURM."""
@@ -190,16 +217,17 @@ class SlurmWorker(Worker):
 
     def cause_of_death(self, claim: Claim) -> str:
         """Return why the owner of a dead claim died."""
-        unknown = "requeued" if claim.job and claim.job == self.task.job else "killed"
+        key = claim.job, claim.process
+        if key not in self._deaths:
+            self._deaths[key] = self._look_up_death(claim)
+        return self._deaths[key]
+
+    def _look_up_death(self, claim: Claim) -> str:
+        own = bool(claim.job) and claim.job == self.task.job
+        if own and claim.process.here and claim.process.pid in self._own_deaths:
+            return self._own_deaths[claim.process.pid]
+        unknown = "requeued" if own else "killed"
         return scheduler.cause_of_death(self.task.folder.jobs, claim.job, claim.since) or unknown
-
-
-def begin_anew() -> NoReturn:
-    """Replace this process by a new one for the same job."""
-    signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # it would end the job before the new process handles it
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
 def place() -> int:

@@ -23,7 +23,7 @@ from scaling.dispatch.task import Task
 from scaling.errors import UserError
 from scaling.folders import SweepFolder
 
-HEAD = "JOBID|STATE|REASON|COMMAND"
+HEAD = "JOBID|STATE|REASON|NAME|COMMAND"
 
 
 @pytest.fixture
@@ -42,8 +42,8 @@ def says(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     "said",
-    ["", "<html>502 Bad Gateway</html>", "7|RUNNING|None|/a.sh", "\N{LATIN SMALL LETTER A WITH DIAERESIS}|x|y|z",
-     f"{HEAD}\n7|RUNNING|No", f"{HEAD}\n7|l\N{LATIN SMALL LETTER A WITH DIAERESIS}uft|None|/a.sh"],
+    ["", "<html>502 Bad Gateway</html>", "7|RUNNING|None|mine|/a.sh", "\N{LATIN SMALL LETTER A WITH DIAERESIS}|x|y|z",
+     f"{HEAD}\n7|RUNNING|No", f"{HEAD}\n7|l\N{LATIN SMALL LETTER A WITH DIAERESIS}uft|None|mine|/a.sh"],
 )  # fmt: skip
 def test_an_answer_of_squeue_that_is_none_is_silence(says, said):
     says("squeue", said.encode("latin-1"), err="slurm_load_jobs error: Socket timed out")
@@ -52,10 +52,13 @@ def test_an_answer_of_squeue_that_is_none_is_silence(says, said):
 
 
 def test_what_else_is_printed_does_not_spoil_an_answer(says):
-    says("squeue", f"maintenance on Friday\n{HEAD}\n7_0|PENDING|Priority|/a|b.sh\n8|RUNNING|None|/c.sh\nthe end\n")
+    says(
+        "squeue",
+        f"maintenance on Friday\n{HEAD}\n7_0|PENDING|Priority|mine|/a|b.sh\n8|RUNNING|None|mine|/c.sh\nthe end\n",
+    )
     assert scheduler.all_jobs() == {
-        "7_0": QueuedJob("PENDING", "Priority", "/a|b.sh"),
-        "8": QueuedJob("RUNNING", "", "/c.sh"),
+        "7_0": QueuedJob("PENDING", "Priority", "mine", "/a|b.sh"),
+        "8": QueuedJob("RUNNING", "", "mine", "/c.sh"),
     }
     assert scheduler.accepted_job(Path("/a|b.sh")) == "7"
     says("squeue", HEAD)
@@ -92,7 +95,7 @@ def test_what_keeps_jobs_is_looked_for_without_what_starts_them():
     ],
 )
 def test_why_a_job_does_not_train_is_said_in_every_state(says, state, reason, told):
-    says("squeue", f"{HEAD}\n7|{state}|{reason}|/a.sh")
+    says("squeue", f"{HEAD}\n7|{state}|{reason}|mine|/a.sh")
     assert (scheduler.all_jobs() or {})["7"].reason == told
 
 
@@ -140,7 +143,7 @@ def test_what_sbatch_took_is_taken_though_what_wraps_it_ends_badly(says):
 
 
 def test_what_sbatch_took_without_saying_so_is_found_in_the_queue(says):
-    says("squeue", f"{HEAD}\n7|RUNNING|None|/b.sh\n8_1|PENDING|None|/a.sh")
+    says("squeue", f"{HEAD}\n7|RUNNING|None|mine|/b.sh\n8_1|PENDING|None|mine|/a.sh")
     says("sbatch", err="sbatch: error: Batch job submission failed: Socket timed out", code=1)
     assert sbatch.hand_in(Path("/a.sh")) == "8"  # at once, and not given again
     says("sbatch", "see you")

@@ -13,9 +13,10 @@ SQUEUE = """\
 #!/bin/sh
 echo asked >> asked
 test -e silent && exit 1
-echo "JOBID|STATE|REASON|COMMAND"
-echo "7_0|RUNNING|None|/results/a|b/run.sh"
-echo "7_1|PENDING|PartitionDown|/results/a|b/run.sh"
+echo "JOBID|STATE|REASON|NAME|COMMAND"
+echo "7_0|RUNNING|None|a|/results/a|b/jobs/20261128-001500-abcdef/run.sh"
+echo "7_1|PENDING|PartitionDown|a|/results/a|b/jobs/20261128-001500-abcdef/run.sh"
+echo "9|RUNNING|None|wrap|(null)"
 """
 
 
@@ -41,7 +42,7 @@ def test_many_who_look_on_ask_once(tmp_path, squeue):
     assert squeue() == 1
     assert {answer.states["7_0"] for answer in found} == {"RUNNING"}
     assert {answer.reasons["7_1"] for answer in found} == {"PartitionDown"}
-    assert [Known(tmp_path)("7_0"), Known(tmp_path)("7_1"), Known(tmp_path)("8_0")] == [True, False, False]
+    assert [Known(tmp_path)(job) for job in ("7_0", "7_1", "8_0", "9")] == [True, False, False, False]
     assert squeue() == 1
     ago(path, FRESH + 1)
     assert SharedAnswer(path).get().states == found[0].states
