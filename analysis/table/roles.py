@@ -11,7 +11,7 @@ import pandas as pd
 from analysis.errors import UserError
 from analysis.table.remarks import with_taken
 from analysis.table.statuses import plain
-from analysis.table.written_numbers import counts_alone, factor_of, flops_of, read_numbers
+from analysis.table.written_numbers import NATS, counts_alone, factor_of, flops_of, read_numbers
 from analysis.wording import listed
 
 ROLES = {  # of each column of ours: what others call it, in lower case, without spaces and signs
@@ -82,12 +82,16 @@ PREFIXES = (
 TRACKERS = PREFIXES[:5]
 OWN = ("loss", "error", "width", "depth", "seed", "budget")
 """Descriptions of our columns."""
+COUNTS = ("N", "D", "C")
+SMALL = {"loss": NATS, "error": 0.01}
+"""The unit besides their own that a column of each may be in: bits, per cent."""
 SPENT = ("train", "training", "total", "model", "compute", "train_compute", "training_compute")
 """Prefixes of a unit of compute spent, as in train_gflops; throughput_tflops is not compute spent."""
 UNIT_AT_END = (
     re.compile(r"(.+?)\s*[(\[]\s*(.+?)\s*[)\]]\W*"),
     re.compile(r"(?!.[_ ][a-z]$)(.+?)[_ ](?:in[_ ])?([A-Za-z-]+)"),
     re.compile(r"(.+?)\s*/\s*([A-Za-z]+|1e\d+)"),
+    re.compile(r"(.+?)[_ ]*(%)"),
     re.compile(r"(.+?)[_ ]*((?:[x×*]\s*)?(?:1?e|10\^)\d+)"),
 )
 """A unit behind a name: params (M), tokens [B], params_in_millions, tokens/B, flops_1e18, FLOPs x1e18; not N_p."""
@@ -111,6 +115,8 @@ def recognise(table: pd.DataFrame) -> pd.DataFrame:
         role = role_of(column)
         if role and role.name not in table.columns:
             found.setdefault(role.name, []).append((column, role.factor))
+    for name in SMALL.keys() & found:  # one in its own unit comes before the same in bits or per cent
+        found[name] = [way for way in found[name] if way[1] == 1] or found[name]
     sure = {name: ways[0] for name, ways in found.items() if len(ways) == 1}
     taken, words = {}, {}
     for name, (column, factor) in sure.items():
@@ -126,13 +132,14 @@ def role_of(column: object) -> Role | None:
     text = unicodedata.normalize(
         "NFKC", re.sub(r"10[⁰¹²³⁴⁵⁶⁷⁸⁹]", lambda match: f"10^{match[0][2]}", str(column))
     ).strip()
+    if text in OWN:
+        return None
     for words, factor in _readings(text):
-        if words in OWN and factor == 1 and text != words:
-            return Role(words)
-        for name, names in ROLES.items():
-            if words in names and (factor == 1 or name in ("N", "D", "C")):
+        names = [words] if words in OWN else [name for name, others in ROLES.items() if words in others]
+        for name in names:
+            if factor in (1, SMALL.get(name)) or (factor > 1 and name in COUNTS):
                 return Role(name, factor)
-        if words in ("N", "D", "C"):
+        if words in COUNTS and factor >= 1:
             return Role(words, factor)
     return None
 
@@ -227,7 +234,7 @@ def _readings(text: str) -> list[tuple[str, float]]:
         if match[1].lower() not in TRACKERS and _is_loss(text):
             break
         texts.append(texts[-1][match.end() :])
-    readings = [(_bare(one), 1.0) for one in texts]
+    readings = [(_bare(one), 1.0) for one in texts if "%" not in one]
     for one in texts:
         for i, pattern in enumerate(UNIT_AT_END):
             match = pattern.fullmatch(one)

@@ -10,14 +10,18 @@ import pandas as pd
 from analysis.table.statuses import UNFINISHED, status_word
 
 FACTORS = {"": 1.0, "%": 0.01, "k": 1e3, "m": 1e6, "mm": 1e6, "b": 1e9, "bn": 1e9, "g": 1e9, "t": 1e12, "p": 1e15}
-FACTORS |= {"percent": 0.01, "mio": 1e6, "mn": 1e6, "mln": 1e6, "mrd": 1e9, "tn": 1e12}
+FACTORS |= {"percent": 0.01, "pct": 0.01, "mio": 1e6, "mn": 1e6, "mln": 1e6, "mrd": 1e9, "tn": 1e12}
 FACTORS |= {
     f"{word}{s}": scale
     for word, scale in {"thousand": 1e3, "million": 1e6, "billion": 1e9, "trillion": 1e12}.items()
     for s in ("", "s")
 }
-THINGS = r"(?:param|parameter|weight|token|tok|example|sample|image|flop|nat)s?(?:(?:/| per )tok(?:en)?)?"
+PER = r"(?:(?:/| per )(?:tok(?:en)?|byte|char(?:acter)?|word))?"
+THINGS = rf"(?:param|parameter|weight|token|tok|example|sample|image|flop|nat)s?{PER}"
 """Nouns counted, after a number."""
+BITS = re.compile(rf"bits?{PER}|bp[bcw]", re.IGNORECASE)
+NATS = 0.6931471805599453
+"""Nats in a bit."""
 WRITTEN = re.compile(r"([-+]?[\d., ]*\d[\d., ]*(?:e[-+]?\d+)?)\s*(\D*)", re.IGNORECASE)
 COUNTED = re.compile(rf"(%|[a-z]*?)\s*(?:{THINGS})?", re.IGNORECASE)
 SCALES = {"kilo": 1e3, "mega": 1e6, "giga": 1e9, "tera": 1e12, "peta": 1e15, "exa": 1e18, "zetta": 1e21, "yotta": 1e24}
@@ -110,6 +114,8 @@ def mark_of(text: object) -> str:
 
 def _multiple(unit: str) -> float | None:
     """Return the factor of a unit after a number; None for other words."""
+    if BITS.fullmatch(unit):
+        return NATS
     match = COUNTED.fullmatch(unit)
     factor = FACTORS.get(match[1].lower()) if match else None
     return factor or flops_of(unit)
@@ -147,12 +153,16 @@ def is_nothing(word: str) -> bool:
 
 
 def factor_of(unit: str) -> float | None:
-    """Return the factor of a unit: 1e6 for M, 1e18 for 1e18 FLOP, 1 for nats; None for other words."""
+    """Return the factor of a unit: 1e6 for M, 1e18 for 1e18 FLOP, .01 for %, 1 for nats; None for other words."""
+    if BITS.fullmatch(unit.strip()):
+        return NATS
+    if unit.strip() == "%":
+        return FACTORS["%"]
     power = re.fullmatch(r"(?:[x×*/]\s*)?(?:1?e|10\^|10\*\*)\+?(\d+)\s*[a-z]*", unit.strip().lower())
     if power:
         return 10.0 ** int(power[1])
     letters = letters_of(unit)
-    if re.search(r"\d", unit) or letters in ("", "percent"):  # 70B is a number
+    if re.search(r"\d", unit) or not letters:  # 70B is a number
         return None
     return 1.0 if letters.removesuffix("s") in NEUTRAL else FACTORS.get(letters) or flops_of(unit)
 

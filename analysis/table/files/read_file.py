@@ -20,6 +20,7 @@ from analysis.archive import is_archive, unpack
 from analysis.errors import UserError
 from analysis.table.files.header import settle, visible
 from analysis.table.files.json_rows import read_json
+from analysis.table.files.latex import is_latex, latex_rows
 from analysis.table.files.mappings import opened
 from analysis.table.files.sheets import read_sheet
 from analysis.table.files.text import decode, read_text
@@ -27,7 +28,7 @@ from analysis.table.files.text import decode, read_text
 PACKED: dict[str, Callable[..., Any]] = {"gz": gzip.open, "bz2": bz2.open, "xz": lzma.open}
 LARGEST = 1_000_000_000
 """Maximum number of bytes of a compressed table after decompression."""
-KINDS = ("csv", "tsv", "txt", "parquet", "json", "jsonl", "xlsx", "zip")
+KINDS = ("csv", "tsv", "txt", "tex", "parquet", "json", "jsonl", "xlsx", "zip")
 BROKEN = (lzma.LZMAError, zlib.error, RuntimeError, SyntaxError)
 """Exceptions of readers on damaged files: RuntimeError for encrypted ones, SyntaxError for truncated XML."""
 SAME = {"ndjson": "jsonl", "tab": "tsv", "dat": "txt", "md": "txt", "pq": "parquet", "xlsm": "xlsx"}
@@ -121,6 +122,8 @@ def _from_bytes(content: bytes, kind: str, name: str) -> pd.DataFrame:
     if kind == "parquet":
         return pd.read_parquet(io.BytesIO(content))
     text = decode(content)
+    if kind in ("tex", "txt") and (kind == "tex" or is_latex(text)):
+        return read_text(latex_rows(text), "tsv")
     return read_json(text, kind) if kind in ("json", "jsonl") else read_text(text, kind)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import pandas as pd
 
@@ -19,7 +20,13 @@ def read_sheet(source: Path | IO[bytes], name: str) -> pd.DataFrame:
 
     Raises `UserError` where several sheets hold runs.
     """
-    sheets = pd.read_excel(source, sheet_name=None, header=None, engine="openpyxl")
+    with pd.ExcelFile(source, engine="openpyxl", engine_kwargs={"read_only": False}) as book:
+        sheets = {
+            title: _filled_down(
+                pd.read_excel(book, sheet_name=title, header=None), book.book[title].merged_cells.ranges
+            )
+            for title in map(str, book.sheet_names)
+        }
     tables = {title: _table(cells) for title, cells in sheets.items()}
     tables = {title: table for title, table in tables.items() if len(table)}
     known = {title: sum(map(is_ours, table.columns)) for title, table in tables.items()}
@@ -33,6 +40,17 @@ def read_sheet(source: Path | IO[bytes], name: str) -> pd.DataFrame:
     others = [title for title in tables if title != chosen]
     remark = f"the sheet {chosen} of {name} is read, and not {listed(others, 5)}"
     return with_remarks(tables.get(chosen, pd.DataFrame()), *([remark] if others else []))
+
+
+def _filled_down(cells: pd.DataFrame, merged: Iterable[Any]) -> pd.DataFrame:
+    """Return a sheet with the value of cells that are merged over several rows of a column in each of them."""
+    cells = cells.copy()
+    for area in merged:
+        rows, column = slice(area.min_row - 1, area.max_row), area.min_col - 1
+        if area.max_col == area.min_col and area.max_row <= len(cells) and column < cells.shape[1]:
+            value: Any = cells.iat[rows.start, column]
+            cells.iloc[rows, column] = value
+    return cells
 
 
 def _table(cells: pd.DataFrame) -> pd.DataFrame:

@@ -65,11 +65,15 @@ def selected(table: pd.DataFrame, **how) -> tuple[pd.DataFrame, list[str], str]:
         ("loss ↓", "loss", 1),
         ("FLOPs / 1e18", "C", 1e18),
         ("FLOPs (10¹⁸)", "C", 1e18),
+        ("val loss [bits/byte]", "loss", np.log(2)),
+        ("val_loss_bits", "loss", np.log(2)),
+        ("Test error (%)", "error", 0.01),
+        ("val_error_pct", "error", 0.01),
     ],
 )
 def test_columns_are_known_by_the_names_that_others_give_them(column, role, factor):
     found = role_of(column)
-    assert (found.name, found.factor) == (role, factor)
+    assert (found.name, found.factor) == (role, pytest.approx(factor))
 
 
 @pytest.mark.parametrize(
@@ -93,6 +97,8 @@ def test_columns_are_known_by_the_names_that_others_give_them(column, role, fact
         "D_t",
         "tokens_percent",
         "tokens (7B)",
+        "loss (%)",
+        "bpb",
     ],
 )
 def test_what_may_mean_something_else_is_left_alone(column):
@@ -607,6 +613,43 @@ def test_frames_with_indices_categories_and_kinds_of_arrow_are_tables(tmp_path):
     assert load_table(tmp_path / "t.parquet")["N"].tolist() == [1e6, 2e6, 4e6]
 
 
+def test_losses_in_bits_are_read_in_nats():
+    bits = TABLE["loss"] / np.log(2)
+    mixed = [f"{TABLE['loss'][0]} nats/token", f"{bits[1]} bits per byte", f"{bits[2]} bpb"]
+    for frame in (
+        TABLE.assign(loss=mixed),
+        TABLE.drop(columns="loss").assign(**{"loss (bits)": bits}),
+        TABLE.rename(columns={"loss": "val_loss"}).assign(val_loss_bits=bits),
+    ):
+        np.testing.assert_allclose(selected(frame)[0]["loss"].astype(float), TABLE["loss"])
+    rows, _, said = selected(TABLE.assign(**{"error (%)": [30.0, 20.0, 10.0]}), y="error")
+    assert rows["error"].tolist() == pytest.approx([0.3, 0.2, 0.1])
+    assert "error is taken from error (%) x 0.01" in said
+
+
+PAPER = r"""\begin{tabular*}{\textwidth}{@{\extracolsep{\fill}}lcr} % three columns
+\toprule \textbf{Params} & \multicolumn{2}{c}{Result} \\ \cmidrule(lr){2-3}
+ {Params} & \# Tokens & Val.\ loss $\downarrow$ \\[2pt] \midrule
+\multirow{2}{*}{1M} & $1 \times 10^{8}$ & $\mathbf{3.25} \pm 0.01$ \\
+ & \num{2e8} & 3.0 \\ \hline
+4{,}000{,}000 & 400M & \textbf{2.75} \\ \bottomrule
+\end{tabular*}"""
+
+
+@pytest.mark.parametrize("name", ["t.tex", "t.txt"])
+def test_a_table_in_latex_is_read(tmp_path, name):
+    path = tmp_path / name
+    path.write_text(r"\caption{Runs, 100\% of them}" + "\n" + PAPER)
+    rows = selected(load_table(path))[0]
+    assert rows["N"].tolist() == [1e6, 1e6, 4e6]
+    np.testing.assert_allclose(rows[["D", "loss"]].astype(float), TABLE[["D", "loss"]])
+    path.write_text(TABLE.to_latex())
+    np.testing.assert_allclose(load_table(path), TABLE)
+    path.write_text(PAPER + PAPER)
+    with pytest.raises(UserError, match="found 2 tabulars in the LaTeX; wanted one"):
+        load_table(path)
+
+
 def test_cells_that_hold_what_a_tracker_wrote_are_opened():
     config, summary = [{"model": {"n_params": N}} for N in TABLE["N"]], [f"{{'val/loss': {y}}}" for y in TABLE["loss"]]
     rows, _, _ = selected(pd.DataFrame({"config": config, "summary": summary, "tokens": TABLE["D"]}))
@@ -643,6 +686,12 @@ def test_a_spreadsheet_is_read_with_the_extra(tmp_path):
         TABLE.to_excel(book, sheet_name="b", index=False)
     with pytest.raises(UserError, match=r"found 2 sheets with runs in t.xlsx \(a, b\)"):
         load_table(tmp_path / "t.xlsx")
+    book = pytest.importorskip("openpyxl").Workbook()
+    for row in (["N", "D", "loss"], [1e6, 1e8, 3.25], [None, 2e8, 3.0], [4e6, 4e8, 2.75]):
+        book.active.append(row)
+    book.active.merge_cells("A2:A3")
+    book.save(tmp_path / "t.xlsx")
+    assert load_table(tmp_path / "t.xlsx")["N"].tolist() == [1e6, 1e6, 4e6]
     (tmp_path / "broken.xlsx").write_bytes(b"PK")
     with pytest.raises(UserError, match="cannot be read as xlsx"):
         load_table(tmp_path / "broken.xlsx")

@@ -1,0 +1,98 @@
+"""Tables in LaTeX: the rows of the one tabular in a source, without rules and markup."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+
+from analysis.errors import UserError
+
+TABULAR = re.compile(r"\\begin\{(tabular[*xy]?|longtable)\}(.*?)\\end\{\1\}", re.DOTALL)
+COMMENT = re.compile(r"(?<!\\)%.*")
+RULE = re.compile(
+    r"\\(?:(?:top|mid|bottom)rule|hline|end(?:first)?(?:head|foot)|endlastfoot|addlinespace|cline|cmidrule)\b"
+    r"(?:\([lr]*\)|\[[^\]]*\]|\{[^{}]*\})*"
+)
+"""A rule, or the end of a page's head in a longtable."""
+SPAN = re.compile(r"\\multicolumn\{(\d+)\}\{[^{}]*\}")
+SEVERAL = re.compile(r"\\multirow\{(\d+)\}")
+WRAPPED = re.compile(r"\\(?:text\w*|math\w*|emph|underline|num|multirow\{[^{}]*\}\{[^{}]*\})\{([^{}]*)\}")
+"""Text in a font, a number in a form, or a cell of several rows."""
+SIGNS = {
+    r"\%": "%",
+    r"\_": "_",
+    r"\&": "&",
+    r"\#": "#",
+    r"\$": "",
+    r"\pm": "±",
+    "{,}": ",",
+    r"\,": " ",
+    r"\ ": " ",
+    "~": " ",
+    "$": "",
+}
+KEPT = r"\\(?!times\b|cdot\b)[A-Za-z]+\*?"
+"""A command without a value, such as an arrow; a sign of multiplication is part of a number."""
+
+
+def is_latex(text: str) -> bool:
+    """Tell whether a text has a LaTeX table."""
+    return r"\begin{" in text and TABULAR.search(text) is not None
+
+
+def latex_rows(text: str) -> str:
+    """Return the rows of the tabular in a LaTeX source as tab-separated lines. Raises `UserError` unless it has one."""
+    found = list(TABULAR.finditer(COMMENT.sub("", text)))
+    if len(found) != 1:
+        raise UserError(f"found {len(found)} tabulars in the LaTeX; wanted one; save the one you mean alone")
+    kind, body = found[0].groups()
+    body = _without_groups(RULE.sub("", body), 1 + (kind[-1] in "*xy"))
+    written = io.StringIO()
+    csv.writer(written, delimiter="\t", lineterminator="\n").writerows(_rows(body))
+    return written.getvalue()
+
+
+def _rows(body: str) -> Iterator[list[str]]:
+    """Yield the cells of each row; a cell of several rows stands in each of them."""
+    down: dict[int, tuple[int, str]] = {}  # by column: rows left, and what stands there
+    for row in re.split(r"\\\\(?:\[[^\]]*\])?|\\tabularnewline", body):
+        if not row.strip():
+            continue
+        cells: list[str] = []
+        for part in re.split(r"(?<!\\)&", row):
+            several, own = SEVERAL.search(part), _cells(part)
+            if several:
+                down[len(cells)] = (int(several[1]), own[0])
+            cells += own
+        for i, (left, text) in list(down.items()):
+            if left > 0 and i < len(cells):
+                cells[i] = cells[i] or text
+                down[i] = (left - 1, text)
+        yield cells
+
+
+def _without_groups(body: str, count: int) -> str:
+    """Return the body of a tabular without its first groups in braces, which declare its width and columns."""
+    for _ in range(count):
+        start, depth = body.find("{"), 0
+        for i in range(max(start, 0), len(body)):
+            depth += (body[i] == "{") - (body[i] == "}")
+            if depth == 0:
+                body = body[i + 1 :]
+                break
+    return body
+
+
+def _cells(text: str) -> list[str]:
+    """Return a cell as plain text, and empty ones for the other columns that it spans."""
+    span = SPAN.search(text)
+    text, before = SPAN.sub("", text), ""
+    while before != text:
+        before, text = text, WRAPPED.sub(r"\1", text)
+    for sign, plain in SIGNS.items():
+        text = text.replace(sign, plain)
+    text = re.sub(KEPT, "", text).strip()
+    text = text.removeprefix("{").removesuffix("}") if text.startswith("{") else text
+    return [" ".join(text.split()), *[""] * (int(span[1]) - 1 if span else 0)]
