@@ -63,7 +63,10 @@ def unpack(path: Path, wanted: Container[str]) -> dict[str, bytes]:
     except (tarfile.TarError, EOFError, OSError, zlib.error, ValueError) as error:
         if isinstance(error, UserError | FileNotFoundError):
             raise
-        raise UserError(f"{path} cannot be read as a bundle: {' '.join(str(error).split())[:200]}") from error
+        raise UserError(
+            f"found {path}, which cannot be read as a bundle ({' '.join(str(error).split())[:200]}); wanted one of "
+            f"`scaling bundle`; get it again"
+        ) from error
     _check(path, kept.pop(MANIFEST, None), digests)
     return kept
 

@@ -47,7 +47,9 @@ def bundle(source: str, out: str | None, json_path: str | None, **how: Any) -> N
         temporary.write_bytes(content)
         temporary.replace(target)
     except OSError as error:
-        raise UserError(f"cannot write {target}: {error.strerror or error}") from error
+        raise UserError(
+            f"found {target}, which cannot be written ({error.strerror or error}); wanted a file to write; name another"
+        ) from error
     unpack(target, (MANIFEST,))
     digest = hashlib.sha256(content).hexdigest()
     facts = {"path": str(target), "bytes": len(content), "sha256": digest}

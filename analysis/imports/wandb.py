@@ -115,7 +115,9 @@ def _mapping(path: Path) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
         found = yaml.load(text, PlainLoader) if path.suffix == ".yaml" else json.loads(text)
     except (ValueError, RecursionError, yaml.YAMLError) as error:
-        raise UserError(f"{path} cannot be read: {one_line(error)}") from error
+        raise UserError(
+            f"found {path}, which cannot be read ({one_line(error)}); wanted W&B's own file; repair it, or leave it out"
+        ) from error
     if not isinstance(found, dict):
         raise UserError(f"found no keys in {path}; wanted a config or a summary of a run")
     return found

@@ -40,7 +40,9 @@ def rows_of_log(path: Path) -> list[dict[str, Any]]:
             elif kind == "exit":
                 facts["State"] = "failed" if record.exit.exit_code else "finished"
     except (struct.error, ValueError, TypeError) as error:
-        raise UserError(f"{path} cannot be read as a run of W&B: {error}") from error
+        raise UserError(
+            f"found {path}, which cannot be read as a run of W&B ({error}); wanted a whole file; copy it again"
+        ) from error
     return [{**facts, **row} for row in history or [summary]]
 
 

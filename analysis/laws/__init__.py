@@ -68,8 +68,8 @@ def _imported(law: str) -> Law:
         raise
     except Exception as error:  # the user's module may raise anything on import
         raise UserError(
-            f"cannot import the law {law!r} ({type(error).__name__}: {' '.join(str(error).split())}); "
-            "wanted my_module:MY_LAW"
+            f"found {law!r}, which cannot be imported ({type(error).__name__}: {' '.join(str(error).split())}); "
+            "wanted my_module:MY_LAW; change it"
         ) from error
     if isinstance(found, Law):
         return get_law(found)

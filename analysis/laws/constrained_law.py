@@ -39,7 +39,9 @@ class ConstrainedLaw(Law):
             no_logarithm = not np.isfinite(inner[i]) and np.isfinite(usual[i])
             outside = (plain and not low[i] <= inner[i] <= high[i]) or no_logarithm
             if name in self.fixed and outside:
-                raise UserError(f"found {name} fixed at {self.fixed[name]:g}, which the law {self.name} does not allow")
+                raise UserError(
+                    f"found {name} fixed at {self.fixed[name]:g}, which the law {self.name} does not allow; change it"
+                )
         return replace(bound, affine=bound.as_affine())
 
     def whole(self, theta: Array) -> Array:
@@ -194,7 +196,9 @@ def constrained(law: Law, fix: Mapping[str, float] | None = None, tie: Mapping[s
         return law
     for name in (*fixed, *tied, *tied.values()):
         if name not in law.params:
-            raise UserError(f"found no parameter {name!r} in the law {law.name}; it has {listed(law.params)}")
+            raise UserError(
+                f"found no parameter {name!r} in the law {law.name}; it has {listed(law.params)}; name one of them"
+            )
     twice = [name for name in tied if name in fixed or tied[name] in tied]
     if twice:
         raise UserError(

@@ -105,7 +105,10 @@ def write_report(
         )
         write_aside(folder / "report.html", render(page))
     except OSError as error:
-        raise UserError(f"cannot write the report into {folder}: {error.strerror or error}") from error
+        raise UserError(
+            f"found {folder}, where the report cannot be written ({error.strerror or error}); wanted one to write in; "
+            f"name another with -o"
+        ) from error
     groups, pictures = sections.groups, (*sections.pictures, *ran)
     return Report(folder / "report.html", pictures, groups, sections.refused, tuple(headlines(groups)))
 

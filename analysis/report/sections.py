@@ -89,7 +89,7 @@ def choose_tasks(table: pd.DataFrame, wanted: Sequence[str]) -> pd.DataFrame:
     known = tasks_of(table)
     for task in wanted:
         if task not in known:
-            raise UserError(f"found no task {task!r}; the table has {listed(known) or 'no column task'}")
+            raise UserError(f"found no task {task!r}; the table has {listed(known) or 'no column task'}; name another")
     return table[table["task"].astype(str).isin(wanted)]
 
 

@@ -66,7 +66,9 @@ def write_table(table: pd.DataFrame, path: str | Path) -> None:
         else:
             table.to_json(target, orient="records", lines=True)
     except OSError as error:
-        raise UserError(f"cannot write {target}: {one_line(error)}") from error
+        raise UserError(
+            f"found {target}, which cannot be written ({one_line(error)}); wanted a file to write; name another"
+        ) from error
 
 
 def _write_parquet(table: pd.DataFrame, target: Path) -> None:

@@ -104,7 +104,10 @@ def _read_plan(folder: Path) -> pd.DataFrame:
             io.BytesIO(read_file(path)), dtype=dict.fromkeys(WORDS, str), keep_default_na=False, na_values=[""]
         )
     except (ValueError, OSError) as error:
-        raise UserError(f"{path} cannot be read as a plan: {' '.join(str(error).split())[:160]}") from error
+        raise UserError(
+            f"found {path}, which cannot be read as a plan ({' '.join(str(error).split())[:160]}); wanted a whole one; "
+            f"`scaling run` writes it anew"
+        ) from error
     if "run_id" not in plan.columns or plan.empty:
         raise UserError(f"{path} names no run; wanted a column run_id and a row for each run")
     odd = [name for name in plan["run_id"] if not is_name(str(name))]

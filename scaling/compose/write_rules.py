@@ -24,7 +24,9 @@ def write_rules(path: Path, rules: Mapping[str, str], *, source: str) -> None:
         text = path.read_text()
         before: Any = yaml.safe_load(text)
     except (OSError, yaml.YAMLError) as error:
-        raise UserError(f"found {path}, which cannot be read ({' '.join(str(error).split())[:120]})") from None
+        raise UserError(
+            f"found {path}, which cannot be read ({' '.join(str(error).split())[:120]}); wanted a sweep file; repair it"
+        ) from None
     if not isinstance(before, Mapping) or not isinstance(before.get("sweep"), Mapping):
         raise UserError(f"found {path} without sweep:; wanted a sweep file; name another, or write the rule by hand")
     changed = with_rules(text, {**(before["sweep"].get("set") or {}), **rules}, set(rules), source)

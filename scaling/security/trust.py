@@ -92,7 +92,9 @@ def _listed(path: Path, _: int) -> frozenset[str]:
     try:
         found: Any = yaml.safe_load(path.read_text())
     except (OSError, ValueError, yaml.YAMLError) as error:
-        raise UserError(f"found {path}, which cannot be read ({' '.join(str(error).split())[:120]})") from None
+        raise UserError(
+            f"found {path}, which cannot be read ({' '.join(str(error).split())[:120]}); wanted YAML; repair it"
+        ) from None
     names = found.get("trust") if isinstance(found, dict) else None
     if not isinstance(names, list) or not all(isinstance(name, str) and name.isidentifier() for name in names):
         raise UserError(f"found {path} without a list of packages; wanted trust: [PACKAGE, …]; mend the file")

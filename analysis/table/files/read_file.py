@@ -52,10 +52,12 @@ def read_file(path: Path) -> pd.DataFrame:
     except ImportError as error:
         package = "openpyxl" if kind == "xlsx" else str(error.name)
         raise UserError(
-            f"cannot read {path} without the package {package}; pip install {package}, or save it as csv"
+            f"found {path} and no package {package} to read it; wanted it; pip install {package}, or save it as csv"
         ) from error
     except (ValueError, OSError, zipfile.BadZipFile, KeyError, EOFError, csv.Error, *BROKEN) as error:
-        raise UserError(f"{path} cannot be read as {kind}: {one_line(error)}") from error
+        raise UserError(
+            f"found {path}, which cannot be read as {kind} ({one_line(error)}); wanted a whole table; save it again"
+        ) from error
 
 
 def _of_bundle(path: Path) -> pd.DataFrame:
@@ -66,7 +68,9 @@ def _of_bundle(path: Path) -> pd.DataFrame:
     try:
         return pd.read_parquet(io.BytesIO(content))
     except (ValueError, OSError) as error:
-        raise UserError(f"the table in {path} cannot be read: {one_line(error)}") from error
+        raise UserError(
+            f"found a table in {path} that cannot be read ({one_line(error)}); wanted a bundle of scaling; get it again"
+        ) from error
 
 
 def kind_of(name: str) -> str:

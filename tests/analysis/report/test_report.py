@@ -365,7 +365,7 @@ def test_unwritable_folder_is_said(tmp_path):
     table = worlds.isoflop(World(), widths=(8, 16), budgets=(1e9, 2e9), seeds=1)
     folder = write_results(table.assign(error=np.nan), tmp_path)
     (folder / "figures").write_text("in the way")
-    with pytest.raises(UserError, match="cannot write the report"):
+    with pytest.raises(UserError, match="report cannot be written"):
         write_report(folder, resampling=QUICK, figures=True)
 
 

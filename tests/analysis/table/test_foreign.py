@@ -700,7 +700,7 @@ def test_a_spreadsheet_is_read_with_the_extra(tmp_path):
 def test_a_spreadsheet_says_what_it_wants_without_the_extra(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "openpyxl", None)
     (tmp_path / "t.xlsx").write_bytes(b"PK")
-    with pytest.raises(UserError, match=r"without the package openpyxl.*pip install"):
+    with pytest.raises(UserError, match=r"no package openpyxl.*pip install"):
         load_table(tmp_path / "t.xlsx")
 
 
