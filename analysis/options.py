@@ -297,6 +297,4 @@ def answer(content: Mapping[str, Any], json_path: str | None, show: Callable[[],
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text + "\n", encoding="utf-8")
     except OSError as error:
-        raise UserError(
-            f"found {path}, which cannot be written ({error.strerror or error}); wanted a file to write; name another"
-        ) from error
+        raise UserError(f"found {path}, which cannot be written ({error.strerror or error}); name another") from error

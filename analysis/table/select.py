@@ -128,7 +128,9 @@ def tasks_of(table: pd.DataFrame) -> list[str]:
 def rows_where(table: pd.DataFrame, where: str | None) -> pd.DataFrame:
     """Return the rows that satisfy a condition (all if it is None); raise `UserError` if there are none."""
     if not isinstance(where, str | None):
-        raise UserError(f"found a {type(where).__name__} as where; wanted a condition in words, such as 'loss < 3.4'")
+        raise UserError(
+            f"found where of type {type(where).__name__}; wanted a condition in words, such as 'loss < 3.4'"
+        )
     if not where or table.empty:
         return table
     try:

@@ -219,7 +219,7 @@ POOL = pd.DataFrame({"N": [5e4], "D": [1.5e6], "cost": [1.0]})
         (lambda: allocate(SMALL, at="much", resamples=0), "at='much'; wanted one or several computes"),
         (lambda: fit(SMALL, law="power", x=["C"], resamples=0), "found x=.'C'.; wanted the name of a column"),
         (lambda: fit(SMALL, y=["loss"], resamples=0), "found y=.'loss'.; wanted the name of a column"),
-        (lambda: fit(SMALL, where=SMALL["loss"] < 1, resamples=0), "a Series as where; wanted a condition in words"),
+        (lambda: fit(SMALL, where=SMALL["loss"] < 1, resamples=0), "where of type Series; wanted a condition in words"),
         (lambda: verbs.fit_frontier(SMALL, "power"), r"a DataFrame; wanted what frontier\(table\) returns"),
         (lambda: verbs.suggest(SMALL, pool=[5e4], target=POOL, limit=1.0), "found a list as pool"),
         (lambda: verbs.suggest(SMALL, pool=POOL, target=POOL, limit="1"), "limit='1'; wanted a positive number"),

@@ -235,10 +235,10 @@ def test_what_is_no_limit_and_no_exponent_is_said():
         ({"delta": "x"}, "delta 'x'; wanted a positive number"),
         ({"law": lambda p, x: 1}, "a function as the law; wanted a name or a law; make a law of it with own_law"),
         ({"law": None}, "a NoneType as the law"),
-        ({"where": 5}, "where=5; wanted a condition"),
+        ({"where": 5}, "where of type int; wanted a condition"),
         ({"pool": 5}, "found 5; wanted names"),
         ({"starts": "5"}, "starts='5'"),
-        ({"y": 3}, "no column 3"),
+        ({"y": 3}, "y=3; wanted the name of a column"),
     ],
 )
 def test_options_of_another_kind_are_said(table, options, said):
