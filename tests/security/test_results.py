@@ -112,7 +112,7 @@ def test_a_pipe_for_a_claim_is_taken_over_like_a_dead_one(folder):
 
 
 def test_what_lies_where_a_file_is_written_aside_is_not_written_to(tmp_path, monkeypatch):
-    monkeypatch.setattr("scaling.folders._aside", lambda path: path.with_name("aside"))
+    monkeypatch.setattr("scaling.folders._temporary", lambda path: path.with_name("aside"))
     victim = tmp_path / "victim"
     victim.write_text("kept")
     (tmp_path / "aside").hardlink_to(victim)
