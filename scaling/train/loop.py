@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from scaling.augment.own import check_augmentation
 from scaling.config import RunConfig, Train
 from scaling.errors import UserError
 from scaling.global_streams import seed_streams, set_stream_states, stream_states
@@ -18,8 +19,10 @@ from scaling.internals.torch import skip_dynamo_import
 from scaling.models.build_model import build_model
 from scaling.models.own_state import OwnState, device_kinds
 from scaling.optim.foreach import LionSteps
+from scaling.optim.own import check_optimiser
 from scaling.plan.identity import asked_precision
 from scaling.plan.planned import PlannedRun
+from scaling.security.modules import is_shipped
 from scaling.train.feed.feed import Batches
 from scaling.train.losses import Labels, objective
 from scaling.train.step.compiled import compiled_parts
@@ -92,6 +95,8 @@ class Trainer:
         self.module: nn.Module = module.train()  # a user's module may keep a part of itself in evaluation mode
         self._own = OwnState(self.module)
         self.micro_batch = checked_micro_batch(config.train, self.module)
+        if not is_shipped(type(config.optim)):
+            check_optimiser(config.optim)
         self.optimizer: torch.optim.Optimizer = config.optim.build(self.module)
         self.augment = augmentation(config, size)
         self.augmentation = stream(config.seed, "augment", device=device)
@@ -215,6 +220,8 @@ class Trainer:
 def augmentation(config: RunConfig, size: tuple[int, int] | None) -> Any:
     """Return the function that augments a batch, if possible at the network's image size; None for no augmentation."""
     data, build_at = config.data, getattr(config.augment, "build_at", None)
+    if not is_shipped(type(config.augment)):
+        check_augmentation(config.augment, data.shape, data.outputs)
     if size is not None and build_at is not None:
         return build_at(data.shape, data.outputs, size)
     return config.augment.build(data.shape, data.outputs)

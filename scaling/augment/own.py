@@ -1,0 +1,57 @@
+"""Check once a process that a user's augmentation follows from its generator, and leaves its batch unchanged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from scaling.errors import UserError
+from scaling.global_streams import own_streams
+
+EXAMPLES = 4
+_found: dict[str, str] = {}  # what is wrong with an augmentation, '' for nothing
+
+
+def check_augmentation(setting: Any, shape: tuple[int, ...], outputs: int) -> None:
+    """Raise UserError if an augmentation writes to its batch, or gives another one for the same random numbers."""
+    key = f"{type(setting)} {setting}"
+    if key not in _found:
+        try:
+            with torch.no_grad():
+                _found[key] = _wrong(setting.build(shape, outputs), shape, outputs)
+        except Exception:  # it fails in training as well, which reports it
+            _found[key] = ""
+    if _found[key]:
+        raise UserError(f"found {type(setting).__module__}.{type(setting).__qualname__}, which {_found[key]}")
+
+
+def _wrong(augment: Any, shape: tuple[int, ...], outputs: int) -> str:
+    if augment is None:
+        return ""
+    whole = torch.linspace(-1, 1, EXAMPLES * prod(shape)).reshape(EXAMPLES, *shape)
+    labels = torch.arange(EXAMPLES) % outputs if outputs > 1 else torch.linspace(-1, 1, EXAMPLES)
+    found = []
+    for _ in range(2):
+        x, y = whole.clone(), labels.clone()
+        with own_streams(0):
+            found.append([part.clone() for part in _tensors(augment(x, y, torch.Generator().manual_seed(0)))])
+        if not (torch.equal(x, whole) and torch.equal(y, labels)):
+            return "changes its batch in place, and so the data of later steps; wanted a new one; use x = x.clone()"
+    if all(torch.equal(one, other) for one, other in zip(*found, strict=True)):
+        return ""
+    return (
+        "gives another batch each time for the same random numbers; wanted the same, or a resumed run is another: draw "
+        "from the generator that it is given, and keep no state"
+    )
+
+
+def _tensors(value: Any) -> Iterable[Tensor]:
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, tuple):
+        for part in value:
+            yield from _tensors(part)

@@ -1,0 +1,53 @@
+"""Check once a process that the state of a user's optimiser is in its state_dict."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+import torch
+from torch import nn
+
+from scaling.errors import UserError
+from scaling.global_streams import own_streams
+
+SIZES = (3, 4, 2)  # of the layers on which it is tried
+_lacking: dict[str, bool] = {}  # by the optimiser's settings
+
+
+def check_optimiser(setting: Any) -> None:
+    """Raise UserError if an optimiser that was saved and loaded takes other steps than without."""
+    key = f"{type(setting)} {setting}"
+    if key not in _lacking:
+        try:
+            with own_streams(0):
+                _lacking[key] = not _resumes(setting)
+        except Exception:  # it fails in training as well, which reports it, or wants another module than this
+            _lacking[key] = False
+    if _lacking[key]:
+        raise UserError(
+            f"found {type(setting).__module__}.{type(setting).__qualname__}, whose optimiser has state that its "
+            f"state_dict lacks, so that a resumed run is another; wanted all of it in `state` or in the groups"
+        )
+
+
+def _resumes(setting: Any) -> bool:
+    first, width, last = SIZES
+    module = nn.Sequential(nn.Linear(first, width), nn.Linear(width, last))
+    optimizer = setting.build(module)
+    _step(module, optimizer)
+    again = deepcopy(module)
+    loaded = setting.build(again)
+    loaded.load_state_dict(deepcopy(optimizer.state_dict()))
+    for _ in range(2):
+        _step(module, optimizer)
+        _step(again, loaded)
+    return all(map(torch.equal, module.parameters(), again.parameters()))
+
+
+def _step(module: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Take a step with gradients, and random numbers, that are the same each time."""
+    for parameter in module.parameters():
+        parameter.grad = torch.linspace(-1, 1, parameter.numel()).reshape(parameter.shape)
+    with own_streams(0):
+        optimizer.step()

@@ -1,0 +1,62 @@
+"""An augmentation of the user's follows from its generator, and leaves its batch as it was."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import torch
+
+from scaling.augment.mixed import Mixed
+from scaling.augment.own import check_augmentation
+from scaling.errors import UserError
+
+
+@dataclass(frozen=True)
+class Noise:
+    name: ClassVar[str] = "noise"
+    how: str = "generator"
+
+    def build(self, shape, outputs):
+        rng, calls = np.random.default_rng(0), []
+
+        def of_generator(x, y, generator):
+            return x + torch.randn(x.shape, generator=generator), y
+
+        def global_draws(x, y, generator):
+            return x + torch.randn(x.shape) * np.random.random(), Mixed(
+                y, y.flip(0), torch.rand((), generator=generator)
+            )
+
+        def own_draws(x, y, generator):
+            return x + rng.random(), y
+
+        def growing(x, y, generator):
+            calls.append(0)
+            return x * len(calls), y
+
+        def in_place(x, y, generator):
+            return x.mul_(2), y
+
+        return {f.__name__: f for f in (of_generator, global_draws, own_draws, growing, in_place)}.get(self.how)
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("own_draws", "gives another batch each time"),
+        ("growing", "gives another"),
+        ("in_place", "changes its batch in"),
+    ],
+)
+def test_a_wrong_augmentation_is_refused_each_time(how, said):
+    for _ in range(2):
+        with pytest.raises(UserError, match=rf"found tests\.augment\.test_own\.Noise, which {said}"):
+            check_augmentation(Noise(how), (2, 3), 5)
+
+
+@pytest.mark.parametrize("how", ["of_generator", "global_draws", "none"])
+def test_others_are_not(how):
+    check_augmentation(Noise(how), (2, 3), 5)

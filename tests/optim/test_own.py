@@ -1,0 +1,47 @@
+"""An optimiser of the user's has all its state in its state_dict, or is refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import pytest
+import torch
+
+from scaling.errors import UserError
+from scaling.optim.own import check_optimiser
+from scaling.optim.sgd import SGD
+
+
+class Counting(torch.optim.SGD):
+    """Its steps grow, by a count of its own."""
+
+    steps = 0
+
+    def step(self, closure=None):
+        self.steps += 1
+        for group in self.param_groups:
+            group["lr"] = 0.1 * self.steps
+        return super().step(closure)
+
+
+@dataclass(frozen=True)
+class Own:
+    name: ClassVar[str] = "own"
+    kind: str
+    lr: float = 0.1
+
+    def build(self, module):
+        kinds = {"counting": Counting, "adam": torch.optim.Adam, "asgd": torch.optim.ASGD, "lbfgs": torch.optim.LBFGS}
+        return kinds[self.kind](module.parameters(), lr=self.lr)
+
+
+def test_state_that_a_resumed_run_would_lack_is_refused_each_time():
+    for _ in range(2):
+        with pytest.raises(UserError, match=r"found tests\.optim\.test_own\.Own, whose optimiser has state"):
+            check_optimiser(Own("counting"))
+
+
+@pytest.mark.parametrize("setting", [Own("adam"), Own("asgd"), Own("lbfgs"), SGD(lr=0.1, momentum=0.9)])
+def test_torch_s_and_ours_are_not(setting):
+    check_optimiser(setting)
