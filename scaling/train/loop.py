@@ -25,6 +25,7 @@ from scaling.plan.planned import PlannedRun
 from scaling.security.modules import is_shipped
 from scaling.train.feed.feed import Batches
 from scaling.train.losses import Labels, objective
+from scaling.train.precision import computed_precision
 from scaling.train.step.compiled import compiled_parts
 from scaling.train.step.launch import Launch, launch_of
 from scaling.train.step.prepared import Step
@@ -102,6 +103,7 @@ class Trainer:
         self.augmentation = stream(config.seed, "augment", device=device)
         seed_streams(derive_seed(config.seed, "dropout"))  # dropout and users' modules draw from these
         self._gpus = [device] if device.type == "cuda" else []
+        self._precision = computed_precision(config, device)
         self.step, self.lr = 0, nan
         self.began, self.seconds = 0, 0.0  # the step this attempt began at; its time in `advance`
         self._next_tick = monotonic() + TICK_SECONDS
@@ -189,6 +191,7 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "augmentation": self.augmentation.get_state(),
             "global": stream_states(self._gpus),
+            "precision": self._precision,
         }
 
     def misfit(self, state: dict[str, Any]) -> str:
@@ -202,6 +205,8 @@ class Trainer:
             return "its optimiser trains other parameters"
         if state["augmentation"].numel() != self.augmentation.get_state().numel():
             return "its random streams are those of another kind of device"
+        if (computed := state.get("precision", self._precision)) != self._precision:  # not in older checkpoints
+            return f"it was computed in {computed}, which here would be {self._precision}"
         return ""
 
     def load(self, state: dict[str, Any]) -> None:

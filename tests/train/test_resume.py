@@ -154,13 +154,21 @@ def test_a_checkpoint_of_changed_code_is_set_aside_and_the_run_starts_afresh(
     assert [line["step"] for line in read_lines(folder.log)] == list(run.quantities.milestones)
 
 
-def test_a_checkpoint_of_another_kind_of_device_is_set_aside(tmp_path, every_step, caplog):
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({"augmentation": torch.zeros(16, dtype=torch.uint8)}, "streams are those of another kind of device"),
+        ({"precision": "tf32"}, "it was computed in tf32, which here would be fp32"),
+    ],
+    ids=["the streams of a GPU", "a GPU with other products"],
+)
+def test_a_checkpoint_of_another_kind_of_device_is_set_aside(changed, why, tmp_path, every_step, caplog):
     run = planned({"steps": 80})
     straight = train_run(run, folder_of(run, tmp_path / "a"), device="cpu")
     folder = folder_of(run, tmp_path / "b")
     assert train_run(run, folder, device="cpu", stop=stopped_after(30)) is None
     state = read_checkpoint(folder.checkpoint, run.run_id)
-    state["trainer"]["augmentation"] = torch.zeros(16, dtype=torch.uint8)  # the size of a GPU's
+    state["trainer"] |= changed
     write_checkpoint(folder.checkpoint, run.run_id, state)
     assert essence(train_run(run, folder, device="cpu")) == essence(straight)
-    assert "streams are those of another kind of device" in caplog.text
+    assert why in caplog.text

@@ -17,6 +17,7 @@ from scaling.optim.sgd import SGD
 from scaling.plan.identity import asked_precision
 from scaling.train import loop
 from scaling.train.evaluation import Evaluation
+from scaling.train.precision import computed_precision
 from scaling.train.stacked.augmentation import stacked_augment
 from scaling.train.stacked.curves import is_on_curve, take_curves
 from scaling.train.stacked.evaluation import evaluate_together
@@ -248,4 +249,5 @@ class Stack:
             "optimizer": optimizer_state(member, own, counts=self.optimiser.counts),
             "augmentation": member.augmentation.get_state(),
             "global": streams_state(member),
+            "precision": computed_precision(self.config, self.device),
         }
