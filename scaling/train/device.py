@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 
@@ -38,6 +38,11 @@ def describe_device(device: torch.device) -> str:
     threads = torch.get_num_threads()
     used = "" if device.type == "cuda" else f", {threads} thread{'s' if threads > 1 else ''}"
     return hardware_name(device) + used
+
+
+def used_device(device: torch.device) -> AbstractContextManager[object]:
+    """Make a GPU the current one for the block: torch allocates pinned memory and waits by the current one."""
+    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
 
 
 def memory_for_stacks(device: torch.device) -> float:

@@ -19,7 +19,7 @@ from scaling.record import Record, how, write_record
 from scaling.security.process_state import worker_process
 from scaling.train.attempt import Attempt, PlacedRun
 from scaling.train.callbacks import Progress
-from scaling.train.device import describe_device, find_device
+from scaling.train.device import describe_device, find_device, used_device
 from scaling.train.errors import explain_memory_errors
 from scaling.train.evaluation import Evaluation, has_diverged, is_at_chance
 from scaling.train.output.journal import Journal
@@ -56,7 +56,8 @@ def train_run(
     if where.type == "cuda":
         torch.cuda.init()  # before its random streams are read
     streams = own_streams(derive_seed(run.config.seed, "run"))
-    with worker_process(), explain_memory_errors(run.config, where), streams, matmul_precision(precision):
+    arithmetic = matmul_precision(precision)
+    with worker_process(), explain_memory_errors(run.config, where), used_device(where), streams, arithmetic:
         attempt = Attempt(run, folder, where, stage.load(PlacedRun(run, folder, where)), journal)
         evaluation = stage.perform(attempt, watch=watch, stop=stop)
     if evaluation is None:

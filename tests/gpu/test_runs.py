@@ -48,6 +48,16 @@ def test_a_stopped_run_goes_on_to_the_same_record(tmp_path, monkeypatch):
     assert essence(trained(run, tmp_path / "a")) == essence(trained(run, tmp_path / "b"))
 
 
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="wants a second GPU")
+def test_a_run_on_another_gpu_than_the_first_goes_on_to_the_same_record(tmp_path, monkeypatch):
+    """Its checkpoint is whole: what is copied beside the run is waited for on its own device."""
+    monkeypatch.setattr("scaling.train.loop.TICK_SECONDS", 0.0)
+    run = planned({"steps": 200, "checkpoint_seconds": 0.0}, model={"is": "mlp", "width": 2048, "depth": 2})
+    folder, other = folder_of(run, tmp_path / "a"), folder_of(run, tmp_path / "b")
+    assert train_run(run, folder, device="cuda:1", stop=stopped_after(77)) is None
+    assert essence(train_run(run, folder, device="cuda:1")) == essence(train_run(run, other, device="cuda:1"))
+
+
 @pytest.mark.parametrize("graph", ["auto", "off"])
 def test_memory_is_flat_after_fifty_runs(graph, tmp_path, gpu):
     taken = []

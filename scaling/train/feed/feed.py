@@ -40,8 +40,9 @@ class Order:
 
     def __init__(self, n: int, seed: int, device: torch.device) -> None:
         self._n = n
-        permutation = partial(_permutation, n, seed, device)  # not a method, which would make a reference cycle
-        self._epoch = Ahead(permutation) if n >= LONG_ORDER else Kept(permutation)
+        ahead = n >= LONG_ORDER
+        permutation = partial(_permutation, n, seed, device, ahead)  # not a method, which would make a reference cycle
+        self._epoch = Ahead(permutation) if ahead else Kept(permutation)
 
     def index(self, start: int, stop: int) -> Tensor:
         """Return the indices of the examples at positions `start` up to `stop`, (stop - start,) int64."""
@@ -75,9 +76,13 @@ class Epochs:
         return twin
 
 
-def _permutation(n: int, seed: int, device: torch.device, epoch: int) -> Tensor:
+def _permutation(n: int, seed: int, device: torch.device, ahead: bool, epoch: int) -> Tensor:
+    """Return the order of an epoch; ahead: this is another thread than the run's."""
     order = torch.randperm(n, generator=stream(seed, "order", epoch))
-    return order.to(device) if device.type == "cpu" else order.pin_memory().to(device, non_blocking=True)
+    if device.type == "cpu":
+        return order.to(device)
+    # Another thread waits for the copy, because its CUDA stream may not be the run's.
+    return order.pin_memory().to(device, non_blocking=not ahead)
 
 
 class MappedEpochs(Epochs):

@@ -18,7 +18,7 @@ from scaling.record import Record
 from scaling.security.process_state import worker_process
 from scaling.train.attempt import Attempt, PlacedRun
 from scaling.train.callbacks import Progress
-from scaling.train.device import find_device
+from scaling.train.device import find_device, used_device
 from scaling.train.errors import explain_memory_errors, is_out_of_memory
 from scaling.train.evaluation import Evaluation
 from scaling.train.feed.device_cache import shared_examples
@@ -71,7 +71,7 @@ def train_stack(members: Sequence[Member], *, device: str = "auto") -> None:
     stacks: dict[str, list[Member]] = {}
     for member in members:
         stacks.setdefault(stack_key(member.run.config, member.run.quantities), []).append(member)
-    with worker_process(), explain_memory_errors(config, where), matmul_precision(precision):
+    with worker_process(), explain_memory_errors(config, where), used_device(where), matmul_precision(precision):
         with shared_examples():
             begun = [_begin_stack(stack, where, clock) for stack in stacks.values()]
         if where.type == "cuda":
