@@ -14,6 +14,7 @@ from analysis.estimates.lifetime_cost.model_cost import FLOPS
 from analysis.fitting.card import card_text, signed_rows, write_parameter
 from analysis.numbers import count, duration, entry, exponent, flops, interval, measured, number, percent, shift, times
 from analysis.terminal_table import table
+from analysis.wording import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -55,8 +56,8 @@ def show_fit(law: Fit) -> None:
     out.print(table(("parameter", "value", f"{percent(law.level)} interval"), signed_rows(law), right=[1]))
     objective, certificate = law.objective, law.certificate
     out.print(
-        f"{law.n_points} points of {law.n_runs} runs; sum of {objective.name} in {objective.space} "
-        f"{number(objective.value, 6)}; certificate {status(certificate.status).markup}: "
+        f"{counted(law.n_points, 'point')} of {counted(law.n_runs, 'run')}; sum of {objective.name} "
+        f"in {objective.space} {number(objective.value, 6)}; certificate {status(certificate.status).markup}: "
         f"{percent(certificate.share_at_best)} of {certificate.starts} starts at the best optimum; "
         f"{certificate.backtest}"
     )

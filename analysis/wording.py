@@ -40,5 +40,5 @@ def listed(names: Sequence[str] | pd.Index, most: int = 40) -> str:
 
 
 def counted(n: int, noun: str) -> str:
-    """Return "1 run", "2 runs"."""
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+    """Return "1 run", "2 runs", "7,500 runs"."""
+    return f"{n} {noun}" if n == 1 else f"{n:,} {noun}s"

@@ -16,6 +16,7 @@ from analysis.table.cells import cells, resampled_means
 from analysis.table.columns import as_numbers, require_positive
 from analysis.table.remarks import remarks_of
 from analysis.table.roles import refuse_rising
+from analysis.wording import counted
 
 PER_DECADE = 5
 """Compute bins per decade, for the envelope rule in a table without budgets."""
@@ -124,7 +125,9 @@ def frontier(
     chosen = choose(table[x].to_numpy(float), table[y].to_numpy(float), bins)
     points = _points(table, chosen, bins, x, y)
     if len(points) < MIN_POINTS:
-        raise Refusal(f"the frontier has {len(points)} points; wanted {MIN_POINTS} or more, at different {x}")
+        raise Refusal(
+            f"the frontier has {counted(len(points), 'point')}; wanted {MIN_POINTS} or more, at different {x}"
+        )
     draws = _draws(table, resampled_means(rows, table, y, resamples, seed, x), bins, choose, (x, y))
     warnings = (*remarks_of(rows), *_warnings(points, len(draws), resamples))
     return Frontier(

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 
 from analysis.figures.style import GREY, INK, legend_above, log_axes, margins
 from analysis.numbers import number
+from analysis.wording import counted
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def draw_cost(ax: Axes, numbers: CostNumbers) -> None:
     ends = np.array(ax.get_xlim())
     ax.fill_between(ends, ends / 1.5, ends * 1.5, color=GREY, alpha=0.15, lw=0, label="within a factor of 1.5")
     ax.plot(ends, ends, color=INK, lw=0.8)
-    text = f"{len(numbers.actual)} runs, median actual / forecast {number(numbers.ratio, 3)}"
+    text = f"{counted(len(numbers.actual), 'run')}, median actual / forecast {number(numbers.ratio, 3)}"
     ax.plot(numbers.forecast, numbers.actual, "o", color="#31688e", ms=3.5, alpha=0.7, ls="none", label=text)
     ax.set_ylim(*ends)
     log_axes(ax)

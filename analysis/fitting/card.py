@@ -10,6 +10,7 @@ import numpy as np
 from analysis.fitting.points import Points
 from analysis.laws import Law
 from analysis.numbers import entry, exponent, interval, number, p_value, percent
+from analysis.wording import counted
 
 if TYPE_CHECKING:
     from analysis.fitting.result import Fit
@@ -86,7 +87,7 @@ def card_text(fit: Fit) -> str:
         *_parameter_lines(fit),
         f"objective    {objective.name} on {objective.space} {fit.y}, delta {number(objective.delta)}, "
         f"sum {number(objective.value, 10)}",
-        f"data         {fit.n_points} points of {fit.n_runs} runs, hash {card['data_hash']}",
+        f"data         {counted(fit.n_points, 'point')} of {counted(fit.n_runs, 'run')}, hash {card['data_hash']}",
         *(f"left out     {line}" for line in card["left_out"]),
         *(f"{name:<12} {text}" for name, text in card["conventions"].items()),
         f"intervals    {card['resamples']} resamples by {card['resample']}, {card['interval']}, "

@@ -27,6 +27,7 @@ from analysis.report.tables.law_tables import suffix_of
 from analysis.report.tables.run_table import RunTable
 from analysis.report.tables.text_table import TextTable
 from analysis.table.select import OWN_TASK
+from analysis.wording import counted
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def render(page: Contents) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(loader=PackageLoader("analysis.report"), autoescape=True, undefined=StrictUndefined)
-    environment.filters |= {"embed": _embed, "anchor": anchor, "unbroken": unbroken}
+    environment.filters |= {"embed": _embed, "anchor": anchor, "unbroken": unbroken, "counted": counted}
     written = (count, entry, exponent, flops, interval, measured, number, percent, shift, times)
     environment.globals |= {write.__name__: write for write in written}
     table, source, sections = page.table, page.source, page.sections

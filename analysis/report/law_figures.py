@@ -85,8 +85,8 @@ def learning_figures(table: pd.DataFrame, curves: pd.DataFrame) -> Iterator[Draw
 def _residuals(fit: Fit, rows: pd.DataFrame) -> Drawing:
     numbers = residual_numbers(fit)
     caption = (
-        f"Residuals of the {fit.law.capitalize()} law, {fit.n_points} points; grey: two robust standard deviations "
-        f"({percent(2 * numbers.spread / 100)}). A trend is a shape that the law lacks."
+        f"Residuals of the {fit.law.capitalize()} law, {counted(fit.n_points, 'point')}; grey: two robust standard "
+        f"deviations ({percent(2 * numbers.spread / 100)}). A trend is a shape that the law lacks."
     )
     draw = [partial(draw_residuals, numbers=numbers)]
     seeds = (

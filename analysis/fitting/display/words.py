@@ -10,6 +10,7 @@ import numpy as np
 
 from analysis.fitting.card import parameter_rows, write_parameter
 from analysis.numbers import number, percent
+from analysis.wording import counted
 
 if TYPE_CHECKING:
     from analysis.fitting.result import Fit
@@ -61,7 +62,7 @@ def facts(fit: Fit) -> list[tuple[str, str]]:
     size = percent(found.rms) if fit.objective.space == "log" else number(found.rms)
     lines = [
         ("status", f"{certificate.status}; {percent(certificate.share_at_best)} of {certificate.starts} starts agree"),
-        ("data", f"{fit.n_points} points of {fit.n_runs} runs"),
+        ("data", f"{counted(fit.n_points, 'point')} of {counted(fit.n_runs, 'run')}"),
         ("residuals", f"{size} (rms); AIC {number(found.aic, 5)}, BIC {number(found.bic, 5)}"),
         ("backtest", f"fitted without the largest third: {certificate.backtest}"),
     ]

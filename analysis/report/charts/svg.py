@@ -25,8 +25,8 @@ PX = 1.35
 LEFT, RIGHT, TOP, BOTTOM = 58, 10, 8, 42
 """Margins around the axes of a panel, in pixels."""
 
-LINE, CHARACTER, GLYPH = 15, 6.1, 16
-"""In pixels: height of a line of text, width of a character, width of a mark in the legend."""
+LINE, CHARACTER, LETTER, GLYPH = 15, 6.1, 6.8, 16
+"""In pixels: height of a line of text, width of a digit, width of a letter, width of a mark in the legend."""
 
 FONT = "font-family='system-ui, DejaVu Sans, sans-serif' font-size='11'"
 
@@ -41,6 +41,8 @@ class Size:
 
 
 USUAL, SMALL = Size(460, 322, 2), Size(250, 200, 4)
+KEYS = 16
+"""Number of colours above which the key has an even choice of them."""
 MANY = 4
 """Number of panels above which they are small, as with the script."""
 
@@ -171,7 +173,8 @@ def _dots(places: Sequence[tuple[float, float]], mark: Chart) -> str:
             + "Z"
             for x, y in seen
         )
-        return _path("".join(stars), f"fill='{mark['c']}' stroke='{INK}'{faint}")
+        style = f"fill='none' stroke='{mark['c']}'" if mark.get("hollow") else f"fill='{mark['c']}' stroke='{INK}'"
+        return _path("".join(stars), f"{style}{faint}")
     if mark.get("hollow"):
         d = "".join(
             f"M{x - r:.1f},{y:.1f}a{r:.2f},{r:.2f} 0 1,0 {2 * r:.2f},0a{r:.2f},{r:.2f} 0 1,0 {-2 * r:.2f},0"
@@ -201,18 +204,25 @@ def _joined(places: Sequence[tuple[float, float]]) -> str:
 def _legend(chart: Chart, width: int, *, key: bool) -> tuple[str, float]:
     """Return the legend of marks and colours, and its height."""
     labelled = [(mark, mark["label"]) for mark in chart["marks"] if "label" in mark]
-    coloured: list[tuple[Chart | None, str]] = [(None, f"{chart['key']['title']}:")] if key and "key" in chart else []
-    coloured += [(_dot(colour), words) for colour, words in chart["key"]["entries"]] if coloured else []
+    coloured = _colours(**chart["key"]) if key and "key" in chart else []
     parts, y = list[str](), 0.0
     for entries in filter(None, (labelled, coloured)):
         x, y = float(LEFT), y + LINE
         for mark, words in entries:
-            wide = CHARACTER * len(_plain(words)) + (GLYPH + 14 if mark else 8)
+            wide = LETTER * len(_plain(words)) + (GLYPH + 14 if mark else 8)
             if x > LEFT and x + wide > width:
                 x, y = float(LEFT), y + LINE
             parts.append(_entry(x, y, mark, words))
             x += wide
     return "".join(parts), y
+
+
+def _colours(title: str, entries: Sequence[tuple[str, str]]) -> list[tuple[Chart | None, str]]:
+    """Return the colour key's marks and labels after its title; of many, an even choice with both ends."""
+    every = math.ceil(len(entries) / KEYS)
+    chosen = [one for i, one in enumerate(entries) if i % every == 0 or i == len(entries) - 1]
+    some = f" ({len(chosen)} of {len(entries)})" if every > 1 else ""
+    return [(None, f"{title}{some}:"), *((_dot(colour), words) for colour, words in chosen)]
 
 
 def _dot(colour: str) -> Chart:

@@ -83,6 +83,10 @@ class RunTable:
         chosen = self.ends[self.columns].head(MOST_ROWS)
         return [[_written(str(name), value) for name, value in row.items()] for row in chosen.to_dict("records")]
 
+    def has_files(self, i: int) -> bool:
+        """Tell whether the run of a row has files: all but those that have not been run."""
+        return "status" not in self.ends.columns or self.ends["status"].iloc[i] != "missing"
+
     @cached_property
     def more(self) -> int:
         """Return the number of rows not among them."""

@@ -1,5 +1,5 @@
 // Figures that one can touch: each is drawn from what was on its axes, over the picture that stands there without script.
-const SVG = "http://www.w3.org/2000/svg", PX = 1.35, NEAR = 26, INK = "#1b1f24", GRID = "#e6e8eb";
+const SVG = "http://www.w3.org/2000/svg", PX = 1.35, NEAR = 26, KEYS = 16, INK = "#1b1f24", GRID = "#e6e8eb";
 
 function element(name, attributes = {}, ...children) {
   const made = name.startsWith("svg:") ? document.createElementNS(SVG, name.slice(4)) : document.createElement(name);
@@ -295,8 +295,11 @@ class Panel {
     };
     for (const mark of this.data.marks) if (mark.label) toggle(this.groups(mark).pop(), mark, mark.label);
     if (this.data.key && (!this.small || this.together)) {
-      items.push(element("span", {class: "turn"}), fragment(`<span>${this.data.key.title}:</span>`));
-      this.data.key.entries.slice(0, 40).forEach(([colour, words], i) => toggle(`key ${i}`, {k: "dots", c: colour, s: 7, a: 1}, words));
+      const {title, entries} = this.data.key, every = Math.ceil(entries.length / KEYS);
+      const chosen = [...entries.keys()].filter(i => i % every === 0 || i === entries.length - 1);
+      const some = every > 1 ? ` (${chosen.length} of ${entries.length})` : "";
+      items.push(element("span", {class: "turn"}), fragment(`<span>${title}${some}:</span>`));
+      for (const i of chosen) toggle(`key ${i}`, {k: "dots", c: entries[i][0], s: 7, a: 1}, entries[i][1]);
     }
     return element("div", {class: "legend"}, ...items);
   }

@@ -59,7 +59,7 @@ function drawRuns() {
   box.querySelector("tbody").replaceChildren(...rows);
   if (held) document.getElementById(held)?.querySelector("button").focus();
   const total = DATA.runs.ids.length;
-  document.getElementById("runs-shown").textContent = kept.length === total ? `${total.toLocaleString("en")} runs` : `${kept.length.toLocaleString("en")} of ${total.toLocaleString("en")} runs`;
+  document.getElementById("runs-shown").textContent = `${kept.length === total ? "" : `${kept.length.toLocaleString("en")} of `}${total.toLocaleString("en")} ${total === 1 ? "run" : "runs"}`;
   document.getElementById("runs-more").hidden = kept.length <= runs.shown;
 }
 
@@ -81,7 +81,8 @@ function opener(i, words) {
 }
 
 function links(id) {
-  if (!DATA.runs.folder) return [];
+  const i = runs.ids.get(id);
+  if (!DATA.runs.folder || ("status" in DATA.runs.columns && cell("status", i) === "missing")) return [];
   return [["config", "config.yaml"], ["log", "log.jsonl"]].flatMap(([words, file]) =>
     [element("a", {href: `${DATA.runs.folder}/${id}/${file}`}, words), " "]);
 }

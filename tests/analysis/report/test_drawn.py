@@ -63,6 +63,22 @@ def test_the_legend_shows_marks_as_they_are_drawn():
     assert len(re.findall(r"d='M[^']*Z' fill='#112233'", text)) == 2
 
 
+def test_hollow_stars_are_hollow():
+    star = {"k": "dots", "x": [1e9], "y": [1.0], "c": "#112233", "s": 9, "shape": "star", "hollow": 1}
+    assert re.search(r"d='M[^']*Z' fill='none' stroke='#112233'", drawn([{**CHART, "marks": [star]}])[1])
+
+
+def test_a_key_of_many_colours_has_an_even_choice_of_them():
+    entries = [[f"#0000{i:02d}", f"N {i}"] for i in range(50)]
+    root, _ = drawn([{**CHART, "key": {"title": "N", "entries": entries}}])
+    words = ["".join(node.itertext()) for node in root.iter("{http://www.w3.org/2000/svg}text")]
+    shown = [word for word in words if re.fullmatch(r"N \d+", word)]
+    assert f"N ({len(shown)} of 50):" in words
+    assert shown[0] == "N 0"
+    assert shown[-1] == "N 49"
+    assert 10 <= len(shown) <= 17
+
+
 @pytest.mark.parametrize("n", [2, 6])
 def test_panels_that_say_the_same_have_one_legend(n):
     _, text = drawn([CHART] * n)

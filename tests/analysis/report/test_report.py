@@ -135,7 +135,8 @@ def test_each_table_lies_beside_the_page_in_three_forms(written):
 
 def test_minima_that_bend_are_weak_on_their_card_too(written):
     report = written[1]
-    assert '<a href="#optimum">Optimal sizes</a>. Exponents hold' in " ".join(report.page.read_text().split())
+    told = '<a href="#optimum">Optimal sizes</a>. Exponents hold' in " ".join(report.page.read_text().split())
+    assert told == any(line.status for line in report.headlines if line.what == "best size grows as")
     [group] = report.groups
     minima = group.minima["loss"]
     bent = replace(minima, N_law=replace(minima.N_law, bend="they bend"), reasons=("they bend",))
@@ -432,6 +433,19 @@ def test_captions_speak_of_seeds_where_there_are_some(seeds, said):
     captions = [drawing.caption for drawing in group_figures(group)]
     assert captions[0].startswith(f"{said}; lines join")
     assert any("seeds" in caption for caption in captions) == (seeds > 1)
+
+
+def test_one_run_is_no_runs_and_a_missing_run_has_no_files(tmp_path):
+    one = worlds.isoflop(World(), (8,), (1e9,), seeds=1)
+    page = write_report(write_results(one, tmp_path), resampling=Resampling(resamples=0)).page.read_text()
+    text = "".join(Page(page).text)
+    assert re.search(r"\b1 run\b", text)
+    assert "1 runs" not in text
+    assert "1 points" not in text
+    assert page.count('/config.yaml">') == 1
+    two = pd.concat([one, one.assign(run_id="later", status="missing", loss=np.nan, error=np.nan)])
+    page = write_report(write_results(two, tmp_path / "2"), resampling=Resampling(resamples=0)).page.read_text()
+    assert page.count('/config.yaml">') == 1
 
 
 def test_a_constant_rate_is_written_as_a_number():
