@@ -160,12 +160,13 @@ def _through(values: Array, reach: float) -> tuple[Array, Array, Array]:
     below, above = values[:, 1] - values[:, 0], values[:, 2] - values[:, 1]
     bent = (below * above > 0) & (np.abs(below) > 1e-6) & (np.abs(above) > 1e-6)
     power = np.where(bent, np.log(np.where(bent, above / np.where(bent, below, 1.0), 1.0)) / reach, 0.0)
-    power = np.clip(power, -2.0, 2.0)
+    power = np.clip(power, POWER.low, POWER.high)
     slope = (above + below) / (_bend(power, np.array(reach))[0] - _bend(power, np.array(-reach))[0])
     return slope, power, values[:, 1]
 
 
-POWER, SLOPE, LEVEL = Bound(-4.0, 4.0), Bound(-20.0, 20.0), Bound(-30.0, 30.0)
+# Beyond a power of 1 a term of log y changes tenfold within a decade of N, which few runs often fit by mistake.
+POWER, SLOPE, LEVEL = Bound(-1.0, 1.0), Bound(-20.0, 20.0), Bound(-30.0, 30.0)
 
 FARSEER = FarseerLaw(
     name="farseer",
