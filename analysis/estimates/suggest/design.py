@@ -1,14 +1,16 @@
-"""Choose the batch of runs that most reduces the variance at the targets for its cost, by linear algebra alone.
+"""Choose the batch of runs that most reduces the expected squared error at the targets for its cost.
 
-Random quantities are represented by `features`: a matrix F (R, m) such that F^T F is the covariance of m quantities
-(responses of candidates, targets). A noisy observation is a rank-one downdate of the covariance V (R, R) of the R
-sources; greedy choice and exchange need nothing else.
+Errors are represented by `features`: a matrix F (R, m) such that F^T V F are the covariances of the errors of m
+forecasts (of candidates, targets), where V (R, R) is that of the R sources: first the errors of the law's parameters,
+then the law's systematic error. A run moves the parameters as the fit would, which weighs all runs alike and knows no
+systematic error: it adds the run's to that of the parameters (bias), besides the noise (Box and Draper 1959).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from functools import reduce
 
 import numpy as np
 
@@ -21,8 +23,8 @@ with 0, the first run takes the whole limit."""
 COST_POWERS = (0.2, 0.4, 0.6, 0.8, 1.0)
 """Powers tried for quantities of the law alone (`power_for`)."""
 LEAST = 0.01
-"""Minimum reduction of the target's variance, as a share, for a run to be chosen (half of that in interval width).
-Otherwise cheap uninformative runs would use up the limit and only add the law's local error."""
+"""Minimum reduction of the target's squared error, as a share, for a run to be chosen (half of that in its root).
+Otherwise cheap uninformative runs would use up the limit."""
 PLANNED = 100
 """Maximum number of runs planned ahead to spend a limit."""
 PASSES = 3
@@ -31,45 +33,70 @@ PASSES = 3
 
 @dataclass(frozen=True)
 class Features:
-    """Features of candidates (R, m) and targets (R, t), and the noise variance of a run."""
+    """Features of the errors at candidates (R, m) and targets (R, t), and the noise variance of a run.
+
+    errors: covariance V (R, R) of the sources; assumed: covariance (p, p) of the first p of them, the parameters, where
+    the law is right, by which a fit weighs a further run.
+    """
 
     candidates: Array
     targets: Array
     noise: float
+    errors: Array
+    assumed: Array
 
     @property
     def variance(self) -> float:
-        """The targets' mean variance before any candidate is run."""
-        return float((self.targets**2).sum()) / self.targets.shape[1]
+        """The targets' mean squared error before any candidate is run."""
+        return float((self.targets * (self.errors @ self.targets)).sum()) / self.targets.shape[1]
 
     def start(self) -> Seen:
         """Return the state before any candidate is run."""
-        own = (self.candidates**2).sum(axis=0)
-        return Seen(np.eye(len(self.candidates)), self.targets.T @ self.candidates, own, self.variance)
+        moved = self.errors @ self.candidates
+        own = (self.candidates * moved).sum(axis=0)
+        return Seen(self.errors, self.assumed, self.targets.T @ moved, own, self.variance)
 
-    def see(self, seen: Seen, i: int, sign: Literal[1, -1]) -> Seen:
-        """Return the state after observing candidate i; with sign -1, the state without it."""
-        noise, moved = sign * self.noise, seen.V @ self.candidates[:, i]
-        scale = noise + self.candidates[:, i] @ moved
-        by_target, by_candidate = self.targets.T @ moved, moved @ self.candidates
+    def see(self, seen: Seen, i: int) -> Seen:
+        """Return the state after candidate i is run and fitted."""
+        slopes, p = self.candidates[:, i], len(self.assumed)
+        step = seen.assumed @ slopes[:p]
+        scale = self.noise + slopes[:p] @ step
+        gain = np.append(step / scale, np.zeros(len(slopes) - p))
+        moved = seen.V @ slopes
+        actual = self.noise + slopes @ moved
+        old_t, new_t, old_c, new_c = (
+            moved @ self.targets,
+            gain @ self.targets,
+            moved @ self.candidates,
+            gain @ self.candidates,
+        )
         return Seen(
-            seen.V - np.outer(moved, moved) / scale,
-            seen.shared - np.outer(by_target, by_candidate) / scale,
-            seen.own - by_candidate**2 / scale,
-            seen.wanted - float((by_target**2).mean()) / float(scale),
+            seen.V - np.outer(gain, moved) - np.outer(moved, gain) + actual * np.outer(gain, gain),
+            seen.assumed - np.outer(step, step) / scale,
+            seen.shared - np.outer(new_t, old_c) - np.outer(old_t, new_c) + actual * np.outer(new_t, new_c),
+            seen.own - 2 * new_c * old_c + actual * new_c**2,
+            seen.wanted + float((actual * new_t**2 - 2 * new_t * old_t).mean()),
         )
 
     def gain(self, seen: Seen) -> Array:
-        """Return the reduction of the targets' variance by each candidate (m,), as a share of the initial variance."""
-        return np.asarray((seen.shared**2).mean(axis=0) / (self.noise + seen.own) / max(self.variance, 1e-300))
+        """Return the share of the targets' initial mean squared error that each candidate takes away (m,).
+
+        Negative where a run would add more of the law's systematic error than it takes away.
+        """
+        p = len(self.assumed)
+        step = seen.assumed @ self.candidates[:p]
+        gain = self.targets[:p].T @ step / (self.noise + (self.candidates[:p] * step).sum(axis=0))
+        less = 2 * gain * seen.shared - gain**2 * (self.noise + seen.own)
+        return np.asarray(less.mean(axis=0) / max(self.variance, 1e-300))
 
 
 @dataclass(frozen=True)
 class Seen:
-    """The state after some runs: covariance V (R, R) of the sources, `shared` (t, m) of targets with candidates,
-    variances `own` (m,) of candidates, and mean variance `wanted` of the targets."""
+    """The state after some runs: covariances V (R, R) and `assumed` (p, p) of the sources' errors, `shared` (t, m) of
+    the errors at targets and candidates, variances `own` (m,) at candidates, and the targets' mean squared error."""
 
     V: Array
+    assumed: Array
     shared: Array
     own: Array
     wanted: float
@@ -90,17 +117,21 @@ class Design:
         """Return the state of each view before any candidate is run."""
         return [view.start() for _, view in self.views]
 
-    def see(self, state: State, i: int, sign: Literal[1, -1] = 1) -> State:
-        """Return the states after observing candidate i; with sign -1, the states without it."""
-        return [view.see(seen, i, sign) for (_, view), seen in zip(self.views, state, strict=True)]
+    def see(self, state: State, i: int) -> State:
+        """Return the states after candidate i is run."""
+        return [view.see(seen, i) for (_, view), seen in zip(self.views, state, strict=True)]
+
+    def after(self, chosen: Sequence[int]) -> State:
+        """Return the state of each view after some candidates are run."""
+        return reduce(self.see, chosen, self.start())
 
     def gain(self, state: State) -> Array:
-        """Return the reduction of variance by each candidate (m,), averaged over the views."""
+        """Return the reduction of the squared error by each candidate (m,), averaged over the views."""
         pairs = zip(self.views, state, strict=True)
         return np.asarray(sum(weight * view.gain(seen) for (weight, view), seen in pairs))
 
     def left(self, state: State) -> float:
-        """Return the log variance at the targets, averaged over the views."""
+        """Return the log squared error at the targets, averaged over the views."""
         pairs = zip(self.views, state, strict=True)
         return float(sum(weight * np.log(max(seen.wanted, 1e-300)) for (weight, _), seen in pairs))
 
@@ -110,10 +141,9 @@ def choose(design: Design, *, limit: float, most: int, power: float = COST_POWER
 
     power: each choice maximises gain / cost^power.
     """
-    chosen, state = _greedy(design, limit=limit, most=most, power=power)
+    chosen, _ = _greedy(design, limit=limit, most=most, power=power)
     for _ in range(PASSES):
-        state, moved = _exchange(design, state, chosen)
-        if not moved:
+        if not _exchange(design, chosen):
             break
     return _ordered(design, chosen, power)
 
@@ -147,22 +177,22 @@ def _best(design: Design, state: State, taken: list[int], left: float, power: fl
     return i if score[i] > 0 else None
 
 
-def _exchange(design: Design, state: State, chosen: list[int]) -> tuple[State, bool]:
+def _exchange(design: Design, chosen: list[int]) -> bool:
     """Replace each chosen run by the best one that costs no more, if it has a larger gain given the others.
 
-    Returns the state, and whether any run was replaced; `chosen` is changed in place.
+    Returns whether any run was replaced; `chosen` is changed in place.
     """
     moved = False
     for place, old in enumerate(chosen):
-        without = design.see(state, old, -1)
         rest = [*chosen[:place], *chosen[place + 1 :]]
+        without = design.after(rest)
         new = _best(design, without, rest, design.prices.of(chosen) - design.prices.of(rest), power=0.0)
         if new is None or new == old:
             continue
         gain = design.gain(without)
         if gain[new] > gain[old] * (1 + 1e-6):
-            chosen[place], state, moved = new, design.see(without, new), True
-    return state, moved
+            chosen[place], moved = new, True
+    return moved
 
 
 def _ordered(design: Design, chosen: list[int], power: float) -> list[int]:

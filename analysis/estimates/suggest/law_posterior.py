@@ -1,4 +1,4 @@
-"""The normal posterior of a law after a fit: the covariance of its parameters and so of all responses."""
+"""The errors of a fitted law: those of its parameters, normal, and its systematic one, and so those of responses."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ WAVES = 48
 
 @dataclass(frozen=True)
 class Posterior:
-    """Posterior features of candidates (R, m) and targets (R, t), and the expected log y at both.
+    """The errors that a law leaves at candidates and targets, and the expected log y at both.
 
-    noise: variance of log y of one run. slopes, of_target: derivatives of log y at the candidates, and of the log
-    quantity at the targets, by the parameters (p, …); covariance: of the parameters (p, p). These three leave out the
-    law's systematic error, as the fit's interval does.
+    whole: for choosing runs for a response, with the law's systematic error. noise: variance of log y of one run.
+    slopes, of_target: derivatives of log y at the candidates, and of the log quantity at the targets, by the parameters
+    (p, …); covariance: of the parameters (p, p). These three leave out the law's systematic error, as the fit's
+    interval does.
     """
 
-    candidates: Array
-    targets: Array
+    whole: Features
     expected: Array
     noise: float
     slopes: Array
@@ -48,15 +48,9 @@ class Posterior:
     runs: int
 
     @property
-    def whole(self) -> Features:
-        """Features for choosing runs for a response, including the law's systematic error."""
-        return Features(self.candidates, self.targets, self.noise)
-
-    @property
     def alone(self) -> Features:
         """Features without the law's systematic error: for intervals, and to choose runs for a quantity of the law."""
-        root = np.linalg.cholesky(self.covariance).T
-        return Features(root @ self.slopes, root @ self.of_target, self.noise)
+        return Features(self.slopes, self.of_target, self.noise, self.covariance, self.covariance)
 
     def forecast(self, i: int) -> tuple[float, float]:
         """Return the expected log y of one run of candidate i, and its variance including noise."""
@@ -77,7 +71,8 @@ def posterior_of(
     """Linearise a law about its fit, or about other inner parameters (p,).
 
     The parameters have a wide normal prior (`REACH`, and the law's bounds). The law's systematic error is a smooth
-    random function of size `OWN` times the noise, so that runs in one corner of the pool say less about the others.
+    random function of size `OWN` times the noise, which the fit takes for scatter: it biases the parameters, the more
+    the farther the runs lie from the targets.
     """
     if theta is not None:
         found = replace(found, engine=replace(found.engine, theta=theta))
@@ -90,16 +85,15 @@ def posterior_of(
     low, high = problem.law.box()
     every = np.concatenate([seen, slopes] if wanted is None else [seen, slopes, of_target], axis=1)
     width = np.minimum((high - low) / 4, REACH / np.maximum(np.sqrt((every**2).mean(axis=1)), 1e-12))
-    F = [np.concatenate([S * width[:, None], E]) for S, E in zip(
-        (seen, slopes, of_target), own_errors((known, free, wanted), of_target.shape[1], noise), strict=True
-    )]  # fmt: skip
-    root = np.linalg.cholesky(posterior_covariance(F[0], found.engine.points.weights, noise)).T
-    covariance = width[:, None] * posterior_covariance(F[0][: len(theta)], found.engine.points.weights, noise) * width
+    own, scaled = own_errors((known, free, wanted), of_target.shape[1], noise), seen * width[:, None]
+    weighted = scaled * found.engine.points.weights / noise
+    assumed = posterior_covariance(scaled, weighted)
+    F = [np.concatenate([S * width[:, None], E]) for S, E in ((slopes, own[1]), (of_target, own[2]))]
+    whole = Features(F[0], F[1], noise, fit_errors(assumed, weighted, own[0]), assumed)
+    covariance = width[:, None] * assumed * width
     with np.errstate(all="ignore"):
         h = problem.law.evaluate(theta[:, None], {n: np.append(free[n], wanted[n] if wanted else []) for n in free}).h
-    return Posterior(
-        root @ F[1], root @ F[2], h[0] + problem.units.log_y, noise, slopes, of_target, covariance, found.n_runs
-    )
+    return Posterior(whole, h[0] + problem.units.log_y, noise, slopes, of_target, covariance, found.n_runs)
 
 
 def completed(found: Fit, target: pd.DataFrame) -> pd.DataFrame:
@@ -115,10 +109,22 @@ def completed(found: Fit, target: pd.DataFrame) -> pd.DataFrame:
     return target.assign(N=N, D=D)
 
 
-def posterior_covariance(features: Array, weights: Array, noise: float) -> Array:
-    """Return the posterior covariance (R, R) of unit sources after responses with features (R, n)."""
-    inverse = np.eye(len(features)) + (features * weights) @ features.T / noise
+def posterior_covariance(slopes: Array, weighted: Array) -> Array:
+    """Return the posterior covariance (p, p) of unit parameters after responses with slopes (p, n).
+
+    weighted: the slopes times each response's weight over its noise variance.
+    """
+    inverse = np.eye(len(slopes)) + weighted @ slopes.T
     return np.linalg.inv((inverse + inverse.T) / 2)
+
+
+def fit_errors(assumed: Array, weighted: Array, own: Array) -> Array:
+    """Return the covariance (R, R) of the errors of fitted parameters (p), and of the law's systematic error (R - p).
+
+    assumed: covariance of the parameters where the law is right; own: features (R - p, n) of its error at the runs.
+    """
+    bias = -assumed @ weighted @ own.T
+    return np.block([[assumed + bias @ bias.T, bias], [bias.T, np.eye(len(own))]])
 
 
 def noise_of(found: Fit) -> float:

@@ -163,7 +163,9 @@ class Seeking:
         how: dict[str, Any] = {"most": most, "power": power}
         chosen = choose(design, limit=within, **how) or choose(design, limit=limit, **how)
         if not chosen:
-            reason = f"no affordable candidate helps: none would narrow the interval by {percent(LEAST / 2)}"
+            reason = (
+                f"no affordable candidate helps: none would reduce the expected error there by {percent(LEAST / 2)}"
+            )
             return replace(nothing, reason=reason)
         after = tuple(self.half_width(chosen[: k + 1]) for k in range(len(chosen)))
         cost = self.prices.of(chosen)
