@@ -13,6 +13,7 @@ from scaling.devices import device_name, gpus
 from scaling.forecast.learned import Learned, Took, learn
 from scaling.forecast.speed import Costs, Speed, StackCosts, known_speed
 from scaling.forecast.work import ALONE, StackShare, Work, memory_bytes, work
+from scaling.optim.lstsq import LeastSquares
 from scaling.plan.identity import asked_precision
 from scaling.plan.planned import PlannedRun
 from scaling.train.sizes import DRAWERS, EVALUATED_ROWS, TRAIN_EXAMPLES
@@ -123,7 +124,7 @@ def estimate(run: PlannedRun, speed: Speed, *, stack_share: StackShare = ALONE) 
     fresh = max(quantities.D_unique, TRAIN_EXAMPLES) if quantities.fresh else 0
     drawn = speed.draw.get(config.data.name, 0.0) * fresh
     drawn /= DRAWERS[speed.kind] * stack_share.readers
-    if config.optim.name == "lstsq":
+    if isinstance(config.optim, LeastSquares):
         trained = 4 * quantities.D * config.model.width**2 * costs.flop * QR_SLOWDOWN
     else:
         steps = quantities.steps - (run.fork.step if run.fork else 0)

@@ -22,6 +22,7 @@ class Lion:
     """
 
     name: ClassVar[str] = "lion"
+    stackable: ClassVar[bool] = True  # it has a form for stacks (scaling/train/stacked/optimisers.py)
 
     lr: PositiveFloat
     weight_decay: NonNegativeFloat = 0.0

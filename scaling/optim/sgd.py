@@ -23,6 +23,7 @@ class SGD:
     """
 
     name: ClassVar[str] = "sgd"
+    stackable: ClassVar[bool] = True  # it has a form for stacks (scaling/train/stacked/optimisers.py)
 
     lr: PositiveFloat
     momentum: ShareBelowOne = 0.0

@@ -12,7 +12,6 @@ from typing import Any, cast
 from scaling.config import RunConfig
 from scaling.plan.quantities import Quantities
 
-STACKED_OPTIMISERS = ("adamw", "lion", "sgd")
 # Keys whose values may differ between the members of a stack.
 OWN = {
     "optim": ("lr", "weight_decay", "beta1", "beta2"),
@@ -84,7 +83,7 @@ def stack_key(config: RunConfig, quantities: Quantities) -> str:
 
 def is_stackable(config: RunConfig) -> bool:
     """Return whether a run's stage and optimiser can be stacked, whatever its engine is."""
-    return bool(config.stage.stackable and config.optim.name in STACKED_OPTIMISERS)
+    return bool(config.stage.stackable and getattr(config.optim, "stackable", False))
 
 
 def identity_keys(part: Any) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import Any
 
 from scaling.config import RunConfig
 from scaling.errors import UserError
+from scaling.optim.lstsq import LeastSquares
 from scaling.plan.identity import identity
 from scaling.plan.planned import Fork, PlannedRun
 
@@ -48,7 +49,7 @@ def _check(config: RunConfig) -> None:
             "found sweep.trunk with train.engine=compile, whose runs are not the same each time; "
             "wanted engine=eager or stacked; change it or drop trunk"
         )
-    if config.optim.name == "lstsq":
+    if isinstance(config.optim, LeastSquares):
         raise UserError("found sweep.trunk with optim=lstsq, which takes no steps; wanted another; drop trunk")
 
 

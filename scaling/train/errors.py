@@ -10,6 +10,7 @@ import torch
 
 from scaling.config import RunConfig
 from scaling.errors import UserError
+from scaling.optim.lstsq import LeastSquares
 from scaling.plan.identity import asked_precision
 
 T = TypeVar("T")
@@ -73,4 +74,4 @@ def _adds_up(config: RunConfig) -> bool:
     """Return whether the gradients of a batch are the sum over its micro-batches, as far as the config shows."""
     model = config.model
     joined = getattr(model, "dropout", 0.0) > 0 or getattr(model, "norm", None) == "batch"
-    return config.stage.trains and config.optim.name != "lstsq" and not joined
+    return config.stage.trains and not isinstance(config.optim, LeastSquares) and not joined
