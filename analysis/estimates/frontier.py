@@ -12,6 +12,7 @@ import pandas as pd
 from analysis.errors import Refusal, UserError
 from analysis.estimates.powerline import PowerLine, power_line
 from analysis.fitting.display.in_notebook import InNotebook
+from analysis.fitting.holdout import with_compute
 from analysis.table.cells import cells, resampled_means
 from analysis.table.columns import as_numbers, require_positive
 from analysis.table.remarks import remarks_of
@@ -115,7 +116,7 @@ def frontier(
     """
     if rule not in RULES:
         raise UserError(f"found rule={rule!r}; wanted one of {', '.join(RULES)}")
-    rows = as_numbers(rows, [x, y])
+    rows = as_numbers(with_compute(rows), [x, y])
     refuse_rising(rows, y)
     require_positive(rows, [*dict.fromkeys([x, *(name for name in ("N", "D") if name in rows.columns), y])])
     rows = _complete(rows, x)

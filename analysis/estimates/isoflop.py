@@ -16,6 +16,7 @@ from analysis.estimates.valleys.curve import Parabola, Shape, find_minima
 from analysis.estimates.valleys.misfit import Valley, misfits, noise_of, scatter_words, unequal
 from analysis.estimates.valleys.skew import common_skew
 from analysis.fitting.display.in_notebook import InNotebook
+from analysis.fitting.holdout import with_compute
 from analysis.numbers import count, flops, percent
 from analysis.table.cells import at_budget, budgets, cells, moved_words
 from analysis.table.columns import as_numbers, require_positive
@@ -164,7 +165,7 @@ def isoflop(
 
 def _with_budgets(rows: pd.DataFrame, y: str) -> pd.DataFrame:
     """Return checked rows with a column budget, and with D = C / (6 N) where they have none."""
-    rows = as_numbers(rows, ["N", "C", y])
+    rows = as_numbers(with_compute(rows), ["N", "C", y])
     refuse_rising(rows, y)
     require_positive(rows, ["N", "C", *(["D"] if "D" in rows.columns else []), y])
     if "D" not in rows.columns:

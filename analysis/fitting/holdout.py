@@ -59,12 +59,14 @@ def size_column(rows: pd.DataFrame, x: str | None) -> str:
 
 
 def with_compute(rows: pd.DataFrame) -> pd.DataFrame:
-    """Add C = 6 N D (Kaplan et al. 2020) where a table has N and D and no C, as laws in N and D take it."""
+    """Add C = 6 N D (Kaplan et al. 2020), with a remark, where a table has N and D and no C."""
     if "C" in rows.columns or not {"N", "D"} <= set(rows.columns):
         return rows
     from analysis.table.columns import numbers_of
+    from analysis.table.remarks import with_remarks
 
-    return rows.assign(C=6 * numbers_of(rows["N"], "N") * numbers_of(rows["D"], "D"))
+    rows = rows.assign(C=6 * numbers_of(rows["N"], "N") * numbers_of(rows["D"], "D"))
+    return with_remarks(rows, "C is taken as 6 N D, as the table has none")
 
 
 def score_laws(

@@ -22,11 +22,11 @@ SPAN = 1.25
 def conduct_of(
     table: pd.DataFrame, chosen: pd.DataFrame, y: str, run_column: str | None = None
 ) -> dict[str, np.ndarray]:
-    """Return training details of the chosen rows (n,): steps, rate, chance, epochs, slope; NaN where unknown.
+    """Return details of the chosen rows (n,): N, D, steps, rate, chance, epochs, slope; NaN where unknown.
 
     slope: d log y / d log D over a run's last milestones, for runs at a constant rate.
     """
-    found = {}
+    found = {name: _positive(chosen[name]) for name in ("N", "D") if name in chosen.columns}
     for what, names in NAMES.items():
         column = next((name for name in names if name in chosen.columns), None)
         if column:

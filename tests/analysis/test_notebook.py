@@ -242,6 +242,15 @@ def test_arguments_are_taken_in_the_forms_that_mean_the_same(law):
         law.predict({"N": np.ma.masked_array([1e4, 1e5], [False, True]), "D": 1e6})
 
 
+def test_compute_is_six_n_d_where_a_table_has_none_and_said():
+    bare, whole = (SMALL[["N", "D", "loss", *more]] for more in ([], ["C"]))
+    said = "C is taken as 6 N D, as the table has none"
+    for verb in (frontier, isoflop):
+        found = verb(bare.assign(budget=SMALL["budget"]), resamples=0)
+        assert said in found.warnings
+        assert said not in verb(whole.assign(budget=SMALL["budget"]), resamples=0).warnings
+
+
 @pytest.mark.slow
 def test_a_table_in_memory_is_reported(tmp_path):
     notes = [1, "two"] * (len(SMALL) // 2) + [3.0] * (len(SMALL) % 2)  # Parquet has one kind for each column

@@ -27,6 +27,8 @@ AT_CHANCE = 0.95
 """Share of the constant predictor's loss from which a run counts as at chance level."""
 REPEATED = 4.0
 """Epochs up to which repeated examples are nearly as good as new ones (Muennighoff et al. 2023, section 6)."""
+MOST = 0.5
+"""Share of the scatter about a law of one size that another size explains from which it is named."""
 OFF = 0.01
 """Relative excess over the loss at a setting's best rate from which a run's rate counts as mistuned."""
 PLATEAU = ("shifted", "m4", "bnsl1", "bnsl2")
@@ -50,10 +52,10 @@ def training_faults(found: Fit, law: Law) -> tuple[str, ...]:
 
 
 def remarks(found: Fit, law: Law) -> tuple[str, ...]:
-    """Return remarks that do not make a law weak: outliers, and a well-determined optimum outside the sizes run."""
+    """Return remarks that do not make a law weak: outliers, another size, a known optimum outside the sizes run."""
     with np.errstate(all="ignore"):
         beyond = _beyond(found, law)
-        return (*_far_off(found), *(_of_grid(beyond) if _located(found, beyond) else ()))
+        return (*_far_off(found), *_other_size(found), *(_of_grid(beyond) if _located(found, beyond) else ()))
 
 
 def _far_off(found: Fit) -> Iterator[str]:
@@ -71,6 +73,36 @@ def _far_off(found: Fit) -> Iterator[str]:
         f"{measured(float(points.y[worst]))} at {', '.join(f'{name} = {number(x, 3)}' for name, x in at.items())}, "
         f"where the law gives {measured(float(found.predict(at)[0]))}: is it another unit, or a failed run?"
     )
+
+
+def _other_size(found: Fit) -> Iterator[str]:
+    """Report N or D that explains most of the runs' scatter about a law of another size."""
+    points, rest = found.engine.points, clipped(found.engine.residuals)
+    (name, own), *others = points.inputs.items()
+    column = points.columns[name]
+    if others or column not in ("N", "D", "C") or float(np.std(rest)) < FAR:
+        return
+    for size in ("N", "D"):
+        values = points.details.get(size)
+        if size == column or values is None or not np.isfinite(values).all():
+            continue
+        x, other = (np.log(one) - np.log(one).mean() for one in (own, values))
+        alone = np.stack([np.ones_like(x), x, x**2], axis=1)
+        left = [_variance(rest, one) for one in (alone, np.column_stack([alone, other, other**2, x * other]))]
+        if left[0] > 0 and left[1] < (1 - MOST) * left[0]:
+            which = "the frontier" if column == "C" else f"runs of one {size} (--where)"
+            yield (
+                f"{percent(1 - left[1] / left[0])} of the runs' scatter about this law of {column} goes with {size}: "
+                f"fit {which}, or a law of N and D"
+            )
+            return
+
+
+def _variance(rest: Array, columns: Array) -> float:
+    """Return the residual variance (per degree of freedom) after a regression on columns (n, k); inf without any."""
+    spare = len(rest) - columns.shape[1]
+    weights = np.linalg.lstsq(columns, rest, rcond=1e-10)[0]
+    return float(((rest - columns @ weights) ** 2).sum()) / spare if spare > 2 else np.inf
 
 
 def _of_runs(found: Fit, law: Law, points: Points) -> Iterator[str]:

@@ -96,3 +96,13 @@ def test_points_far_off_a_law_are_counted_and_the_farthest_is_named() -> None:
     (said,) = (said for said in found.warnings if "far from" in said)
     assert said.startswith("3 of 36 points lie far from the law, the farthest with loss 11.")
     assert "where the law gives " in said
+
+
+@pytest.mark.parametrize(("x", "size", "instead"), [("C", "N", "the frontier"), ("D", "N", "runs of one N")])
+def test_a_law_of_one_size_names_another_that_explains_its_scatter(x: str, size: str, instead: str) -> None:
+    table = grid().drop(columns=["lr", "steps"])
+    table = table.assign(C=6 * table.N * table.D)
+    found = fit(table, "power", x=x, resamples=0)
+    assert any(f"scatter about this law of {x} goes with {size}: fit {instead}" in text for text in found.warnings)
+    alone = fit(table[table["N"] == table["N"].max()], "power", x="D", resamples=0)
+    assert not any("goes with" in text for text in alone.warnings)
