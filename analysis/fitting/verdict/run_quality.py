@@ -12,6 +12,7 @@ from analysis.fitting.certificate import LEVEL
 from analysis.fitting.points import Points
 from analysis.fitting.result import Fit
 from analysis.fitting.seeds import cells
+from analysis.fitting.verdict.own_holdout import sizes
 from analysis.fitting.verdict.run_residuals import ODD, clipped
 from analysis.laws import Law
 from analysis.laws.base import Array
@@ -48,7 +49,7 @@ def training_faults(found: Fit, law: Law) -> tuple[str, ...]:
     with np.errstate(all="ignore"):
         beyond = _beyond(found, law)
         outside = () if _located(found, beyond) else _of_grid(beyond)
-        return (*_of_runs(found, law, points), *_of_rates(points), *outside)
+        return (*_of_runs(found, law, points), *_of_rates(points), *outside, *_of_end(found))
 
 
 def remarks(found: Fit, law: Law) -> tuple[str, ...]:
@@ -60,13 +61,10 @@ def remarks(found: Fit, law: Law) -> tuple[str, ...]:
 
 def _far_off(found: Fit) -> Iterator[str]:
     """Report the number of outliers and the farthest of them."""
-    engine, points = found.engine, found.engine.points
-    rest = np.abs(engine.residuals)
-    near = rest[clipped(engine.residuals) == engine.residuals]  # their rms, as the median is small after a Huber fit
-    far = rest > max(FAR, ODD * float(np.sqrt((near**2).sum() / max(1, len(near) - len(engine.theta)))))
+    far, points = _far(found), found.engine.points
     if not far.any():
         return
-    worst = int(np.argmax(rest))
+    worst = int(np.argmax(np.abs(found.engine.residuals)))
     at = {column: float(points.inputs[name][worst]) for name, column in points.columns.items()}
     yield (
         f"{int(far.sum())} of {points.n} points lie far from the law, the farthest with {found.y} "
@@ -103,6 +101,28 @@ def _variance(rest: Array, columns: Array) -> float:
     spare = len(rest) - columns.shape[1]
     weights = np.linalg.lstsq(columns, rest, rcond=1e-10)[0]
     return float(((rest - columns @ weights) ** 2).sum()) / spare if spare > 2 else np.inf
+
+
+def _far(found: Fit) -> Array:
+    """Return a mask of the outliers."""
+    rest = found.engine.residuals
+    near = rest[clipped(rest) == rest]  # their rms, as the median is small after a Huber fit
+    scatter = float(np.sqrt((near**2).sum() / max(1, len(near) - len(found.engine.theta))))
+    return np.abs(rest) > max(FAR, ODD * scatter)
+
+
+def _of_end(found: Fit) -> Iterator[str]:
+    """Report outliers that are the largest runs, all to one side of the law: they may be no failures but a bend."""
+    far, rest, size = _far(found), found.engine.residuals, sizes(found.engine.points)
+    if not far.any():
+        return
+    largest = size >= size[far].min()
+    if far[largest].all() and np.ptp(np.sign(rest[far])) == 0:
+        yield (
+            f"{'the largest run lies' if far.sum() == 1 else f'the {int(far.sum())} largest runs lie'} "
+            f"{percent(float(np.abs(rest[far]).mean()))} {'above' if rest[far][0] > 0 else 'below'} the law: a failed "
+            "run, or a bend that begins there; repeat it with another seed, or run larger ones"
+        )
 
 
 def _of_runs(found: Fit, law: Law, points: Points) -> Iterator[str]:

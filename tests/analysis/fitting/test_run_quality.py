@@ -106,3 +106,13 @@ def test_a_law_of_one_size_names_another_that_explains_its_scatter(x: str, size:
     assert any(f"scatter about this law of {x} goes with {size}: fit {instead}" in text for text in found.warnings)
     alone = fit(table[table["N"] == table["N"].max()], "power", x="D", resamples=0)
     assert not any("goes with" in text for text in alone.warnings)
+
+
+@pytest.mark.parametrize(("place", "status"), [(7, "ok"), (19, "weak")])
+def test_an_outlier_weakens_a_law_where_it_is_the_largest_run(place: int, status: str) -> None:
+    D = np.geomspace(1e6, 1e9, 20)
+    loss = (1.7 + 90 * D**-0.28) * np.exp(0.004 * np.random.default_rng(0).standard_normal(20))
+    loss[place] *= 1.08
+    found = fit(pd.DataFrame({"D": D, "loss": loss}), "saturating", x="D", resamples=50, starts=8)
+    assert found.certificate.status == status
+    assert any("the largest run lies" in said for said in found.warnings) == (status == "weak")
