@@ -26,7 +26,7 @@ SPREAD = 0.3
 """Maximum spread in log10 C of the runs of one budget."""
 NEARLY = 0.05
 """Minimum distance in log C between two budgets for computing a slope."""
-NEAR = 1e-4
+NEAR = 5e-5
 """Relative difference up to which two inputs are one setting, as of numbers written with five digits or of runs that
 end a few examples apart: it changes a loss by less than any noise."""
 SAME = 2e-7
