@@ -43,8 +43,9 @@ def test_branches_end_as_runs_trained_alone(case, tmp_path):
     assert [Settled.of(together[run.run_id]).forked for run in runs] == [17, 33, 0]
 
 
-def test_without_the_state_a_branch_starts_from_its_own_start(tmp_path, caplog):
+def test_without_the_state_a_branch_starts_from_its_own_start(tmp_path, caplog, every_step):
     runs = runs_of()
+    assert done(runs[0], tmp_path / "a", stop=stopped_after(18)) is None
     record = done(runs[0], tmp_path / "a")
     assert record.how["forked"]["step"] == 0
     assert "left no state" in caplog.text

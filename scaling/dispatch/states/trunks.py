@@ -32,4 +32,4 @@ def _fork(run: PlannedRun, folder: SweepFolder, settled: SettledRuns) -> Fork | 
     if (own := settled.get(run.run_id)) is not None:
         return dataclasses.replace(fork, step=own.forked) if own.forked else None
     lost = settled.get(fork.run_id) is not None and not folder.run(fork.run_id).fork(fork.step).is_file()
-    return None if lost and not folder.run(run.run_id).checkpoint.exists() else fork
+    return None if lost else fork

@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 from contextlib import suppress
 from math import prod
+from pathlib import Path
 
 from scaling.folders import set_aside
+from scaling.plan.planned import Fork
 from scaling.train.attempt import Attempt
 from scaling.train.feed.feed import batches
 from scaling.train.learner import Learner
@@ -37,7 +39,8 @@ def begin(attempt: Attempt, learner: Learner | None) -> Trainer:
     else:
         _go_on_from_fork(attempt, trainer)
     if run.fork is not None:
-        attempt.how["forked"] = {"run_id": run.fork.run_id, "step": run.fork.step if trainer.step else 0}
+        there = _fork_state(attempt, run.fork).is_file()  # until the run that forks from it is settled
+        attempt.how["forked"] = {"run_id": run.fork.run_id, "step": run.fork.step if trainer.step and there else 0}
     attempt.journal.begin(state and state["journal"])
     return trainer
 
@@ -50,10 +53,14 @@ def keep_fork(attempt: Attempt, trainer: Trainer) -> None:
 def drop_fork(attempt: Attempt) -> None:
     """Remove the state that a settled run was forked from."""
     if attempt.run.fork is not None:
-        path = attempt.folder.other(attempt.run.fork.run_id).fork(attempt.run.fork.step)
+        path = _fork_state(attempt, attempt.run.fork)
         path.unlink(missing_ok=True)
         with suppress(OSError):
             path.parent.rmdir()  # only if it is empty
+
+
+def _fork_state(attempt: Attempt, fork: Fork) -> Path:
+    return attempt.folder.other(fork.run_id).fork(fork.step)
 
 
 def _go_on_from_fork(attempt: Attempt, trainer: Trainer) -> None:
@@ -61,7 +68,7 @@ def _go_on_from_fork(attempt: Attempt, trainer: Trainer) -> None:
     fork = attempt.run.fork
     if fork is None:
         return
-    state = read_checkpoint(attempt.folder.other(fork.run_id).fork(fork.step), fork.run_id)
+    state = read_checkpoint(_fork_state(attempt, fork), fork.run_id)
     if state is not None and not trainer.misfit(state["trainer"]):
         trainer.load(state["trainer"])
     else:
