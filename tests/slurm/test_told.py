@@ -151,7 +151,9 @@ def test_status_says_how_jobs_ended_that_never_trained(tmp_path):
     flight.landed()
     plan(flight)
     notes = read_status(flight.folder).notes
-    assert any("ended before its worker could report: no such module: cuda/99" in note for note in notes)
+    [said] = {note[note.index("ended") :].partition(" (")[0] for note in notes}
+    assert said == "ended before its worker could report: no such module: cuda/99"
+    assert {note.partition("; ")[2] for note in notes} == {"SLURM says FAILED, exit code 7:0"}
 
 
 def test_status_says_why_jobs_wait(tmp_path):

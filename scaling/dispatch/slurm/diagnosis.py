@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from scaling.dispatch.dispatches import Dispatch, DispatchFolder
+from scaling.dispatch.process import this_user
+from scaling.dispatch.slurm.scheduler import BEGINS, end_of, hides_jobs
 from scaling.dispatch.slurm.shared_answer import answer_on
 from scaling.security.reading import read_text
 from scaling.security.trouble import trouble_file
@@ -43,24 +45,34 @@ def _ended_early(files: DispatchFolder, dispatch: Dispatch, waiting: Mapping[str
     if waiting is None or dispatch.ended:
         return
     logs = {log.name.removesuffix("_0_log.err"): log for log in sorted(files.path.glob("*_0_log.err"))}
-    for job, log in logs.items():
-        if _known(job, waiting):
-            continue
-        trouble = _lines(trouble_file(files.path, job))
-        if trouble:
-            yield from (f"job {job}: {line[:LONGEST]} ({log})" for line in trouble[:MOST])
-        elif not log.with_name(f"{job}_0_result.pkl").exists():
-            last = (_lines(log) or ["nothing was written"])[-1]
-            yield f"job {job} ended before its worker could report: {last[:LONGEST]} ({log})"
-    for job in dispatch.jobs:
-        if not _known(job, waiting) and not any(other.split("_")[0] == job for other in logs):
-            yield (
-                f"job {job} left no log in {files.path}: it was cancelled before it began, or its node could not write "
-                f"there"
-            )
+    gone = [job for job in logs if not _known(job, waiting)]
+    lost = [job for job in dispatch.jobs if not _known(job, waiting) and not _known(job, logs)]
+    if (gone or lost) and dispatch.user not in ("", this_user()) and hides_jobs():
+        yield f"SLURM hides the jobs of other users here: whether some of {dispatch.user} are left is unknown"
+        return
+    for job in gone:
+        lines = _lines(trouble_file(files.path, job))
+        yield from (f"job {job}: {line[:LONGEST]} ({logs[job]})" for line in lines[:MOST])
+    silent = [job for job in gone if not trouble_file(files.path, job).exists() and not _has_result(logs[job], job)]
+    for number, job in enumerate([*silent, *lost]):
+        end = end_of(job) if number < MOST else ""
+        yield f"{_without_report(files, job, logs.get(job))}{f'; SLURM says {end}' if end else ''}"
 
 
-def _known(job: str, waiting: Mapping[str, str]) -> bool:
+def _has_result(log: Path, job: str) -> bool:
+    return log.with_name(f"{job}_0_result.pkl").exists()
+
+
+def _without_report(files: DispatchFolder, job: str, log: Path | None) -> str:
+    """Return what is known of a job that has ended without a result."""
+    if log is None:
+        why = "it was cancelled before it began, or its node could not write there"
+        return f"job {job} left no log in {files.path}: {why}"
+    last = [line for line in _lines(log) if not line.endswith(BEGINS)] or ["nothing was written"]
+    return f"job {job} ended before its worker could report: {last[-1][:LONGEST]} ({log})"
+
+
+def _known(job: str, waiting: Mapping[str, object]) -> bool:
     """Return whether SLURM still has a job, or an element of its array."""
     return job in waiting or any(other.startswith(f"{job}_") for other in waiting)
 

@@ -176,6 +176,28 @@ def cause_of_death(jobs: Path, job: str, began: float) -> str:
     return accounted(job, began) or next(filter(None, (cause_of_end(log, began) for log in logs)), "")
 
 
+def end_of(job: str) -> str:
+    """Return how SLURM says that a job has ended, such as "CANCELLED by 0" or "FAILED, exit code 7:0".
+
+    '' if it does not know the job.
+    """
+    columns = "--format=State,ExitCode"
+    rows = ask(["sacct", "--noheader", "--parsable2", "--allocations", f"--jobs={job}", columns]) or ""
+    found = [line.split("|") for line in rows.splitlines() if line.count("|") == 1]
+    if not found:
+        facts = dict(re.findall(r"(\w+)=(\S+)", ask(["scontrol", "--oneliner", "show", "job", job]) or ""))
+        found = [[facts.get("JobState", ""), facts.get("ExitCode", "")]]
+    state, code = found[-1]
+    if state in ("", "PENDING", *ALIVE):
+        return ""
+    return state if code in ("", "0:0") else f"{state}, exit code {code}"
+
+
+def hides_jobs() -> bool:
+    """Return whether SLURM shows users only their own jobs."""
+    return bool(re.search(r"^PrivateData\s*=.*\b(jobs|all)\b", ask(["scontrol", "show", "config"]) or "", re.MULTILINE))
+
+
 def _text(log: Path) -> str:
     try:
         return read_text(log, errors="replace")

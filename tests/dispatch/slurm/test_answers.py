@@ -186,3 +186,23 @@ def test_a_per_cent_sign_in_a_folder_is_refused_before_it_leads_logs_astray(tmp_
     share = JobShare("4GB", 1, 1, 1.0, minutes=15, memory_gb=4)
     with pytest.raises(UserError, match="per cent sign"):
         sbatch.sheet(share, Slurm(), DispatchFolder(tmp_path / "100%j" / "jobs"), "mine")
+
+
+@pytest.mark.parametrize(
+    ("private", "hidden"), [("none", False), ("cloud,jobs", True), ("all", True), ("nodes,usage", False), ("", False)]
+)
+def test_whether_slurm_hides_the_jobs_of_others(says, private, hidden):
+    says("scontrol", f"SlurmctldPort = 6817\nPrivateData             = {private}\nSLURM_VERSION = 22.05.8\n")
+    assert scheduler.hides_jobs() is hidden
+
+
+def test_how_a_job_ended_is_asked_of_the_controller_where_nothing_is_accounted(says):
+    says("sacct", err="Slurm accounting storage is disabled", code=1)
+    says("scontrol", "JobId=7 JobName=a UserId=root(0) JobState=TIMEOUT Reason=TimeLimit ExitCode=0:15 Command=/a.sh")
+    assert scheduler.end_of("7") == "TIMEOUT, exit code 0:15"
+    says("scontrol", "JobId=7 JobState=RUNNING ExitCode=0:0")
+    assert scheduler.end_of("7") == ""
+    says("scontrol", err="slurm_load_jobs error: Invalid job id specified", code=1)
+    assert scheduler.end_of("7") == ""
+    says("sacct", "NODE_FAIL|1:0\nCANCELLED by 0|0:0\n")
+    assert scheduler.end_of("7") == "CANCELLED by 0"
