@@ -83,28 +83,18 @@ class Points:
 
 def read_points(table: pd.DataFrame, law: Law, *, y: str, x: str | None, space: str, selection: Selection) -> Points:
     """Select rows and read the law's columns. Raises `UserError` or `Refusal` where they cannot be fitted."""
-    from analysis.table.cells import without_repeats
-    from analysis.table.columns import as_numbers, require_positive
     from analysis.table.mixtures import mixtures_of
     from analysis.table.remarks import remarks_of
-    from analysis.table.roles import other_measure, refuse_rising
+    from analysis.table.roles import other_measure
     from analysis.table.run_quality import conduct_of
-    from analysis.table.select import RECIPE, origins, select_rows
+    from analysis.table.select import origins
 
     columns = input_columns(table, law, x)
     if not isinstance(y, str):
         raise UserError(f"found y={y!r}; wanted the name of a column, such as 'loss'")
     if y in columns.values():
         raise UserError(f"found {y} as both the response and an input; wanted two columns; choose another")
-    free = (*selection.pool, *(column for column in columns.values() if column in RECIPE))
-    chosen, left_out = select_rows(table, y=y, **vars(replace(selection, pool=free)))
-    chosen = as_numbers(chosen, list(columns.values()))
-    require_positive(chosen, list(columns.values()))
-    if law.name in LAWS:  # a custom law may rise
-        refuse_rising(chosen, y)
-    chosen, repeated = without_repeats(chosen, list(columns.values()), y)
-    if repeated:
-        left_out = [*left_out, f"{counted(repeated, 'row')} that repeat another"]
+    chosen, left_out = _chosen(table, list(columns.values()), y, selection, may_rise=law.name not in LAWS)
     values = {name: chosen[column].to_numpy(dtype=float) for name, column in columns.items()}
     response = _response(chosen, y, space)
     points = Points(
@@ -125,6 +115,28 @@ def read_points(table: pd.DataFrame, law: Law, *, y: str, x: str | None, space: 
     )
     check(points, law)
     return points
+
+
+def _chosen(
+    table: pd.DataFrame, columns: list[str], y: str, selection: Selection, *, may_rise: bool
+) -> tuple[pd.DataFrame, list[str]]:
+    """Select distinct rows with positive numbers in the columns; return them and sentences on rows left out.
+
+    may_rise: whether y may rise with the inputs, as for a custom law.
+    """
+    from analysis.table.cells import without_repeats
+    from analysis.table.columns import as_numbers, require_positive
+    from analysis.table.roles import refuse_rising
+    from analysis.table.select import RECIPE, select_rows
+
+    free = (*selection.pool, *(column for column in columns if column in RECIPE))
+    chosen, left_out = select_rows(table, y=y, **vars(replace(selection, pool=free)))
+    chosen = as_numbers(chosen, columns)
+    require_positive(chosen, columns)
+    if not may_rise:
+        refuse_rising(chosen, y)
+    chosen, repeated = without_repeats(chosen, columns, y)
+    return chosen, [*left_out, *([f"{counted(repeated, 'row')} that repeat another"] if repeated else [])]
 
 
 def metric_of(rows: pd.DataFrame) -> str:

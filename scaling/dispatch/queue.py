@@ -127,8 +127,6 @@ def entries(
     done = {run.run_id for run in runs if settled.done(run.run_id, keeps.get(run.run_id, ()))}
     left = [run.run_id for run in runs if run.run_id in begun and run.run_id not in done]
     tried = {run_id: read_attempts(folder.run(run_id)) for run_id in left}
-    killers = {run_id for run_id, past in tried.items() if any(attempt.get("cause") == "killed" for attempt in past)}
-    killers |= {run_id for run_id in left if folder.run(run_id).claim.exists()}
     made = [
         Entry(
             run_id=run.run_id,
@@ -144,17 +142,19 @@ def entries(
         )
         for run in runs
     ]
-    depth = _depths(made)
-    return sorted(
-        made,
-        key=lambda entry: (
-            depth[entry.run_id],
-            entry.run_id in killers,
-            -(entry.forecast_seconds or 0.0),
-            -entry.C,
-            entry.run_id,
-        ),
-    )
+    depth, last = _depths(made), _killers(folder, tried)
+
+    def place(entry: Entry) -> tuple[Any, ...]:
+        run_id = entry.run_id
+        return depth[run_id], run_id in last, -(entry.forecast_seconds or 0.0), -entry.C, run_id
+
+    return sorted(made, key=place)
+
+
+def _killers(folder: SweepFolder, tried: Mapping[str, Sequence[Mapping[str, Any]]]) -> set[str]:
+    """Return the runs during which a worker was killed or, as their claims are still there, may have died."""
+    killed = {run_id for run_id, past in tried.items() if any(attempt.get("cause") == "killed" for attempt in past)}
+    return killed | {run_id for run_id in tried if folder.run(run_id).claim.exists()}
 
 
 def _shown(run: PlannedRun) -> dict[str, Any]:

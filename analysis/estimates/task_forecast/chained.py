@@ -82,14 +82,10 @@ def chained(
     from analysis.fitting.fit import fit
 
     selection = {name: options.pop(name) for name in ("rows", "where", "pool", "keep", "run_column") if name in options}
-    staged = task not in (None, OWN_TASK) and OWN_TASK in tasks_of(table)
+    staged, second_law = task not in (None, OWN_TASK) and OWN_TASK in tasks_of(table), get_law(link)
     if not staged and via == y:
-        if task in table.columns:
-            raise UserError(
-                f"found the task {task}, which is a column of the table; wanted it as --y {task}; change it"
-            )
-        raise UserError(f"found --via {via} and the response {y} in one row; wanted two columns, or --task of a stage")
-    if not (second_law := get_law(link)).of_one_variable:
+        raise _one_column(table, via, y, task)
+    if not second_law.of_one_variable:
         raise UserError(
             f"found the link {second_law.name}, a law in {', '.join(second_law.inputs)}; wanted one of one variable"
         )
@@ -115,6 +111,13 @@ def chained(
     else:
         remarks = [*remarks, "neither step was backtested"]
     return [replace(_chain(first, second, one, task, remarks), tested=tests) for one in forecasts_of(first, at)]
+
+
+def _one_column(table: pd.DataFrame, via: str, y: str, task: str | None) -> UserError:
+    """Return the error for a response that would be forecast from itself."""
+    if task in table.columns:
+        return UserError(f"found the task {task}, which is a column of the table; wanted it as --y {task}; change it")
+    return UserError(f"found --via {via} and the response {y} in one row; wanted two columns, or --task of a stage")
 
 
 def _linked(rows: pd.DataFrame, origins: pd.DataFrame | None, y: str, via: str) -> pd.DataFrame:
