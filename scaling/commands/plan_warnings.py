@@ -17,6 +17,8 @@ BRACKET = 4.0
 """Largest over smallest size at a budget: an optimum is known beforehand to a factor of two at best."""
 BUDGETS, BUDGETS_AHEAD = 3, 5
 """Budgets through which a law N*(C) goes at least, and from which it may be extended."""
+SETTINGS = 15
+"""Settings of N and D from which a law of both, with five parameters, may be more than weak."""
 ALIKE = 1.05
 """Factor between two N that count as one size."""
 
@@ -24,7 +26,7 @@ ALIKE = 1.05
 def plan_warnings(runs: Sequence[PlannedRun]) -> list[str]:
     """Return a sentence with advice for each claim that the runs of a plan cannot support."""
     trained = [run for run in runs if run.parent is None]
-    return [*_short(trained), *_of_budgets(trained)]
+    return [*_short(trained), *_of_budgets(trained), *_of_settings(trained)]
 
 
 def _short(runs: Sequence[PlannedRun]) -> Iterator[str]:
@@ -75,6 +77,17 @@ def _of_range(curves: dict[float, list[int]]) -> Iterator[str]:
         yield (
             f"sizes span a factor of {spans:.3g}, while the best size moves by about {moves:.3g} over these budgets "
             "(as the root of C), so the outer budgets hardly bracket it; let sizes grow with it, or span more"
+        )
+
+
+def _of_settings(runs: Sequence[PlannedRun]) -> Iterator[str]:
+    """Count the settings of a grid that crosses N and D without budgets."""
+    settings = {(run.quantities.counts.N, run.quantities.D) for run in runs if run.quantities.budget is None}
+    sizes, lengths = ({setting[k] for setting in settings} for k in (0, 1))
+    if min(len(sizes), len(lengths)) > 1 and max(len(sizes), len(lengths)) < len(settings) < SETTINGS:
+        yield (
+            f"N and D have {len(settings)} settings, and a law of both has five parameters and needs {SETTINGS}; add "
+            "sizes or lengths"
         )
 
 
