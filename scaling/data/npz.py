@@ -82,6 +82,8 @@ class Npz(FiniteSet):
         found = _arrays(self.path)
         splits = {name: self._split(found, name) for name in SPLITS if f"x_{name}" in found or name == "train"}
         train = splits["train"]
+        for name in splits.keys() - {"train"}:
+            self._check_held_out(train.x, splits[name].x, name)
         share = max(1, len(train) // HELD_OUT_SHARE)
         for name in SPLITS[1:]:
             if name not in splits:
@@ -89,6 +91,14 @@ class Npz(FiniteSet):
                 splits[name], train = dealt(train, share, seed=SPLIT_SEED)
         measure = moments if train.x.dtype == np.uint8 and train.x.ndim == 4 else feature_moments
         return Whole(train, splits["val"], splits["test"], *measure(train.x), facts={"file": self.file})
+
+    def _check_held_out(self, train: np.ndarray, held: np.ndarray, name: str) -> None:
+        """Raise UserError if held-out examples are the first training examples, unless all are alike."""
+        if np.array_equal(held, train[: len(held)]) and (held != held[0]).any():
+            raise UserError(
+                f"found x_{name} of {self.path} at the head of x_train; wanted examples that are not trained on; hold "
+                f"some out, or leave x_{name} out to have a tenth of x_train instead"
+            )
 
     def _check_names(self, found: Mapping[str, np.ndarray], lacking: str) -> None:
         """Raise UserError if a split is lacking and another array may have been meant for it."""
@@ -129,7 +139,7 @@ class Npz(FiniteSet):
                 f"found y_{name} of type {y.dtype} and shape {y.shape} in {self.path}; wanted whole numbers from 0, "
                 f"one an example; change it, or take data=npz_regression where they are targets"
             )
-        check_labels(y, f"y_{name}", self.path)  # before the lacking splits are dealt by class
+        check_labels(y, f"y_{name}", self.path, classes=self.classes)  # before the lacking splits are dealt by class
         return y.astype(np.int64)
 
     def _channels_first(self, x: np.ndarray) -> np.ndarray:

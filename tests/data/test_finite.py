@@ -150,7 +150,7 @@ class TestNpz:
         ("wrong", "sentence"),
         [
             ({"features": 4}, r"shape \(5,\) in npz; wanted the declared \(4,\)"),
-            ({"classes": 2}, r"labels from 0 to 2 in npz; wanted 0 to 1; set data.classes=3"),
+            ({"classes": 2}, r"y_train from 0 to 2 in .*npz; wanted 0 to 1; set data.classes=3"),
             ({"examples": 1_000}, r"found 180 training examples .* set data.examples=180"),
             ({"file": "other.npz"}, r"found no file .*other.npz"),
             ({"sha256": "0123456789abcdef"}, r"wanted data.sha256=0123456789ab"),
@@ -190,6 +190,16 @@ class TestNpz:
         np.savez(tmp_path / "bad.npz", **arrays)  # type: ignore[arg-type]
         with pytest.raises(UserError, match=sentence):
             Npz(file="bad.npz", root=str(tmp_path), classes=3, examples=9, features=5).load(None)
+
+    def test_labels_beyond_the_classes_and_test_examples_that_are_trained_on_are_named(self, tmp_path: Path) -> None:
+        x, y = np.random.default_rng(0).standard_normal((12, 5)), np.arange(12) % 3
+        data = Npz(file="bad.npz", root=str(tmp_path), classes=3, examples=11, features=5)
+        np.savez(tmp_path / "bad.npz", x_train=x, y_train=y + 2**40)
+        with pytest.raises(UserError, match=r"found y_train from 1099511627776 .* wanted 0 to 2"):
+            data.load(None)
+        np.savez(tmp_path / "bad.npz", x_train=x, y_train=y, x_test=x[:4], y_test=y[:4])
+        with pytest.raises(UserError, match=r"found x_test of .*bad\.npz at the head of x_train; wanted"):
+            data.load(None)
 
     def test_arrays_that_are_no_split_stay_in_the_file(self, tmp_path: Path) -> None:
         others = {"values": 0, "device": 0, "std_dev": 0, "names_of_classes": 0}
