@@ -24,19 +24,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     except click.exceptions.Exit as exit_:
         return exit_.exit_code
     except (click.Abort, KeyboardInterrupt):
-        return _say("interrupted", INTERRUPTED)
+        return _print_error("interrupted", INTERRUPTED)
     except click.ClickException as error:
-        return _say(usage_sentence(error), BAD_INPUT)
+        return _print_error(usage_sentence(error), BAD_INPUT)
     except UserError as error:
-        return _say(str(error), BAD_INPUT)
+        return _print_error(str(error), BAD_INPUT)
     except Refusal as error:
-        return _say(str(error), REFUSED)
+        return _print_error(str(error), REFUSED)
     except BrokenPipeError:
         return 0
     return 0
 
 
-def _say(sentence: str, code: int) -> int:
+def _print_error(sentence: str, code: int) -> int:
     click.echo(f"error: {printable(' '.join(sentence.split()))}", err=True)
     return code
 

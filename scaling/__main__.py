@@ -83,14 +83,14 @@ def exit_code_of(work: Callable[[], None]) -> int:
     except click.ClickException as error:
         from analysis.errors import usage_sentence
 
-        return _say(usage_sentence(error), BAD_INPUT)
+        return _print_error(usage_sentence(error), BAD_INPUT)
     except OSError as error:
-        return _say(_os_sentence(error), BAD_INPUT)
+        return _print_error(_os_sentence(error), BAD_INPUT)
     except ValueError as error:
         code = _code(error)
         if code is None:
             raise
-        return _say(str(error), code)
+        return _print_error(str(error), code)
     return 0
 
 
@@ -116,7 +116,7 @@ def _os_sentence(error: OSError) -> str:
     return f"found {what}{where}; {advice}"
 
 
-def _say(sentence: str, code: int) -> int:
+def _print_error(sentence: str, code: int) -> int:
     click.echo(f"error: {printable(' '.join(sentence.split()))}", err=True)
     return code
 

@@ -153,7 +153,7 @@ def propose(study: optuna.Study, group: Group, runs: Sequence[PlannedRun], range
     trial = study.ask()
     for one in ranges:
         trial.suggest_float(one.key, one.low, one.high, log=True)
-    return again(trial.number, trial.params, group, runs)
+    return proposal_of(trial.number, trial.params, group, runs)
 
 
 def radical_inverse(number: int, base: int) -> float:
@@ -213,7 +213,9 @@ def next_round(
         more = min(at_once, wanted(study, tries))
         if left:
             left = [trial for trial in left if trial.params]
-            proposals += [again(one.number, one.params, group, runs, beyond=BEYOND in one.user_attrs) for one in left]
+            proposals += [
+                proposal_of(one.number, one.params, group, runs, beyond=BEYOND in one.user_attrs) for one in left
+            ]
         elif more:
             proposals += [propose(study, group, runs, ranges) for _ in range(more)]
         elif widened:
@@ -236,10 +238,10 @@ def _try(
         value = values[one.key]
         at[one.key] = FloatDistribution(min(one.low, value), max(one.high, value), log=True)
     trial = study.ask(at)
-    return again(trial.number, trial.params, group, runs, beyond=BEYOND in marks)
+    return proposal_of(trial.number, trial.params, group, runs, beyond=BEYOND in marks)
 
 
-def again(
+def proposal_of(
     trial: int, params: Mapping[str, float], group: Group, runs: Sequence[PlannedRun], *, beyond: bool = False
 ) -> Proposal:
     """Return the proposal of a trial: its values in the form for the config, and its runs."""

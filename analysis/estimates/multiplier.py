@@ -253,7 +253,7 @@ def _comparison(
         C_range=(float(np.exp(grid[0])), float(np.exp(grid[-1]))),
         points=tuple(Point(float(C), float(m), _pair(e), float(y)) for C, m, e, y in points),
         exponents=tuple(_exponents(fits, level)),
-        turns=_turn(fits, level, float(grid[-1]), first, np.sign(every[0, -2])),
+        turns=_reversal(fits, level, float(grid[-1]), first, np.sign(every[0, -2])),
         runs_for={factor: (reach / float(np.log(factor))) ** 2 for factor in DETECTABLE},
         runs=(fits[0].n_runs, fits[1].n_runs),
         level=level,
@@ -288,7 +288,7 @@ def _exponents(fits: tuple[Fit, Fit], level: float) -> list[Exponent]:
     return found
 
 
-def _turn(fits: tuple[Fit, Fit], level: float, last: float, first: Interval, sign: float) -> float | None:
+def _reversal(fits: tuple[Fit, Fit], level: float, last: float, first: Interval, sign: float) -> float | None:
     """Return the lowest C beyond the common range at which the multiplier's interval contains 1."""
     grid = np.linspace(last, last + np.log(FAR), 4 * GRID)
     ends = percentile(recentred(*log_multipliers(fits, grid, first)).T, level)

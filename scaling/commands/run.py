@@ -119,7 +119,7 @@ def execute(
         extra = write_plan(plan, forecast_rows(forecast.forecasts), join=plan.single)
     if extra:
         console.print(f"{extra:,} runs of an earlier plan are not in this one; they stay in {plan.results}/runs")
-        _say_still_queued(plan.folder, console)
+        _print_still_queued(plan.folder, console)
     if not plan.single:
         for line in summary(forecast):
             console.print(line, soft_wrap=True)
@@ -156,7 +156,7 @@ def _checked(plan: Plan, settings: Settings, launcher: Launcher, *, redo: str | 
     return forecast
 
 
-def _say_still_queued(folder: SweepFolder, console: Console) -> None:
+def _print_still_queued(folder: SweepFolder, console: Console) -> None:
     """Print which runs are still queued although the sweep no longer has them, and how to stop them."""
     from scaling.dispatch.control import queued_outside_plan
 

@@ -47,8 +47,8 @@ def settle(order: Order, launcher: Launcher, *, console: Console, again: str, wa
     with mirrored(order.folder, order.mirror, console):
         done = launcher.submit(order, shown)
         if done.outcome is None:
-            return _look_on(done, order, console, again=again, wait=wait)
-    print_outcome(console, done.outcome, again=_way_on(order, again), folder=path, reported=shown.reported)
+            return _watch_jobs(done, order, console, again=again, wait=wait)
+    print_outcome(console, done.outcome, again=_next_command(order, again), folder=path, reported=shown.reported)
     if order.on_end and not done.outcome.stopped and done.outcome.settled + len(done.outcome.failures) > done.found:
         from scaling.on_end import run_at_end
 
@@ -57,14 +57,14 @@ def settle(order: Order, launcher: Launcher, *, console: Console, again: str, wa
     return Ended(done.facts, done.outcome.exit_code, settled_here=True)
 
 
-def _way_on(order: Order, again: str) -> str:
+def _next_command(order: Order, again: str) -> str:
     """Return the command that continues; for a sweep that was paused meanwhile it is `scaling resume`."""
     from scaling.dispatch.states.paused import paused_words
 
     return f"scaling resume {as_typed(order.folder.path)}" if paused_words(order.folder) else again
 
 
-def _look_on(done: Dispatched, order: Order, console: Console, *, again: str, wait: bool) -> Ended:
+def _watch_jobs(done: Dispatched, order: Order, console: Console, *, again: str, wait: bool) -> Ended:
     """Print what was submitted and, with `wait`, show it until its jobs have ended."""
     from scaling.commands.mirror import mirror_command
     from scaling.dispatch.show import print_outcome
@@ -82,7 +82,7 @@ def _look_on(done: Dispatched, order: Order, console: Console, *, again: str, wa
     except KeyboardInterrupt:
         console.print(f"stopped watching; the jobs continue: scaling status {path}", highlight=False, soft_wrap=True)
         raise
-    print_outcome(console, outcome, again=_way_on(order, again), folder=path)
+    print_outcome(console, outcome, again=_next_command(order, again), folder=path)
     return Ended({**done.facts, "outcome": outcome.to_dict()}, outcome.exit_code)
 
 

@@ -78,10 +78,10 @@ class Composer:
 
 
 def _takes_all(config: Mapping[str, Any], override: Override) -> bool:
-    return all(_stands(config, key) or takes(config, key) for key, _ in leaves(override.key_or_group, override.value()))
+    return all(_is_set(config, key) or takes(config, key) for key, _ in leaves(override.key_or_group, override.value()))
 
 
-def _stands(config: Any, key: str) -> bool:
+def _is_set(config: Any, key: str) -> bool:
     for step in key.split("."):
         if not isinstance(config, Mapping) or step not in config:
             return False

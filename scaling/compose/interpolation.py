@@ -86,7 +86,7 @@ class Composed:
         if self._tree is None:
             self._tree = OmegaConf.create(dict(self.written))
         wanted = {**self.written, **keys}
-        _put(self._tree, self._held, wanted)
+        _set_changed(self._tree, self._held, wanted)
         self._held = wanted
         return self._tree
 
@@ -127,14 +127,14 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def _put(tree: Any, held: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+def _set_changed(tree: Any, held: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     """Replace changed values in a tree leaf by leaf, because making nodes is slow."""
     for key, value in wanted.items():
         before = held[key]
         if value is before:
             continue
         if isinstance(value, Mapping) and isinstance(before, Mapping) and value.keys() == before.keys():
-            _put(tree[key], before, value)
+            _set_changed(tree[key], before, value)
         else:
             tree[key] = value
 

@@ -163,10 +163,10 @@ def read_log(folder: SweepFolder, run_id: str) -> Iterator[str]:
     for log in job_logs(folder, files):
         yield f"== {log}"
         yield from read_text(log, errors="replace").splitlines()[-TAIL:]
-    yield from _what_keeps(folder, files.run_id)
+    yield from _waiting_notes(folder, files.run_id)
 
 
-def _what_keeps(folder: SweepFolder, run_id: str) -> Iterator[str]:
+def _waiting_notes(folder: SweepFolder, run_id: str) -> Iterator[str]:
     """Yield the state of a run that is not done, and the notes on why it may be waiting."""
     with suppress(UserError):  # the logs can be read without the plan
         status = _reader_of(folder, run_id).read_with_trouble()

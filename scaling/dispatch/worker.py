@@ -99,7 +99,7 @@ class Worker:
             entry = queue.get(run_id)
             if self.stop.reason:
                 break
-            found = self._looked(entry, walk, queue) if entry else {run_id: self._retried.cut(run_id)}
+            found = self._look_with_stack(entry, walk, queue) if entry else {run_id: self._retried.cut(run_id)}
             seen |= found
             if permanent_changes():
                 self.stop.say(PROCESS_CHANGED)
@@ -110,7 +110,7 @@ class Worker:
         self.report.later = sum(step is Step.LATER for step in seen.values())
         return set(seen.values())
 
-    def _looked(self, entry: Entry, walk: QueueWalk, queue: LazyQueue) -> dict[str, Step]:
+    def _look_with_stack(self, entry: Entry, walk: QueueWalk, queue: LazyQueue) -> dict[str, Step]:
         """Look at one run, and at those that can be trained together with it; return results by run id."""
         if entry.stack_key and entry.stack_key not in self.singles:
             found: dict[str, Step] = {}
@@ -149,7 +149,7 @@ class Worker:
         files = self.task.folder.run(entry.run_id)
         if is_settled(files, entry.keeps):
             return Step.SETTLED
-        if (early := self._parents.early(entry, self._comes)) is not None:
+        if (early := self._parents.early(entry, self._may_still_run)) is not None:
             return early
         life, _ = self.observer.look(files.claim)
         if life in (Life.ALIVE, Life.UNSURE):
@@ -263,7 +263,7 @@ class Worker:
         log.warning("run %s (%s): %s; continuing", entry.run_id, entry.label, attempt.error)
         self.notes.tried(files, attempt, token=dead.token)
 
-    def _comes(self, run_id: str) -> bool:
+    def _may_still_run(self, run_id: str) -> bool:
         """Return whether a run of the queue has not failed for good."""
         entry = None if self._queue is None else self._queue.get(run_id)
         return entry is not None and not self._used_up(self.task.folder.run(run_id), entry)

@@ -207,10 +207,10 @@ def _python_state() -> Iterator[Restore]:
     yield given_back
     if threading.current_thread() is threading.main_thread():
         handlers = {number: signal.getsignal(number) for number in SIGNALS}
-        yield lambda: _hear_again(handlers)
+        yield lambda: _restore_signals(handlers)
 
 
-def _hear_again(handlers: Mapping[signal.Signals, Any]) -> None:
+def _restore_signals(handlers: Mapping[signal.Signals, Any]) -> None:
     for timer in TIMERS:
         if signal.getitimer(timer)[0]:
             signal.setitimer(timer, 0)

@@ -57,10 +57,10 @@ def is_own(module: str) -> bool:
     """Return whether a module's code is the user's own, or in a package that the user trusts."""
     top = module.partition(".")[0]
     foreign = top in sys.stdlib_module_names or top in OURS
-    return _all or (not foreign and (_lies_here(module) or top in listed()))
+    return _all or (not foreign and (_is_local(module) or top in listed()))
 
 
-def _lies_here(module: str) -> bool:
+def _is_local(module: str) -> bool:
     if module not in _own:
         path = own_source(module) or own_source(module.partition(".")[0])  # its package if it is missing
         if path is None or not path.absolute().is_relative_to(Path.cwd()):

@@ -130,7 +130,7 @@ class Design:
         pairs = zip(self.views, state, strict=True)
         return np.asarray(sum(weight * view.gain(seen) for (weight, view), seen in pairs))
 
-    def left(self, state: State) -> float:
+    def log_error(self, state: State) -> float:
         """Return the log squared error at the targets, averaged over the views."""
         pairs = zip(self.views, state, strict=True)
         return float(sum(weight * np.log(max(seen.wanted, 1e-300)) for (weight, _), seen in pairs))
@@ -151,7 +151,7 @@ def choose(design: Design, *, limit: float, most: int, power: float = COST_POWER
 def power_for(design: Design, limit: float) -> float:
     """Return the power of the cost for which spending the whole limit greedily leaves the least variance."""
     ends = {power: _greedy(design, limit=limit, most=PLANNED, power=power)[1] for power in COST_POWERS}
-    return min(ends, key=lambda power: design.left(ends[power]))
+    return min(ends, key=lambda power: design.log_error(ends[power]))
 
 
 def _greedy(design: Design, *, limit: float, most: int, power: float) -> tuple[list[int], State]:

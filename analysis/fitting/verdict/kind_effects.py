@@ -77,10 +77,10 @@ def chance(found: Fit, mixture: Mixture) -> float:
 def chance_of(rest: Array, slopes: Array, sizes: Sequence[Array], mixture: Mixture) -> float:
     """Return that p value for residuals (n,) of a model with derivatives (p, n), and log sizes (n,) that kinds bend."""
     rest, design = clipped(rest), design_of(mixture)
-    was, few = _left(rest, slopes)
+    was, few = _rest_squares(rest, slopes)
     bent, chances = [design * (x - x.mean()) for x in sizes], []
     for more in ([design], [design, *bent]):
-        left, many = _left(rest, np.concatenate([slopes, *more]))
+        left, many = _rest_squares(rest, np.concatenate([slopes, *more]))
         spare = len(rest) - many
         if many == few or spare < 3 or left <= 0:
             return 0.0
@@ -88,7 +88,7 @@ def chance_of(rest: Array, slopes: Array, sizes: Sequence[Array], mixture: Mixtu
     return min(chances)
 
 
-def _left(rest: Array, columns: Array) -> tuple[float, int]:
+def _rest_squares(rest: Array, columns: Array) -> tuple[float, int]:
     """Return the residual sum of squares after regressing rest (n,) on columns (k, n), and the rank of the columns."""
     size = np.sqrt((columns**2).sum(axis=1, keepdims=True)) + 1e-300
     weights, _, rank, _ = np.linalg.lstsq((columns / size).T, rest, rcond=1e-10)

@@ -61,7 +61,7 @@ def misfit(points: Points, residuals: Array, slopes: Array, lack: LackOfFit | No
     where that test is not significant, as structure detects a local bend better. Where runs have several rows, which
     share the run's noise, only structure is tested, on run means. Half a rounding step is subtracted from the error.
     """
-    found = _seen(points, residuals, slopes, lack)
+    found = _tested(points, residuals, slopes, lack)
     step = rounding(points.y)
     if found is None or not step:
         return found
@@ -78,7 +78,7 @@ def rounding(y: Array) -> float:
     return 0.0
 
 
-def _seen(points: Points, residuals: Array, slopes: Array, lack: LackOfFit | None) -> Misfit | None:
+def _tested(points: Points, residuals: Array, slopes: Array, lack: LackOfFit | None) -> Misfit | None:
     """Test against seeds if possible, and by structure unless that test is significant."""
     if points.n_runs == points.n and lack is not None:
         among = Misfit(lack.p_value, lack.seed_scatter, lack.systematic, "seeds")
@@ -100,7 +100,7 @@ def structure(residuals: Array, slopes: Array, logs: Array) -> Misfit | None:
     break or one bend at the end, along an input or the size. p values carry a Bonferroni correction for the terms
     tried. The noise is what the most significant model leaves; the systematic error is what it explains, less noise.
     """
-    residuals, law = _left(residuals, slopes)
+    residuals, law = _orthogonal(residuals, slopes)
     columns = breaks(logs), ends(logs)
     tests = (
         _bends(residuals, law, logs),
@@ -117,7 +117,7 @@ def scatter(residuals: Array, slopes: Array, logs: Array) -> float:
 
     This is the noise of the runs; where polynomials show a lack of fit, their mean size per term is added.
     """
-    residuals, law = _left(residuals, slopes)
+    residuals, law = _orthogonal(residuals, slopes)
     spare = residuals.size - len(law)
     found = _bends(residuals, law, logs)
     if found is None or found.p_value >= UNLIKELY:
@@ -125,7 +125,7 @@ def scatter(residuals: Array, slopes: Array, logs: Array) -> float:
     return sqrt(found.noise**2 + residuals.size * found.systematic**2 / min(MOST_TERMS, spare // 3))
 
 
-def _left(residuals: Array, slopes: Array) -> tuple[Array, list[Array]]:
+def _orthogonal(residuals: Array, slopes: Array) -> tuple[Array, list[Array]]:
     """Return clipped residuals (n,) orthogonal to the law's slopes, and an orthonormal basis of those slopes."""
     residuals, law = clipped(residuals), _orthonormal(slopes, [], len(slopes))
     for direction in law:

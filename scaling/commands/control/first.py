@@ -47,14 +47,14 @@ def first(folder: str, words: tuple[str, ...], where: str | None, clear: bool, j
         text = f"all runs of {as_typed(sweep.path)} are in their usual order again"
     else:
         moved = move_to_front(sweep, runs)
-        text = _what_goes_first(sweep, moved)
+        text = _moved_words(sweep, moved)
     if json_path is not None:
         write_json({"moved": list(moved), "front": list(front_runs(sweep))}, json_path)
     if json_path != "-":
         click.echo(text)
 
 
-def _what_goes_first(sweep: SweepFolder, moved: Sequence[str]) -> str:
+def _moved_words(sweep: SweepFolder, moved: Sequence[str]) -> str:
     """Return a sentence on how many runs were moved, and how many of them no longer need it."""
     from scaling.dispatch.states.read_state import read_status
     from scaling.dispatch.states.state import State

@@ -48,7 +48,7 @@ def clean(folder: str, only: str | None, yes: bool, json_path: str | None) -> No
     if agreed:
         refuse_at_work(sweep)
         left = remove(sweep, going)
-    _say(console, going, left, agreed=agreed, path=as_typed(sweep.path))
+    _print_removed(console, going, left, agreed=agreed, path=as_typed(sweep.path))
     if json_path is not None:
         removed = [one for one in going if one not in left] if agreed else []
         write_json({"found": by_kind(found), "removed": by_kind(removed)}, json_path)
@@ -95,7 +95,9 @@ def show(console: Console, found: Sequence[Leftover], going: Sequence[Leftover])
         print_table(console, columns, rows)
 
 
-def _say(console: Console, going: Sequence[Leftover], left: Sequence[Leftover], *, agreed: bool, path: str) -> None:
+def _print_removed(
+    console: Console, going: Sequence[Leftover], left: Sequence[Leftover], *, agreed: bool, path: str
+) -> None:
     """Print what was removed."""
     gone = sum(one.bytes for one in going) - sum(one.bytes for one in left)
     if not going:

@@ -59,7 +59,7 @@ def measure(
     with session() as loader:
         plan = expand(loader, only_overrides(arguments))
     look = forecast_plan(plan, read_group("launcher", plan.launcher))
-    say = None if json_path == "-" else _say
+    say = None if json_path == "-" else _print_efficiency
     if activations is None:
         name, rows = (
             "efficiency",
@@ -91,7 +91,7 @@ def _activations(plan: Plan, *, steps: int, device: str, quiet: bool) -> list[di
     return rows
 
 
-def _say(one: Efficiency) -> None:
+def _print_efficiency(one: Efficiency) -> None:
     name = f"{one.family} depth {one.depth} width {one.width}"
     click.echo(
         f"{name:<28} {one.N_total / 1e6:8.2f} M parameters {one.forward_flops / 1e6:9.2f} MFLOPs "

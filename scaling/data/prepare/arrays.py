@@ -124,7 +124,7 @@ def write_prepared(
     partial.begin(room=sum(len(pictures[split].labels) for split in rows) * channels * image_size**2)
     published = None
     for split, parts in rows.items():
-        watch_split = _named(watch, split)
+        watch_split = _with_split(watch, split)
         _write_split(pictures[split], parts, partial, split, size=image_size, channels=channels, watch=watch_split)
         published = _write_places(pictures[split], parts, partial.folder) or published
     examples = {name: len(part) for parts in rows.values() for name, part in parts.items()}
@@ -267,9 +267,9 @@ def _write_split(
         raise UserError(f"found {done} {split} pictures with {total} labels; wanted one each; mend the originals")
 
 
-def _named(watch: Callable[[str, int, int], None] | None, split: str) -> Callable[[int, int], None]:
-    def told(done: int, total: int) -> None:
+def _with_split(watch: Callable[[str, int, int], None] | None, split: str) -> Callable[[int, int], None]:
+    def report(done: int, total: int) -> None:
         if watch is not None:
             watch(split, done, total)
 
-    return told
+    return report

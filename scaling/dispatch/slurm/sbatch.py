@@ -54,7 +54,7 @@ def hand_in(file: Path) -> str:
     While the controller is busy, wait and try again, unless squeue shows that it has accepted the file all the same.
     """
     for pause in (*BACK_OFF, 0):
-        job, answer = _given(file)
+        job, answer = _submit_once(file)
         job = job or accepted_job(file)
         if job is not None:
             return job
@@ -66,7 +66,7 @@ def hand_in(file: Path) -> str:
     raise AssertionError("the loop returns or raises")
 
 
-def _given(file: Path) -> tuple[str | None, str]:
+def _submit_once(file: Path) -> tuple[str | None, str]:
     """Call sbatch without the environment of a surrounding job and without SBATCH_* settings.
 
     Return the job's id, None if sbatch names none, and the rest of its output.

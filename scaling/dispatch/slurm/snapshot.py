@@ -79,14 +79,14 @@ def _copy_module(name: str, target: Path) -> None:
         return
     folders, file = spec.submodule_search_locations, spec.origin
     if folders is None:
-        if file is not None and _lies_here(file):
+        if file is not None and _is_local(file):
             shutil.copy2(file, target)
         return
-    for folder in filter(_lies_here, folders):  # several for a package without an __init__.py
+    for folder in filter(_is_local, folders):  # several for a package without an __init__.py
         shutil.copytree(folder, target / name, ignore=SKIP, dirs_exist_ok=True)
 
 
-def _lies_here(path: str) -> bool:
+def _is_local(path: str) -> bool:
     """Return whether a path is the user's own and below the working directory; others are imported from their place."""
     return is_own(path) and Path(path).is_relative_to(Path.cwd())
 

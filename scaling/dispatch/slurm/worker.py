@@ -219,10 +219,10 @@ class SlurmWorker(Worker):
         """Return why the owner of a dead claim died."""
         key = claim.job, claim.process
         if key not in self._deaths:
-            self._deaths[key] = self._look_up_death(claim)
+            self._deaths[key] = self._cause_of_death(claim)
         return self._deaths[key]
 
-    def _look_up_death(self, claim: Claim) -> str:
+    def _cause_of_death(self, claim: Claim) -> str:
         own = bool(claim.job) and claim.job == self.task.job
         if own and claim.process.here and claim.process.pid in self._own_deaths:
             return self._own_deaths[claim.process.pid]

@@ -37,7 +37,7 @@ def begin(attempt: Attempt, learner: Learner | None) -> Trainer:
     if state is not None:
         trainer.load(state["trainer"])
     else:
-        _go_on_from_fork(attempt, trainer)
+        _load_fork(attempt, trainer)
     if run.fork is not None:
         there = _fork_state(attempt, run.fork).is_file()  # until the run that forks from it is settled
         attempt.how["forked"] = {"run_id": run.fork.run_id, "step": run.fork.step if trainer.step and there else 0}
@@ -63,7 +63,7 @@ def _fork_state(attempt: Attempt, fork: Fork) -> Path:
     return attempt.folder.other(fork.run_id).fork(fork.step)
 
 
-def _go_on_from_fork(attempt: Attempt, trainer: Trainer) -> None:
+def _load_fork(attempt: Attempt, trainer: Trainer) -> None:
     """Load the state of the run that this one forks from, if it exists and fits."""
     fork = attempt.run.fork
     if fork is None:

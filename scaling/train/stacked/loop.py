@@ -46,7 +46,7 @@ def train_together(stacks: Sequence[Sequence[MemberState]], device: torch.device
                 except NotStackable as reason:
                     refused.append(reason)
         while turns:
-            turns = [(stream, turn) for stream, turn in turns if _goes_on(stream, turn)]
+            turns = [(stream, turn) for stream, turn in turns if _advance(stream, turn)]
     if refused:
         raise refused[0]
 
@@ -62,7 +62,7 @@ def _stream(device: torch.device, number: int) -> torch.cuda.Stream:
     return torch.cuda.Stream(device)
 
 
-def _goes_on(stream: torch.cuda.Stream | None, turn: Iterator[None]) -> bool:
+def _advance(stream: torch.cuda.Stream | None, turn: Iterator[None]) -> bool:
     """Let a stack take its turn; return False if it has ended."""
     with torch.cuda.stream(stream):
         return next(turn, DONE) is not DONE

@@ -78,12 +78,12 @@ class Steps:
         for i, group in enumerate(self.layout.groups):
             if f"kept {i}" in named:
                 parameters[:, group.start : group.stop].mul_(named[f"kept {i}"])
-        self._move(parameters, gradients, named)
+        self._update(parameters, gradients, named)
 
-    def _move(self, parameters: Tensor, gradients: Tensor, numbers: Mapping[str, Tensor]) -> None:
+    def _update(self, parameters: Tensor, gradients: Tensor, numbers: Mapping[str, Tensor]) -> None:
         raise TypeError(f"{type(self).__name__} takes no step")
 
-    def _go(self, parameters: Tensor, direction: Tensor, rate: Tensor) -> None:
+    def _descend(self, parameters: Tensor, direction: Tensor, rate: Tensor) -> None:
         """Subtract rate x share x direction; direction is overwritten."""
         direction.mul_(rate)
         for group in self.layout.groups:
@@ -135,11 +135,11 @@ class AdamWSteps(Steps):
         )
         return {**super()._tables(rates, taken), "rate": rates / correction1, "scale": correction2**-0.5}
 
-    def _move(self, parameters: Tensor, gradients: Tensor, numbers: Mapping[str, Tensor]) -> None:
+    def _update(self, parameters: Tensor, gradients: Tensor, numbers: Mapping[str, Tensor]) -> None:
         mean, square = self.state["exp_avg"], self.state["exp_avg_sq"]
         below, squared = self.room
         if self.alike:
-            self._move_alike(gradients, below)
+            self._update_alike(gradients, below)
             if all(group.share == 1.0 for group in self.layout.groups):
                 parameters.addcmul_(below, numbers["rate"])
                 return
@@ -150,9 +150,9 @@ class AdamWSteps(Steps):
         mean.lerp_(gradients, self.new1)
         square.lerp_(torch.mul(gradients, gradients, out=squared), self.new2)
         torch.sqrt(square, out=below).mul_(numbers["scale"]).add_(self.eps)
-        self._go(parameters, torch.div(mean, below, out=below), numbers["rate"])
+        self._descend(parameters, torch.div(mean, below, out=below), numbers["rate"])
 
-    def _move_alike(self, gradients: Tensor, direction: Tensor) -> None:
+    def _update_alike(self, gradients: Tensor, direction: Tensor) -> None:
         """Write the update at learning rate 1 into `direction`; a weight decay of 1 removes its previous value."""
         assert fused_adamw is not None, "members are not alike without it"
         optim, moments = self.optims[0], [[self.state[name]] for name in self.moments]
@@ -171,11 +171,11 @@ class LionSteps(Steps):
         self.new1 = self.column(like, *(1 - optim.beta1 for optim in self.optims))
         self.new2 = self.column(like, *(1 - optim.beta2 for optim in self.optims))
 
-    def _move(self, parameters: Tensor, gradients: Tensor, numbers: Mapping[str, Tensor]) -> None:
+    def _update(self, parameters: Tensor, gradients: Tensor, numbers: Mapping[str, Tensor]) -> None:
         momentum, direction = self.state["momentum"], self.room[0]
         torch.lerp(momentum, gradients, self.new1, out=direction).sign_()
         momentum.lerp_(gradients, self.new2)
-        self._go(parameters, direction, numbers["rate"])
+        self._descend(parameters, direction, numbers["rate"])
 
 
 class SGDSteps(Steps):
@@ -183,7 +183,7 @@ class SGDSteps(Steps):
 
     moments = ("momentum_buffer",)
 
-    def _move(self, parameters: Tensor, gradients: Tensor, numbers: Mapping[str, Tensor]) -> None:
+    def _update(self, parameters: Tensor, gradients: Tensor, numbers: Mapping[str, Tensor]) -> None:
         optim = self.optims[0]  # momentum and nesterov are the same for all
         if optim.momentum:
             buffer = self.state["momentum_buffer"].mul_(optim.momentum).add_(gradients)
@@ -191,7 +191,7 @@ class SGDSteps(Steps):
                 gradients.add_(buffer, alpha=optim.momentum)
             else:
                 gradients.copy_(buffer)
-        self._go(parameters, gradients, numbers["rate"])
+        self._descend(parameters, gradients, numbers["rate"])
 
 
 STEPS: dict[type, type[Steps]] = {AdamW: AdamWSteps, Lion: LionSteps, SGD: SGDSteps}

@@ -45,9 +45,9 @@ def train_stack_of_one(
 def note_single(attempt: Attempt, reason: NotStackable) -> None:
     """Note in the record, and log once for each reason, that a run is trained by itself."""
     attempt.how["stack"] = f"one by one: {reason}"
-    _say(str(reason))
+    _log_reason(str(reason))
 
 
 @cache
-def _say(reason: str) -> None:
+def _log_reason(reason: str) -> None:
     log.warning("train.engine=stacked: such runs are trained one by one: %s", reason)

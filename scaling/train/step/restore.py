@@ -33,7 +33,7 @@ class Restorer:
         self._streams = stream_states(self._devices)
         self._attributes = _plain_attributes(module)
 
-    def why_not_the_same(self) -> str:
+    def difference(self) -> str:
         """Return why replaying a step that was taken since then would differ from taking the next steps, or ""."""
         now, before = stream_states(self._devices), self._streams
         drawn = any(now[name] != before[name] for name in ("random", "numpy"))
@@ -110,7 +110,7 @@ def captured(
     """Capture work, restore what the warm-up changed, and return the replay; NotCaptured if that is impossible."""
 
     def check() -> None:
-        why = restorer.why_not_the_same()
+        why = restorer.difference()
         restorer.restore()
         if why:
             raise NotCaptured(why)

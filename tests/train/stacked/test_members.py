@@ -146,7 +146,7 @@ NPZ = {"classes": 3, "features": 6, "examples": 500}
 def test_modules_that_draw_are_trained_one_by_one_and_it_is_said(name, why, tmp_path, caplog):
     keys = {"train": {"steps": 30}, "model": {"is": "custom", "module": f"tests.train.nets.{name}"}}
     run = stacked(keys)
-    single._say.cache_clear()  # once a process, of which another test may have had its own
+    single._log_reason.cache_clear()  # once a process, of which another test may have had its own
     with pytest.raises(NotStackable, match=why):
         together([run, stacked({**keys, "seed": 1})], tmp_path)
     with caplog.at_level(logging.WARNING):
