@@ -54,8 +54,10 @@ def _ended_early(files: DispatchFolder, dispatch: Dispatch, waiting: Mapping[str
         lines = _lines(trouble_file(files.path, job))
         yield from (f"job {job}: {line[:LONGEST]} ({logs[job]})" for line in lines[:MOST])
     silent = [job for job in gone if not trouble_file(files.path, job).exists() and not _has_result(logs[job], job)]
-    for number, job in enumerate([*silent, *lost]):
-        end = end_of(job) if number < MOST else ""
+    left = MOST  # questions to SLURM, which may answer late or not at all
+    for job in [*silent, *lost]:
+        end = end_of(job) if left else ""
+        left = left - 1 if end else 0
         yield f"{_without_report(files, job, logs.get(job))}{f'; SLURM says {end}' if end else ''}"
 
 

@@ -29,6 +29,7 @@ CHANGES_ANSWERS = re.compile(r"(SQUEUE|SACCT|SINFO|SCANCEL|SBATCH)_|SLURM_(?!(CO
 SQUEUE = "--format=%i|%T|%r|%j|%o"
 HEAD = "JOBID|STATE|REASON|NAME|COMMAND"  # the first line of a real answer of squeue
 JOB = re.compile(r"(\d[^|]*)\|([A-Z_]+)\|([^|]*)\|([^|]*)\|(.*)")
+CUT = re.compile(r"\d[^|]*\|")  # the begin of a job's line; names and commands of others' jobs may have several lines
 ALIVE = ("RUNNING", "COMPLETING", "SUSPENDED", "CONFIGURING", "STOPPED", "SIGNALING", "STAGE_OUT")
 CAUSES = {  # states of squeue and sacct, as causes of attempts
     "CANCELLED": "cancelled",
@@ -119,7 +120,7 @@ def all_jobs(users: Collection[str] = ()) -> dict[str, QueuedJob] | None:
         if row is not None:
             job, state, reason, name, command = row.groups()
             found[job] = QueuedJob(state, _reason(state, reason), name, command)
-        elif "|" in line:
+        elif CUT.match(line):
             return None
     return found
 

@@ -61,6 +61,8 @@ def test_what_else_is_printed_does_not_spoil_an_answer(says):
         "8": QueuedJob("RUNNING", "", "mine", "/c.sh"),
     }
     assert scheduler.accepted_job(Path("/a|b.sh")) == "7"
+    says("squeue", f"{HEAD}\n7|PENDING|None|a|b\nc|d|/od|d\nx|y.sh\n8|RUNNING|None|mine|/c.sh\n")  # a name of two lines
+    assert set(scheduler.all_jobs() or ()) == {"7", "8"}
     says("squeue", HEAD)
     assert scheduler.all_jobs() == {}
 
