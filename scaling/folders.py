@@ -177,7 +177,7 @@ class Place:
         return found.st_dev, found.st_ino
 
 
-def write_aside(path: Path, data: bytes | memoryview | str, *, mode: int = 0o666) -> None:
+def write_atomically(path: Path, data: bytes | memoryview | str, *, mode: int = 0o666) -> None:
     """Write a file atomically: under another name, flushed to the disk, then renamed to `path`.
 
     mode: its permissions before the process's umask.
@@ -197,7 +197,7 @@ def write_aside(path: Path, data: bytes | memoryview | str, *, mode: int = 0o666
 
 
 @contextmanager
-def folder_aside(path: Path) -> Iterator[Path]:
+def atomic_folder(path: Path) -> Iterator[Path]:
     """Yield an empty folder to fill, which is renamed to `path` after the block, or removed if it fails.
 
     An existing folder is replaced; one that another process makes meanwhile stays. Unfinished folders of killed
@@ -234,8 +234,8 @@ def set_aside(path: Path) -> Path:
     return path.rename(kept)
 
 
-def remove_asides(folder: Path, pid: int) -> None:
-    """Remove the files that a process killed in `write_aside` has left under a folder."""
+def remove_temporary_files(folder: Path, pid: int) -> None:
+    """Remove the files that a process killed in `write_atomically` has left under a folder."""
     for temporary in folder.rglob(f".*.{pid}.*"):
         temporary.unlink(missing_ok=True)
 

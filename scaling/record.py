@@ -17,7 +17,7 @@ from typing import Any, Literal, get_args
 
 import scaling
 from scaling.errors import UserError
-from scaling.folders import RunFolder, write_aside
+from scaling.folders import RunFolder, write_atomically
 from scaling.security.reading import read_bytes
 
 SCHEMA = 1  # raised when a field changes its meaning; new fields need no new number
@@ -117,7 +117,7 @@ def finite(value: Any) -> Any:
 
 def write_record(path: Path, record: Record) -> None:
     """Write a record atomically."""
-    write_aside(path, json.dumps(record.to_dict(), indent=1, allow_nan=False) + "\n")
+    write_atomically(path, json.dumps(record.to_dict(), indent=1, allow_nan=False) + "\n")
 
 
 def read_record(folder: RunFolder) -> Record | None:

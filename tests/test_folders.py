@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from scaling.folders import append_line, folder_aside, read_lines
+from scaling.folders import append_line, atomic_folder, read_lines
 
 
 def names(folder):
@@ -18,7 +18,7 @@ def names(folder):
 def test_a_folder_takes_its_place_when_it_is_whole(tmp_path):
     path = tmp_path / "deep" / "made"
     for text in ("first", "second"):
-        with folder_aside(path) as aside:
+        with atomic_folder(path) as aside:
             (aside / "file").write_text(text)
             assert text == "second" or not path.exists()
         assert (path / "file").read_text() == text
@@ -31,7 +31,7 @@ def test_what_fails_leaves_nothing_and_changes_nothing(tmp_path):
     (path / "file").touch()
 
     def run_out_of_space():
-        with folder_aside(path) as aside:
+        with atomic_folder(path) as aside:
             (aside / "half").touch()
             raise OSError("no space")
 
@@ -53,7 +53,7 @@ def test_a_line_that_was_cut_takes_no_other_with_it(tmp_path):
 
 def test_the_folder_of_a_faster_process_stays(tmp_path, monkeypatch):
     path = tmp_path / "made"
-    with folder_aside(path) as aside:
+    with atomic_folder(path) as aside:
         (aside / "ours").touch()
         path.mkdir()
         (path / "theirs").touch()
@@ -67,6 +67,6 @@ def test_what_dead_processes_left_is_removed_and_what_living_ones_write_is_not(t
     host = os.uname().nodename
     for name in (f".made.{host}.{dead.pid}.1", f".made.{host}.{os.getpid()}.1", f".other.{host}.{dead.pid}.1"):
         (tmp_path / name).mkdir()
-    with folder_aside(tmp_path / "made"):
+    with atomic_folder(tmp_path / "made"):
         pass
     assert names(tmp_path) == sorted(["made", f".made.{host}.{os.getpid()}.1", f".other.{host}.{dead.pid}.1"])

@@ -11,7 +11,7 @@ from analysis.table.results import read_results
 from scaling.dispatch.states.read_state import Reader
 from scaling.dispatch.states.settled import SettledRuns, clear_for_training, is_settled
 from scaling.dispatch.states.state import Planned, State
-from scaling.folders import RunFolder, SweepFolder, write_aside
+from scaling.folders import RunFolder, SweepFolder, write_atomically
 from scaling.record import BrokenRecord, Point, Record, commit, read_record, write_record
 
 POINT = Point(
@@ -83,7 +83,7 @@ def test_a_record_of_another_run_is_none_of_this_one(tmp_path):
     with pytest.raises(BrokenRecord, match=f"that of run {RECORD.run_id}"):
         read_record(here)
     sweep = SweepFolder(tmp_path, "sweep")
-    write_aside(sweep.plan, f"run_id,width\n{there.run_id},1\n{here.run_id},2\n")
+    write_atomically(sweep.plan, f"run_id,width\n{there.run_id},1\n{here.run_id},2\n")
     table = read_results(sweep.path)
     assert list(table["status"]) == [RECORD.status, "missing"]
     assert table["reason"][1] == f"its record.json is that of run {RECORD.run_id}"

@@ -11,7 +11,7 @@ from typing import Any
 
 from analysis.errors import UserError
 from analysis.imports.runs import Imported, ImportedRun
-from analysis.report.page import write_aside
+from analysis.report.page import write_atomically
 from analysis.table.results import DATA, SCHEMA
 
 FACTS = "import.json"
@@ -44,12 +44,12 @@ def write_sweep(imported: Imported, results: Path, name: str, facts: Mapping[str
     for run in runs:
         place = results / "runs" / run.run_id
         place.mkdir(parents=True, exist_ok=True)
-        write_aside(place / "record.json", json.dumps(record_of(run, facts), indent=1, allow_nan=False) + "\n")
+        write_atomically(place / "record.json", json.dumps(record_of(run, facts), indent=1, allow_nan=False) + "\n")
     folder.mkdir(parents=True, exist_ok=True)
     if (folder / "plan.csv").exists():
         return bool(runs)
-    write_aside(folder / FACTS, text)
-    write_aside(folder / "plan.csv", plan_of(imported, facts))
+    write_atomically(folder / FACTS, text)
+    write_atomically(folder / "plan.csv", plan_of(imported, facts))
     return True
 
 

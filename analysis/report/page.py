@@ -85,7 +85,7 @@ def write_report(
         write_tables(tables, folder / "tables")
         runs.ends.to_csv(folder / "tables" / "runs.csv", index=False)
         write_table(whole, folder / "table.parquet")
-        write_aside(folder / "fit.json", _results(sections, resampling.level))
+        write_atomically(folder / "fit.json", _results(sections, resampling.level))
         tuning = (*figures_of_tries(every), *figures_of_activations(path))
         curves = learning_curves(measured, path)
         drawings = (*tuning, *learning_figures(measured, curves), *cost_figures(every))
@@ -103,7 +103,7 @@ def write_report(
             again=again,
             chosen=folder / "table.parquet",
         )
-        write_aside(folder / "report.html", render(page))
+        write_atomically(folder / "report.html", render(page))
     except OSError as error:
         raise UserError(
             f"found {folder}, where the report cannot be written ({error.strerror or error}); wanted one to write in; "
@@ -122,7 +122,7 @@ def _results(sections: Sections, level: float) -> str:
     return json.dumps(plain(content), indent=1)
 
 
-def write_aside(path: Path, text: str) -> None:
+def write_atomically(path: Path, text: str) -> None:
     """Write a file atomically."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.write_text(text, encoding="utf-8")

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from scaling.errors import UserError
-from scaling.folders import write_aside
+from scaling.folders import write_atomically
 
 
 def write_rules(path: Path, rules: Mapping[str, str], *, source: str) -> None:
@@ -36,7 +36,7 @@ def write_rules(path: Path, rules: Mapping[str, str], *, source: str) -> None:
             f"found sweep.set of {path} in a form that cannot be changed in place; wanted `set: {{…}}` or a line a "
             f"key; write {'; '.join(f'{key}: {rule}' for key, rule in rules.items())} by hand"
         )
-    write_aside(path, changed)
+    write_atomically(path, changed)
 
 
 def _read(text: str) -> Any:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from scaling.folders import cache_folder, write_aside
+from scaling.folders import cache_folder, write_atomically
 
 DIGITS = 16  # hex digits of a digest
 WHOLE = 1 << 32  # bytes: of a larger file, blocks all over it are read
@@ -62,7 +62,7 @@ def _digest_of_file(path: Path) -> str:
             return found
         if facts.st_size > KEPT:
             with suppress(OSError):
-                write_aside(kept, json.dumps({"file": key, "digest": found}))
+                write_atomically(kept, json.dumps({"file": key, "digest": found}))
     _known[key] = found
     return found
 

@@ -19,7 +19,7 @@ from scaling.dispatch.limits import NOTHING, Offer, Spent
 from scaling.dispatch.process import Process, this_process, this_user
 from scaling.dispatch.queue import LazyQueue
 from scaling.errors import UserError
-from scaling.folders import SweepFolder, write_aside
+from scaling.folders import SweepFolder, write_atomically
 from scaling.limits import UNLIMITED, Limits
 from scaling.security.reading import read_text
 from scaling.security.rights import OWN_FILE, OWN_FOLDER, check_own
@@ -109,7 +109,7 @@ class DispatchFolder:
 
     def write(self, dispatch: Dispatch) -> None:
         """Write the Dispatch atomically."""
-        write_aside(self.facts, json.dumps(asdict(dispatch), indent=1), mode=OWN_FILE)
+        write_atomically(self.facts, json.dumps(asdict(dispatch), indent=1), mode=OWN_FILE)
 
     def read(self) -> Dispatch | None:
         """Read the Dispatch, None if it is missing or damaged."""
@@ -128,7 +128,7 @@ class DispatchFolder:
 
     def ask_to_stop(self, request: StopRequest) -> None:
         """Ask the workers to stop."""
-        write_aside(self.stop, request.dump(), mode=OWN_FILE)
+        write_atomically(self.stop, request.dump(), mode=OWN_FILE)
 
 
 def new_dispatch(folder: SweepFolder) -> DispatchFolder:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from scaling.dispatch.states.attempts import read_attempts
 from scaling.dispatch.states.settled import SettledRuns, begun_runs
 from scaling.dispatch.states.state import Planned
-from scaling.folders import SweepFolder, read_lines, write_aside
+from scaling.folders import SweepFolder, read_lines, write_atomically
 from scaling.security.reading import open_file, read_bytes
 from scaling.security.rights import OWN_FILE
 
@@ -208,8 +208,8 @@ class QueueFile:
             needs = " ".join(entry.needs)
             places.append(f"{entry.run_id}\t{entry.group}\t{start}\t{len(line)}\t{keeps}\t{needs}\n")
             start += len(line)
-        write_aside(self.places, "".join(places), mode=OWN_FILE)
-        write_aside(self.path, b"".join(lines), mode=OWN_FILE)
+        write_atomically(self.places, "".join(places), mode=OWN_FILE)
+        write_atomically(self.path, b"".join(lines), mode=OWN_FILE)
 
 
 def _text(path: Path) -> str:

@@ -24,7 +24,7 @@ from scaling.dispatch.states.front import Front
 from scaling.dispatch.states.index import Index
 from scaling.dispatch.states.settled import clear_for_training, is_settled
 from scaling.dispatch.task import PROCESS_CHANGED, Report, Step, Task, Train, load
-from scaling.folders import RunFolder, remove_asides
+from scaling.folders import RunFolder, remove_temporary_files
 from scaling.security.worker_reuse import permanent_changes
 
 __all__ = ["Report", "Step", "Task", "Worker", "load"]  # Task: pickles of version 0.1.0 name it here
@@ -258,7 +258,7 @@ class Worker:
 
     def _record_death(self, entry: Entry, files: RunFolder, dead: Claim) -> None:
         """Record the attempt of a dead worker, and remove files that it left half written."""
-        remove_asides(files.path, dead.process.pid)
+        remove_temporary_files(files.path, dead.process.pid)
         attempt = dead_attempt(dead, self.cause_of_death(dead))
         log.warning("run %s (%s): %s; continuing", entry.run_id, entry.label, attempt.error)
         self.notes.tried(files, attempt, token=dead.token)

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from scaling.devices import device_name
-from scaling.folders import cache_folder, write_aside
+from scaling.folders import cache_folder, write_atomically
 
 FORMAT = 4  # raised when the meaning of a cost changes: older probes are then no longer read
 
@@ -124,5 +124,5 @@ def known_speed(kind: str, threads: int, *, partition: str | None = None) -> Spe
 def keep_speed(speed: Speed, *, partition: str | None = None) -> Path:
     """Write a speed to the cache, and return its file."""
     path = speed_path(speed.kind, speed.threads, partition=partition)
-    write_aside(path, speed.to_json() + "\n")
+    write_atomically(path, speed.to_json() + "\n")
     return path

@@ -9,7 +9,7 @@ from typing import Any
 
 from scaling.compose.roots import roots
 from scaling.errors import UserError
-from scaling.folders import SweepFolder, set_aside, write_aside
+from scaling.folders import SweepFolder, set_aside, write_atomically
 from scaling.plan.plan import Plan
 from scaling.plan.rows import BrokenPlan, read_rows, to_csv
 from scaling.security.reading import read_text
@@ -40,9 +40,9 @@ def write_plan(plan: Plan, forecast: Sequence[Mapping[str, Any]], *, join: bool 
     extra = [row for row in former if row["run_id"] not in planned]
     if join:
         rows = [*extra, *rows]
-    write_aside(folder.plan, to_csv(rows))
-    write_aside(folder.forecast, to_csv(forecast))
-    write_aside(folder.sweep, _sweep_text(plan))
+    write_atomically(folder.plan, to_csv(rows))
+    write_atomically(folder.forecast, to_csv(forecast))
+    write_atomically(folder.sweep, _sweep_text(plan))
     return 0 if join else len(extra)
 
 

@@ -21,7 +21,7 @@ from scaling.content.digest import digest_of, joined
 from scaling.content.run_content import code_of
 from scaling.data.base import SPLITS, Arrays, Picked, Splits, Stream
 from scaling.data.memory import MEMORY, load_array
-from scaling.folders import folder_aside
+from scaling.folders import atomic_folder
 from scaling.global_streams import own_streams
 from scaling.plan.identity import asked_precision
 from scaling.stages.feature_cache import cached_splits, feature_key
@@ -78,7 +78,7 @@ def features(placed: PlacedRun, splits: Splits) -> dict[str, np.ndarray]:
     found = _read(cached, splits, names)
     if found is None:
         body = _body(placed)
-        with folder_aside(cached) as temporary:  # replaces one that is damaged, or the same of another worker
+        with atomic_folder(cached) as temporary:  # replaces one that is damaged, or the same of another worker
             for name in names:
                 _write(temporary / f"{name}.npy", _passes(placed, body, splits, name), rows=len(getattr(splits, name)))
         found = _read(cached, splits, names)

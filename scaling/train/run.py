@@ -12,7 +12,7 @@ import yaml
 from scaling.config import plain
 from scaling.content.digests import Content
 from scaling.content.run_content import content_of
-from scaling.folders import RunFolder, read_lines, write_aside
+from scaling.folders import RunFolder, read_lines, write_atomically
 from scaling.global_streams import own_streams
 from scaling.plan.planned import PlannedRun
 from scaling.record import Record, how, write_record
@@ -67,7 +67,7 @@ def train_run(
 
 def write_config(run: PlannedRun, folder: RunFolder) -> None:
     """Write a run's resolved config."""
-    write_aside(folder.config, yaml.dump(plain(run.config), Dumper=DUMPER, sort_keys=False))
+    write_atomically(folder.config, yaml.dump(plain(run.config), Dumper=DUMPER, sort_keys=False))
 
 
 def settled(attempt: Attempt, evaluation: Evaluation, forecast_seconds: float | None, content: Content) -> Record:

@@ -26,7 +26,7 @@ from scaling.config import read_config
 from scaling.dispatch.process import host
 from scaling.dispatch.slurm.scheduler import own_job
 from scaling.errors import UserError
-from scaling.folders import RunFolder, append_line, write_aside
+from scaling.folders import RunFolder, append_line, write_atomically
 from scaling.plan.planned import PlannedRun, plan_run
 from scaling.record import Point
 from scaling.security import worker_reuse
@@ -96,7 +96,7 @@ def stand_in_record(run_id: str, status: str = "finished", *, loss: float = 1.0,
 def write_stand_in_record(files: RunFolder, status: str = "finished", *, weights: str = "", **how) -> None:
     record = stand_in_record(files.run_id, status, **how)
     record["points"][-1]["weights"] = weights
-    write_aside(files.record, json.dumps(record, indent=1))
+    write_atomically(files.record, json.dumps(record, indent=1))
 
 
 class Odd(BaseException):
@@ -138,7 +138,7 @@ def train(run, folder, *, device, watch=None, stop=None, forecast_seconds=None):
         if stop is not None and stop():
             return None
         weights = hashlib.sha256(f"{weights} {run.config.seed} {step}".encode()).hexdigest()
-        write_aside(folder.checkpoint, json.dumps({"step": step + 1, "weights": weights}))
+        write_atomically(folder.checkpoint, json.dumps({"step": step + 1, "weights": weights}))
         if watch is not None:
             watch(Progress(step + 1, STEPS, 32 * (step + 1), 2.0 - step / STEPS, 1000.0))
         if act == "hold" and step + 1 == HELD:

@@ -23,7 +23,7 @@ from scaling.dispatch.states.cancelled import change_cancelled
 from scaling.dispatch.states.read_state import Reader
 from scaling.dispatch.states.state import Planned
 from scaling.errors import UserError
-from scaling.folders import append_line, write_aside
+from scaling.folders import append_line, write_atomically
 from scaling.limits import UNLIMITED
 from tests.dispatch.conftest import at_work, causes, meanwhile, open_gates, order, under_way
 from tests.dispatch.local.test_run import dispatcher
@@ -46,14 +46,14 @@ def test_cancel_stops_a_dispatcher(folder):
 
 
 def test_cancel_is_told_where_the_plan_is_broken(folder):
-    write_aside(folder.plan, "no plan")
+    write_atomically(folder.plan, "no plan")
     assert cancel(folder).still == ()
 
 
 def test_cancelled_run_is_left_and_the_others_go_on(folder):
     runs, found, said = [planned(seed, "hold") for seed in range(3)], [], []
     rows = [f"{run.run_id},{run.run_id},1e6" for run in runs]
-    write_aside(folder.plan, "\n".join(["run_id,overrides,C", *rows]) + "\n")
+    write_atomically(folder.plan, "\n".join(["run_id,overrides,C", *rows]) + "\n")
 
     def strike():
         under_way(folder, runs, 2)
@@ -97,7 +97,7 @@ def test_log_of_a_run_tells_its_attempts_and_evaluations(folder):
 
 
 def test_log_of_a_run_that_was_never_begun_says_what_keeps_it(folder):
-    write_aside(folder.plan, "run_id,overrides,C\nabcdef,seed=0,1e6\n")
+    write_atomically(folder.plan, "run_id,overrides,C\nabcdef,seed=0,1e6\n")
     (folder.jobs / "1").mkdir(parents=True)
     (folder.jobs / "1" / "7_0_submitted.pkl").touch()
     state, note = read_log(folder, "abc")
@@ -152,7 +152,7 @@ def test_dispatches_of_another_user_are_left_to_them(folder):
 def test_following_ends_where_nobody_trains_the_run_any_more(folder):
     run = planned(0, "crash")
     run_local(order(folder, [run]), LAUNCHER)
-    write_aside(folder.plan, f"run_id,overrides,C\n{run.run_id},seed=0,1e6\n")
+    write_atomically(folder.plan, f"run_id,overrides,C\n{run.run_id},seed=0,1e6\n")
     assert any("the weights have left the building" in line for line in follow_log(folder, run.run_id))
 
 
@@ -161,7 +161,7 @@ def test_runs_that_left_the_plan_while_they_are_queued_are_known(folder):
 
     def change_the_plan() -> None:
         under_way(folder, runs)
-        write_aside(folder.plan, f"run_id,overrides,C\n{runs[0].run_id},seed=0,1e6\n")
+        write_atomically(folder.plan, f"run_id,overrides,C\n{runs[0].run_id},seed=0,1e6\n")
         seen.update(queued_outside_plan(folder))
         open_gates(folder, runs)
 

@@ -17,7 +17,7 @@ from scaling.dispatch.queue import entries, write_queue
 from scaling.dispatch.states.attempts import Attempt, iso
 from scaling.dispatch.states.settled import SettledRuns, supersede
 from scaling.errors import UserError
-from scaling.folders import write_aside
+from scaling.folders import write_atomically
 from scaling.forecast.estimate import Forecast
 from scaling.limits import UNLIMITED, Limits
 from tests.dispatch.stand_in import planned, write_stand_in_record
@@ -82,7 +82,7 @@ def test_what_starts_from_weights_that_will_never_be_is_not_offered(folder, queu
     write_stand_in_record(folder.run(parent), status="diverged")
     offered = offer(UNLIMITED, folder, queue, gpus=0)
     assert ([entry.run_id for entry in offered.queue], offered.blocked) == ([other], 2)
-    write_aside(folder.run(parent).kept_weights(7), "")  # it diverged later
+    write_atomically(folder.run(parent).kept_weights(7), "")  # it diverged later
     assert [entry.run_id for entry in offer(UNLIMITED, folder, queue, gpus=0).queue] == [child, grandchild, other]
 
 
@@ -90,13 +90,15 @@ def test_runs_of_the_sweep_that_are_not_asked_for_now_count_against_the_limits(f
     """As in the rounds of a tuning, or in a retry of some runs."""
     settle(folder, queue[0], 3600.0)
     lines = [f"{entry.run_id},seed,{entry.C}" for entry in queue]
-    write_aside(folder.plan, "\n".join(["run_id,overrides,C", *lines]) + "\n")
+    write_atomically(folder.plan, "\n".join(["run_id,overrides,C", *lines]) + "\n")
     runs = [planned(seed) for seed in range(4) if planned(seed).run_id != queue[0].run_id]
     forecasts = {run.run_id: Forecast(1800.0, 0, "cpu", "") for run in runs}
     asked = order_of(folder, runs, forecasts=forecasts, limits=Limits(gpu_hours=2.0))
     offered = offered_runs(asked, gpus=1)
     assert (len(offered.queue), offered.before.gpu_hours) == (2, 1.0)
-    write_aside(folder.plan, "\n".join(["run_id,overrides,C", *lines[1:]]) + "\n")  # a narrower sweep of the same name
+    write_atomically(
+        folder.plan, "\n".join(["run_id,overrides,C", *lines[1:]]) + "\n"
+    )  # a narrower sweep of the same name
     write_queue(new_dispatch(folder).queue, queue[:1])
     asked = order_of(folder, runs, forecasts=forecasts, limits=Limits(gpu_hours=2.0))
     offered = offered_runs(asked, gpus=1)
@@ -124,7 +126,7 @@ def test_records_are_not_put_aside_for_runs_that_would_not_be_started(folder, qu
 def test_what_another_dispatch_is_to_train_is_paid_for(folder, queue):
     """Two commands at a time, of different parts of a sweep."""
     lines = [f"{entry.run_id},seed,{entry.C}" for entry in queue]
-    write_aside(folder.plan, "\n".join(["run_id,overrides,C", *lines]) + "\n")
+    write_atomically(folder.plan, "\n".join(["run_id,overrides,C", *lines]) + "\n")
     other = new_dispatch(folder)
     write_queue(other.queue, queue[:2])
     other.write(replace(other.begin(Local(), Offer(tuple(queue[:2])), UNLIMITED), process=Process("?", "?", 1, 1)))

@@ -12,7 +12,7 @@ from scaling.dispatch.states.paused import lift_pause, pause, paused_words, refu
 from scaling.dispatch.states.read_state import Reader
 from scaling.dispatch.states.state import Planned, State
 from scaling.errors import UserError
-from scaling.folders import write_aside
+from scaling.folders import write_atomically
 from scaling.limits import Limits
 from scaling.plan.rows import to_csv
 from tests.dispatch.conftest import at_work, causes, open_gates, order, trained, under_way
@@ -26,7 +26,7 @@ def plan(folder, *run_ids: str, **more: dict) -> None:
     empty = {"C": 1, "parent": "", "trunk": ""}
     rows = [{"run_id": run_id, "overrides": "", **empty} for run_id in run_ids]
     rows += [{"run_id": run_id, "overrides": "", **empty, **columns} for run_id, columns in more.items()]
-    write_aside(folder.plan, to_csv(rows))
+    write_atomically(folder.plan, to_csv(rows))
 
 
 def test_runs_are_moved_with_what_they_start_from_and_the_latest_come_first(folder):
@@ -72,7 +72,7 @@ def test_a_pause_is_told_and_refuses_what_would_start_runs(folder):
 
 
 def test_a_pause_that_cannot_be_read_is_one(folder):
-    write_aside(folder.paused, "")
+    write_atomically(folder.paused, "")
     assert paused_words(folder) == "paused"
 
 

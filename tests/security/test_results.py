@@ -22,7 +22,7 @@ from scaling.dispatch.states.read_plan import read_plan
 from scaling.dispatch.states.read_state import read_status
 from scaling.dispatch.states.settled import SettledRuns
 from scaling.errors import UserError
-from scaling.folders import RunFolder, SweepFolder, append_line, write_aside
+from scaling.folders import RunFolder, SweepFolder, append_line, write_atomically
 from scaling.record import BrokenRecord, read_record
 from scaling.security.reading import NotAFile, read_bytes, read_text
 from tests.analysis.worlds import small, write_results
@@ -116,7 +116,7 @@ def test_what_lies_where_a_file_is_written_aside_is_not_written_to(tmp_path, mon
     victim = tmp_path / "victim"
     victim.write_text("kept")
     (tmp_path / "aside").hardlink_to(victim)
-    write_aside(tmp_path / "record.json", "new")
+    write_atomically(tmp_path / "record.json", "new")
     assert (victim.read_text(), (tmp_path / "record.json").read_text()) == ("kept", "new")
 
 

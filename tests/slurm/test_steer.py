@@ -10,7 +10,7 @@ import pytest
 
 from scaling.dispatch.states.front import move_to_front
 from scaling.dispatch.states.paused import lift_pause, pause
-from scaling.folders import write_aside
+from scaling.folders import write_atomically
 from scaling.plan.rows import to_csv
 from tests.dispatch.conftest import at_work, causes, trained
 from tests.slurm.sweeps import LAUNCHER, sweep
@@ -24,7 +24,9 @@ def test_running_jobs_take_the_front_leave_in_a_pause_and_new_ones_go_on(tmp_pat
     submission = flight.submit()
     flight.working()
     [held] = at_work(flight.folder, flight.runs)
-    write_aside(flight.folder.plan, to_csv([{"run_id": run.run_id, "overrides": "", "C": 1} for run in flight.runs]))
+    write_atomically(
+        flight.folder.plan, to_csv([{"run_id": run.run_id, "overrides": "", "C": 1} for run in flight.runs])
+    )
     last = next(run for run in reversed(flight.runs) if run is not held)
     move_to_front(flight.folder, [last.run_id])
     flight.open(held)

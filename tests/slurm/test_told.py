@@ -19,7 +19,7 @@ from scaling.dispatch.states.cancelled import change_cancelled
 from scaling.dispatch.states.read_state import read_status
 from scaling.dispatch.states.state import State
 from scaling.errors import UserError
-from scaling.folders import write_aside
+from scaling.folders import write_atomically
 from scaling.live.snapshot import Snapshots
 from tests.dispatch.conftest import causes, meanwhile, order, trained
 from tests.slurm.sweeps import LAUNCHER, sweep, tool
@@ -177,7 +177,7 @@ def test_status_says_why_jobs_that_had_begun_do_not_train(tmp_path):
     tool("scontrol", "suspend", first)
     tool("scontrol", "requeuehold", "State=SpecialExit", second)
     wait_for(lambda: "SPECIAL_EXIT" in {job.state for job in (all_jobs() or {}).values()})
-    write_aside(flight.folder.jobs / "squeue.json", "")  # what squeue said a moment ago
+    write_atomically(flight.folder.jobs / "squeue.json", "")  # what squeue said a moment ago
     said = "\n".join(read_status(flight.folder).notes)
     job = first.split("_")[0]
     assert f"job {job} waits in SLURM's queue: suspended" in said
@@ -292,4 +292,4 @@ def test_jobs_of_a_dispatch_that_cannot_be_read_are_seen_by_what_they_train(tmp_
 def plan(flight) -> None:
     """Write the plan that `scaling run` would have written."""
     rows = [f"{run.run_id},seed={run.config.seed},1e6" for run in flight.runs]
-    write_aside(flight.folder.plan, "\n".join(["run_id,overrides,C", *rows]) + "\n")
+    write_atomically(flight.folder.plan, "\n".join(["run_id,overrides,C", *rows]) + "\n")

@@ -15,7 +15,7 @@ import yaml
 
 from scaling.commands.rounds.sweep_file import sweep_name_of, write_sweep
 from scaling.data.prepare.file_lock import NoLocks, locked
-from scaling.folders import SweepFolder, write_aside
+from scaling.folders import SweepFolder, write_atomically
 from scaling.plan.files import COMMAND, read_arguments
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class Round:
 
     def end(self, outcome: dict[str, Any]) -> None:
         """Write the outcome."""
-        write_aside(self.path / "outcome.json", json.dumps(outcome, indent=1))
+        write_atomically(self.path / "outcome.json", json.dumps(outcome, indent=1))
 
     def put_sweep(self) -> None:
         """Write the round's sweep file where its command looks for it."""
@@ -111,7 +111,7 @@ def keep_round(folder: SweepFolder, found: Suggested, *, by: str) -> Round:
     number = 1 + max((int(one.path.name) for one in rounds(folder)), default=0)
     made = Round(folder.path / "rounds" / f"{number:03d}")
     made.path.mkdir(parents=True, exist_ok=True)
-    write_aside(made.path / "sweep.yaml", found.text)
-    write_aside(made.path / "suggestion.json", json.dumps({**found.facts, "by": by}, indent=1))
+    write_atomically(made.path / "sweep.yaml", found.text)
+    write_atomically(made.path / "suggestion.json", json.dumps({**found.facts, "by": by}, indent=1))
     made.put_sweep()
     return made

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 
 from scaling.commands.rounds.candidates import extra_overrides
 from scaling.errors import UserError
-from scaling.folders import SweepFolder, write_aside
+from scaling.folders import SweepFolder, write_atomically
 from scaling.plan.plan import Plan
 from scaling.plan.request import Request
 from scaling.security.reading import read_text
@@ -55,7 +55,7 @@ def question_of(folder: SweepFolder) -> list[str]:
 def write_sweep(path: Path, text: str) -> None:
     """Write a sweep file, and make its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_aside(path, text)
+    write_atomically(path, text)
 
 
 def sweep_name_of(path: Path) -> str:

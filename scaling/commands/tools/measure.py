@@ -49,7 +49,7 @@ def measure(
     from scaling.commands.plan_forecast import forecast_plan
     from scaling.compose.session import session
     from scaling.config import read_group
-    from scaling.folders import write_aside
+    from scaling.folders import write_atomically
     from scaling.forecast.estimate import forecast_rows
     from scaling.forecast.inference import measure as measure_runs
     from scaling.plan.expand import expand
@@ -69,7 +69,7 @@ def measure(
         name, rows = "activations", _activations(plan, steps=activations, device=device, quiet=json_path == "-")
     write_plan(plan, forecast_rows(look.forecasts))
     path = plan.folder.path / f"{name}.csv"
-    write_aside(path, to_csv(rows))
+    write_atomically(path, to_csv(rows))
     if json_path is not None:
         write_json({"models" if name == "efficiency" else "layers": rows}, json_path)
     if json_path != "-":

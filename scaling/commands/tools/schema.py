@@ -24,7 +24,7 @@ Then an editor with a YAML language server completes and checks a sweep whose he
 def schema(out: str, json_path: str | None) -> None:
     """Write JSON schemas of sweep files and of all groups of conf/, including your own."""
     from scaling.compose.schema import schemas
-    from scaling.folders import write_aside
+    from scaling.folders import write_atomically
 
     found = schemas()
     if json_path is not None:
@@ -33,7 +33,7 @@ def schema(out: str, json_path: str | None) -> None:
         return
     for name, content in found.items():
         path = Path(out) / f"{name}.json"
-        write_aside(path, json.dumps(content, indent=1) + "\n")
+        write_atomically(path, json.dumps(content, indent=1) + "\n")
         click.echo(str(path))
     where = Path(out) / "sweep.json"
     click.echo(f"# yaml-language-server: $schema={where if where.is_absolute() else Path('..') / where}")

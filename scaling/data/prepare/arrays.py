@@ -25,7 +25,7 @@ from scaling.data.pixels import moments
 from scaling.data.prepare.pictures import Pictures, pixels
 from scaling.data.subset import subset_order
 from scaling.errors import UserError
-from scaling.folders import write_aside
+from scaling.folders import write_atomically
 
 ORDER_SEED = 0  # of the order in which training images are written
 SCHEMA = 1
@@ -130,7 +130,7 @@ def write_prepared(
     examples = {name: len(part) for parts in rows.values() for name, part in parts.items()}
     mean, std = moments(np.load(partial.folder / "train-images.npy", mmap_mode="r"))
     facts = Facts(SCHEMA, image_size, channels, examples, mean, std, published, originals)
-    write_aside(partial.folder / FACTS, json.dumps(asdict(facts), indent=1))
+    write_atomically(partial.folder / FACTS, json.dumps(asdict(facts), indent=1))
     partial.name(final)
     return Prepared.open(final)
 
@@ -154,7 +154,7 @@ class Partial:
         taken = sum(path.stat().st_blocks * 512 for path in self.folder.glob("*"))
         _check_room(self.folder.parent, room - taken)
         self.folder.mkdir(exist_ok=True)
-        write_aside(self.progress, json.dumps({"done": {}, **self._read(), "originals": self.originals}))
+        write_atomically(self.progress, json.dumps({"done": {}, **self._read(), "originals": self.originals}))
 
     def done(self, split: str) -> int:
         """Return how many pictures of a split are on the disk."""
@@ -163,7 +163,7 @@ class Partial:
     def note(self, split: str, done: int) -> None:
         """Write that number; the arrays have been flushed."""
         found = self._read()
-        write_aside(self.progress, json.dumps({**found, "done": {**found["done"], split: done}}))
+        write_atomically(self.progress, json.dumps({**found, "done": {**found["done"], split: done}}))
 
     def name(self, final: Path) -> None:
         """Move the complete folder to its final place, replacing what was there."""

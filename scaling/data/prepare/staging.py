@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 
 from scaling.data.prepare.file_lock import NoLocks, locked
-from scaling.folders import folder_aside
+from scaling.folders import atomic_folder
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ def staged_copy(source: Path, stage: str | None) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder / f".{target.name}.lock", doing=f"copying {source} to {folder}"):
             if not target.exists():
-                with folder_aside(target) as temporary:
+                with atomic_folder(target) as temporary:
                     shutil.copytree(source, temporary, dirs_exist_ok=True)
     except (OSError, NoLocks) as error:
         log.warning("cannot stage %s in %s (%s); reading it where it is", source, folder, error)

@@ -13,7 +13,7 @@ from pathlib import Path
 from scaling.dispatch.dispatches import Dispatch, DispatchFolder, is_dispatch
 from scaling.dispatch.process import this_user
 from scaling.dispatch.slurm import scheduler
-from scaling.folders import write_aside
+from scaling.folders import write_atomically
 from scaling.security.reading import read_text
 
 FILE = "squeue.json"  # in the folder of the dispatches
@@ -76,7 +76,7 @@ class SharedAnswer:
         began = _time(self._turn)
         found = ask(names)
         with suppress(OSError):
-            write_aside(self._path, json.dumps(asdict(found)))
+            write_atomically(self._path, json.dumps(asdict(found)))
             if began is not None:
                 os.utime(self._path, (began, began))
         return found

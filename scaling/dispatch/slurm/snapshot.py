@@ -13,7 +13,7 @@ from pathlib import Path
 import scaling
 from scaling.dispatch.queue import Entry
 from scaling.errors import UserError
-from scaling.folders import write_aside
+from scaling.folders import write_atomically
 from scaling.security.modules import is_own
 
 SKIP = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
@@ -43,8 +43,8 @@ def take_snapshot(target: Path, queue: Iterable[Entry]) -> None:
         )
     commit = _git("rev-parse", "HEAD")
     if commit:
-        write_aside(target / "COMMIT", commit)
-        write_aside(target / "DIFF", _git("diff", "HEAD", "--", "."))
+        write_atomically(target / "COMMIT", commit)
+        write_atomically(target / "DIFF", _git("diff", "HEAD", "--", "."))
         (target / "DIFF").chmod(0o600)
 
 

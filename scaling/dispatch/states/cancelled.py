@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-from scaling.folders import SweepFolder, write_aside
+from scaling.folders import SweepFolder, write_atomically
 from scaling.security.reading import read_text
 
 
@@ -22,4 +22,4 @@ def change_cancelled(folder: SweepFolder, *, add: Iterable[str] = (), remove: It
     before = cancelled_runs(folder)
     after = (before | set(add)) - set(remove)
     if after != before:
-        write_aside(folder.cancelled, json.dumps(sorted(after)))
+        write_atomically(folder.cancelled, json.dumps(sorted(after)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 
-from scaling.folders import SweepFolder, write_aside
+from scaling.folders import SweepFolder, write_atomically
 from scaling.plan.rows import read_columns
 from scaling.security.reading import read_text
 
@@ -28,7 +28,7 @@ def move_to_front(folder: SweepFolder, runs: Sequence[str]) -> tuple[str, ...]:
     moved = tuple(dict.fromkeys(each for run_id in runs for each in _with_ancestors(run_id, needs)))
     now = set(moved)
     earlier = (run_id for run_id in front_runs(folder) if run_id not in now)
-    write_aside(folder.front, json.dumps([*moved, *earlier]))
+    write_atomically(folder.front, json.dumps([*moved, *earlier]))
     return moved
 
 

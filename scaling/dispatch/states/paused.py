@@ -9,7 +9,7 @@ from pathlib import Path
 
 from scaling.dispatch.process import this_user
 from scaling.errors import UserError, printable
-from scaling.folders import SweepFolder, write_aside
+from scaling.folders import SweepFolder, write_atomically
 from scaling.security.reading import read_text
 
 PAUSED = "paused"  # the reason for which workers stop, and the cause of their attempts
@@ -20,7 +20,7 @@ def pause(folder: SweepFolder) -> bool:
     if folder.paused.exists():
         return False
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    write_aside(folder.paused, json.dumps({"since": now, "user": this_user()}))
+    write_atomically(folder.paused, json.dumps({"since": now, "user": this_user()}))
     return True
 
 

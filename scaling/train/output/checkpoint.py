@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from scaling.folders import set_aside, write_aside
+from scaling.folders import set_aside, write_atomically
 from scaling.security.reading import read_bytes
 
 MAGIC = b"scaling checkpoint 1\n"
@@ -29,7 +29,7 @@ def write_checkpoint(path: Path, run_id: str, state: dict[str, Any]) -> None:
     torch.save({"run_id": run_id, "state": state}, buffer)
     whole = buffer.getbuffer()
     whole[len(MAGIC) : head] = hashlib.sha256(whole[head:]).digest()
-    write_aside(path, whole)
+    write_atomically(path, whole)
 
 
 def read_checkpoint(path: Path, run_id: str) -> dict[str, Any] | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
-from scaling.folders import write_aside
+from scaling.folders import write_atomically
 
 FILE = "filters.npz"  # in the run's folder
 
@@ -24,6 +24,6 @@ def keep_filters(folder: Path, module: nn.Module, shape: tuple[int, ...]) -> boo
             weights = layer.weight.detach().float().cpu().numpy().reshape(-1, *shape)
             packed = io.BytesIO()
             np.savez_compressed(packed, filters=weights.astype(np.float16))
-            write_aside(folder / FILE, packed.getvalue())
+            write_atomically(folder / FILE, packed.getvalue())
             return True
     return False

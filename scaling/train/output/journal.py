@@ -8,7 +8,7 @@ from dataclasses import asdict
 from time import monotonic
 from typing import Any
 
-from scaling.folders import RunFolder, append_lines, read_lines, write_aside
+from scaling.folders import RunFolder, append_lines, read_lines, write_atomically
 from scaling.record import Point, finite
 
 WRITE_SECONDS = 1.0  # between two writes of a learning curve: each is slow on a network file system
@@ -53,7 +53,7 @@ class Journal:
         if not self.folder.log.exists():
             return
         kept = [line for line in read_lines(self.folder.log) if line.get("step", 0) <= self._last_of(line)]
-        write_aside(self.folder.log, "".join(json.dumps(line) + "\n" for line in kept))
+        write_atomically(self.folder.log, "".join(json.dumps(line) + "\n" for line in kept))
 
     def _last_of(self, line: dict[str, Any]) -> int:
         """Return the last step for lines of the same kind as this one."""

@@ -8,7 +8,7 @@ import pytest
 
 from scaling.commands.control.choice import chosen, the_one
 from scaling.errors import UserError
-from scaling.folders import SweepFolder, write_aside
+from scaling.folders import SweepFolder, write_atomically
 from scaling.plan.rows import to_csv
 
 ROWS = [
@@ -21,7 +21,7 @@ ROWS = [
 @pytest.fixture
 def sweep(scaling) -> SweepFolder:
     folder = SweepFolder(scaling.folder / "results", "mine")
-    write_aside(folder.plan, to_csv(ROWS))
+    write_atomically(folder.plan, to_csv(ROWS))
     (folder.results / "runs").mkdir()
     return folder
 

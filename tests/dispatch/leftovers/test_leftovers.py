@@ -16,7 +16,7 @@ from scaling.dispatch.limits import Offer
 from scaling.dispatch.process import Process
 from scaling.dispatch.queue import Entry, write_queue
 from scaling.errors import UserError
-from scaling.folders import SweepFolder, write_aside
+from scaling.folders import SweepFolder, write_atomically
 from scaling.limits import UNLIMITED
 from scaling.plan.rows import BrokenPlan, read_rows, to_csv
 from tests.dispatch.stand_in import write_stand_in_record
@@ -31,7 +31,7 @@ def plan(folder: SweepFolder, *runs: str, **children: tuple[str, int]) -> None:
         {"run_id": run_id, "overrides": run_id, "C": 1, "parent": parent, "parent_step": step}
         for run_id, (parent, step) in children.items()
     ]
-    write_aside(folder.plan, to_csv(rows))
+    write_atomically(folder.plan, to_csv(rows))
 
 
 def dispatched(folder: SweepFolder, *runs: str) -> None:
@@ -155,7 +155,7 @@ def test_a_plan_that_cannot_be_read_keeps_everything(folder):
     dispatched(folder, "old")
     settle(folder, "old")
     other = SweepFolder(folder.results, "other")
-    write_aside(other.plan, "run_id,C\nold")
+    write_atomically(other.plan, "run_id,C\nold")
     with pytest.raises(BrokenPlan, match="not a whole plan"):
         find_leftovers(folder)
 

@@ -26,7 +26,7 @@ from scaling.dispatch.states.read_state import Reader, read_status
 from scaling.dispatch.states.state import Planned, RunState, State
 from scaling.dispatch.states.time_left import eta
 from scaling.errors import UserError
-from scaling.folders import SweepFolder, write_aside
+from scaling.folders import SweepFolder, write_atomically
 from tests.dispatch.conftest import order
 from tests.dispatch.stand_in import planned, write_stand_in_record
 
@@ -126,7 +126,7 @@ def test_a_run_that_gains_no_step_is_failed_with_the_reason_also_when_nobody_tri
 def test_a_run_whose_worker_has_just_died_is_stopped_and_not_unbegun(folder):
     write_plan(folder, IDS[:2])
     died = Claim("abc", replace(this_process(), start=1))
-    write_aside(folder.run(IDS[0]).claim, died.dump().decode())
+    write_atomically(folder.run(IDS[0]).claim, died.dump().decode())
     assert [(run.state, run.attempts) for run in read_status(folder).runs] == [("missing", 1), ("missing", 0)]
 
 
@@ -201,7 +201,7 @@ def one(state, *, run_id="x", **facts):
 
 @pytest.mark.parametrize("steps", ["inf", "nan", "x"])
 def test_a_plan_with_a_length_that_is_none_is_broken(folder, steps):
-    write_aside(folder.plan, f"run_id,C,steps\n{IDS[0]},1,{steps}\n")
+    write_atomically(folder.plan, f"run_id,C,steps\n{IDS[0]},1,{steps}\n")
     with pytest.raises(UserError, match="not a whole plan"):
         read_status(folder)
 
@@ -246,7 +246,7 @@ from pathlib import Path
 from scaling.dispatch.states.read_plan import read_plan
 from scaling.dispatch.states.read_state import Reader
 from scaling.dispatch.show import print_status
-from scaling.folders import SweepFolder, write_aside
+from scaling.folders import SweepFolder, write_atomically
 from rich.console import Console
 
 opened, started = Counter(), []
