@@ -82,7 +82,15 @@ def draw_optimum(ax: Axes, numbers: OptimumNumbers) -> None:
     if len(numbers.C):
         about = np.abs(numbers.ends.T - numbers.value)
         ax.errorbar(
-            numbers.C, numbers.value, yerr=np.nan_to_num(about), fmt="o", color=INK, ms=4.5, lw=1, capsize=2, zorder=5
+            numbers.C,
+            numbers.value,
+            yerr=np.nan_to_num(about),
+            fmt="o",
+            color=INK,
+            ms=4.5,
+            lw=1,
+            capsize=2,
+            zorder=5,
         )
     if len(numbers.unusable):
         ax.plot(

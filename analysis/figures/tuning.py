@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 
 from analysis.estimates.tuning.key_law import KeyLaw
 from analysis.estimates.tuning.optima import Optimum, Tuned
+from analysis.figures.equation import mathtext
 from analysis.figures.style import INK, LAW, colours, label, legend, legend_above, log_axes, margins, value_bar
 from analysis.numbers import exponent, percent, short
 
@@ -73,7 +74,7 @@ def draw_optima(ax: Axes, numbers: KeyNumbers, *, of: str) -> None:
     for optimum in usable:
         x, best = getattr(optimum, of), optimum.best[numbers.index]
         low, high = optimum.interval[numbers.index] if optimum.interval else (best, best)
-        ends = [[best - low], [high - best]]
+        ends = [[max(best - low, 0.0)], [max(high - best, 0.0)]]  # an interval of resamples may leave the best out
         own = colour[getattr(optimum, other)]
         ax.errorbar(x, best, yerr=ends, fmt="o", color=own, ms=4.5, lw=1, capsize=2, zorder=4)
         everything += [(x, low), (x, high)]
@@ -82,7 +83,7 @@ def draw_optima(ax: Axes, numbers: KeyNumbers, *, of: str) -> None:
         xs = np.geomspace(min(x for x, _ in everything), max(x for x, _ in everything), 60)
         at = {of: xs, **({other: np.full(60, law.pivots[other])} if other in law.exponents else {})}
         fixed = f"at {other} = {short(law.pivots[other])}: " if other in at else ""
-        text = f"{fixed}{of}^{exponent(law.exponents[of])}"
+        text = f"{fixed}${of}^{{{mathtext(exponent(law.exponents[of]))}}}$"
         ax.plot(xs, law.predict(at), color=LAW, lw=1.6, label=text, zorder=3)
         band = law.interval(at)
         if band:

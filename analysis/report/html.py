@@ -34,14 +34,16 @@ from analysis.wording import counted
 class Contents:
     """The contents of a page.
 
-    called: the source as typed. ran: figures of the runs themselves. curves: their learning curves. tables: all tables
-    that can be copied. again: options that select the table; `chosen`: where the selected table is saved.
+    called: the source as typed. tuned: figures of tuning runs. ran: of the runs themselves. curves: their learning
+    curves. tables: all tables that can be copied. again: options that select the table; `chosen`: where the selected
+    table is saved.
     """
 
     table: pd.DataFrame
     source: Path
     called: str
     sections: Sections
+    tuned: tuple[Picture, ...]
     ran: tuple[Picture, ...]
     runs: RunTable
     curves: pd.DataFrame
@@ -53,7 +55,7 @@ class Contents:
     @property
     def data(self) -> str:
         """Return the data of the page's script as JSON that is safe inside HTML."""
-        pictures = (*self.sections.pictures, *self.ran)
+        pictures = (*self.sections.pictures, *self.tuned, *self.ran)
         content = {
             "charts": {picture.name: picture.charts for picture in pictures if picture.charts},
             "runs": self.runs.to_dict(),
@@ -84,6 +86,7 @@ def render(page: Contents) -> str:
         sections=sections,
         headlines=(found := headlines(sections.groups) or tuned_headlines(table)),
         answer=answer(found),
+        tuned=page.tuned,
         ran=page.ran,
         conventions=conventions(table, responses, stages=of_stages),
         ours=is_ours(table),

@@ -86,15 +86,15 @@ def write_report(
         runs.ends.to_csv(folder / "tables" / "runs.csv", index=False)
         write_table(whole, folder / "table.parquet")
         write_atomically(folder / "fit.json", _results(sections, resampling.level))
-        tuning = (*figures_of_tries(every), *figures_of_activations(path))
+        tuned = tuple(picture(one, into) for one in (*figures_of_tries(every), *figures_of_activations(path)))
         curves = learning_curves(measured, path)
-        drawings = (*tuning, *learning_figures(measured, curves), *cost_figures(every))
-        ran = tuple(picture(drawing, into) for drawing in drawings)
+        ran = tuple(picture(one, into) for one in (*learning_figures(measured, curves), *cost_figures(every)))
         page = Contents(
             table=measured,
             source=path,
             called=called or str(path),
             sections=sections,
+            tuned=tuned,
             ran=ran,
             runs=runs,
             curves=curves,
@@ -109,7 +109,7 @@ def write_report(
             f"found {folder}, where the report cannot be written ({error.strerror or error}); wanted one to write in; "
             f"name another with -o"
         ) from error
-    groups, pictures = sections.groups, (*sections.pictures, *ran)
+    groups, pictures = sections.groups, (*sections.pictures, *tuned, *ran)
     return Report(folder / "report.html", pictures, groups, sections.refused, tuple(headlines(groups)))
 
 

@@ -10,7 +10,7 @@ import pytest
 from analysis import numbers
 from analysis.table.read import load_table
 from tests.analysis import worlds
-from tests.analysis.worlds import World
+from tests.analysis.worlds import World, write_results
 from tests.page.conftest import Resampling, write_report
 
 pytestmark = pytest.mark.slow
@@ -123,6 +123,16 @@ def test_a_row_opens_to_its_learning_curve(browser, curves):
     browser.frames()
     assert browser.run("document.querySelector('tr.more svg path') !== null")
     assert "validation" in browser.run("document.querySelector('tr.more .legend').innerText")
+
+
+def test_seeds_are_shown_where_points_are_means(browser, report, tmp_path):
+    buttons = f"[...{CHART}.querySelectorAll('.tools button')].map(one => one.textContent)"
+    shown(browser, report)
+    assert "seeds" in browser.run(buttons)
+    single = write_results(worlds.isoflop(World(), seeds=1), tmp_path, "single")
+    shown(browser, write_report(single, resampling=Resampling(resamples=0)).page)
+    assert "seeds" not in browser.run(buttons)
+    assert "log x" in browser.run(buttons)
 
 
 def test_panels_with_one_legend_are_switched_together(browser, curves):

@@ -92,7 +92,7 @@ class Panel {
       const positive = this.data[of].ends[0] > 0;
       if (positive && !this.small) buttons.push(button(`log ${of}`, this.scales[of].log, () => this.flip(of), `logarithmic or linear ${of}`));
     }
-    if (this.data.runs) buttons.push(button("seeds", this.seeds, () => { this.seeds = !this.seeds; this.draw(); }, "every run beside the means"));
+    if (this.seeds || this.points.some(point => point.runs.length > 1)) buttons.push(button("seeds", this.seeds, () => { this.seeds = !this.seeds; this.draw(); }, "every run beside the means"));
     const changed = ["x", "y"].some(of => this.scales[of].log !== this.data[of].log || String(this.scales[of].ends) !== String(this.data[of].ends));
     if (!this.small) buttons.push(button("+", null, () => this.zoom(0.6), "zoom in; or drag over the figure"), button("−", null, () => this.zoom(1 / 0.6), "zoom out"));
     if (changed) buttons.push(button("reset", null, () => this.reset(), "the whole figure"));

@@ -36,11 +36,13 @@ class Page(HTMLParser):
 
     def __init__(self, text):
         super().__init__()
-        self.refers, self.open, self.text = [], [], []
+        self.refers, self.open, self.text, self.ids = [], [], [], set()
         self.feed(text)
+        assert {name[1:] for name in self.refers if name.startswith("#")} <= self.ids
 
     def handle_starttag(self, tag, attrs):
         self.refers += [value for name, value in attrs if name in ("src", "href")]
+        self.ids |= {value for name, value in attrs if name == "id"}
         if tag not in self.VOID:
             self.open.append(tag)
 
@@ -446,6 +448,21 @@ def test_one_run_is_no_runs_and_a_missing_run_has_no_files(tmp_path):
     two = pd.concat([one, one.assign(run_id="later", status="missing", loss=np.nan, error=np.nan)])
     page = write_report(write_results(two, tmp_path / "2"), resampling=Resampling(resamples=0)).page.read_text()
     assert page.count('/config.yaml">') == 1
+
+
+def test_a_report_of_tuning_begins_with_its_figures(tmp_path):
+    grid = [(N, lr, seed) for N in (1e4, 4e4, 1.6e5) for lr in np.geomspace(0.2, 5, 9) for seed in range(2)]
+    rows = pd.DataFrame(grid, columns=["N", "lr", "seed"])
+    rows["lr"] *= 0.01 * (rows["N"] / 1e4) ** -0.4
+    rows = rows.assign(D=20 * rows["N"], loss=1 + 0.1 * np.log(rows["lr"] / (0.01 * (rows["N"] / 1e4) ** -0.4)) ** 2)
+    rows = rows.assign(val_loss=rows["loss"], status="finished")
+    rows.to_csv(tmp_path / "tries.csv", index=False)
+    report = write_report(tmp_path / "tries.csv", out=tmp_path / "out", resampling=Resampling(resamples=0))
+    page = report.page.read_text()
+    assert Page(page).open == []
+    assert 0 < page.index('data-chart="tuned_lr_law"') < page.index('<h2 id="ran">')
+    [law] = [mark["label"] for mark in data_of(report.page)["charts"]["tuned_lr_law"][0]["marks"] if "label" in mark]
+    assert law.endswith("N<sup>−0.400</sup>")
 
 
 def test_a_constant_rate_is_written_as_a_number():
