@@ -88,7 +88,7 @@ def _watch_jobs(done: Dispatched, order: Order, console: Console, *, again: str,
 
 def _outcome(done: Dispatched, order: Order, console: Console) -> Outcome:
     """Show a submitted sweep until its jobs have ended, and return the outcome."""
-    from scaling.commands.look.status import watch_sweep
+    from scaling.commands.monitor.status import watch_sweep
     from scaling.dispatch.control import was_cancelled
     from scaling.dispatch.states.outcome import outcome_of
     from scaling.dispatch.states.read_state import read_status

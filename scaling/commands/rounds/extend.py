@@ -117,7 +117,7 @@ def settle_round(folder: SweepFolder, made: Round, unit: str, console: Console) 
 
 def wait_for_others(folder: SweepFolder, runs: Sequence[str]) -> bool:
     """Wait while another command, such as `scaling run`, trains some of these runs; return whether one did."""
-    from scaling.commands.look.status import WATCH_SECONDS
+    from scaling.commands.monitor.status import WATCH_SECONDS
     from scaling.dispatch.states.read_plan import read_plan
     from scaling.dispatch.states.read_state import Reader
     from scaling.dispatch.states.state import State

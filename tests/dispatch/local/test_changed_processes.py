@@ -1,4 +1,4 @@
-"""What the code of one run does to its process is no other run's trouble: a worker that is worn is replaced."""
+"""What the code of one run does to its process harms no other run: a worker whose process was changed is replaced."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from scaling.commands.look.status import watch_sweep
+from scaling.commands.monitor.status import watch_sweep
 from scaling.dispatch.control import cancel, read_log
 from scaling.dispatch.dispatches import dispatches
 from scaling.dispatch.slurm.scheduler import all_jobs
