@@ -219,31 +219,40 @@ def print_outcome(
 
     folder: the sweep's, as typed in a command; reported: runs whose failures were reported before.
     """
+    new_failures = [failure for failure in outcome.failures if failure.run_id not in reported]
+    lines = [_settled_line(outcome), *(failure_line(failure, folder) for failure in new_failures[:NAMED_FAILURES])]
+    if len(outcome.failures) > NAMED_FAILURES:
+        lines.append(f"{len(outcome.failures)} runs failed in all: scaling status {folder} --all names them")
+    lines += _left_lines(outcome)
+    if outcome.stopped:
+        lines.append(f"stopped; nothing is lost; to continue: {again}")
+    elif outcome.failures:
+        lines.append(f"to retry the failed runs: {again}")
+    for line in lines:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
 
-    def say(sentence: str) -> None:
-        console.print(sentence, highlight=False, markup=False, soft_wrap=True)
 
+def _settled_line(outcome: Outcome) -> str:
     new = outcome.settled - outcome.found
     before = f", {outcome.found} were settled before" if outcome.found else ""
-    say(f"{outcome.settled}/{outcome.runs} runs settled: {new} now in {duration(outcome.seconds)}{before}")
-    new_failures = [failure for failure in outcome.failures if failure.run_id not in reported]
-    for failure in new_failures[:NAMED_FAILURES]:
-        say(failure_line(failure, folder))
-    if len(outcome.failures) > NAMED_FAILURES:
-        say(f"{len(outcome.failures)} runs failed in all: scaling status {folder} --all names them")
+    return f"{outcome.settled}/{outcome.runs} runs settled: {new} now in {duration(outcome.seconds)}{before}"
+
+
+def _left_lines(outcome: Outcome) -> list[str]:
+    """Return a sentence for each reason why runs are left, other than failures."""
+    lines = []
     if outcome.blocked:
-        say(f"{outcome.blocked} runs are blocked: their parents failed, or diverged too early")
+        lines.append(f"{outcome.blocked} runs are blocked: their parents failed, or diverged too early")
     if outcome.elsewhere:
-        runs = "1 run is" if outcome.elsewhere == 1 else f"{outcome.elsewhere} runs are"
-        say(f"{runs} being trained by another dispatch")
+        lines.append(f"{_runs_are(outcome.elsewhere)} being trained by another dispatch")
     if outcome.held:
-        say(outcome.held)
+        lines.append(outcome.held)
     if outcome.stopped and outcome.unexplained:
-        runs = "1 run is" if outcome.unexplained == 1 else f"{outcome.unexplained} runs are"
-        say(f"{runs} left: not started, or stopped with a checkpoint")
+        lines.append(f"{_runs_are(outcome.unexplained)} left: not started, or stopped with a checkpoint")
     elif outcome.unexplained:
-        say(f"{outcome.unexplained} runs were not trained, for no known reason; see the workers' logs")
-    if outcome.stopped:
-        say(f"stopped; nothing is lost; to continue: {again}")
-    elif outcome.failures:
-        say(f"to retry the failed runs: {again}")
+        lines.append(f"{outcome.unexplained} runs were not trained, for no known reason; see the workers' logs")
+    return lines
+
+
+def _runs_are(n: int) -> str:
+    return "1 run is" if n == 1 else f"{n} runs are"
