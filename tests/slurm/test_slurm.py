@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,9 +15,10 @@ from scaling.dispatch.dispatches import dispatches
 from scaling.dispatch.slurm import scheduler
 from scaling.dispatch.slurm.cluster import describe_cluster, read_cluster
 from scaling.dispatch.slurm.submit import rehearse, submit
+from scaling.dispatch.states.read_state import read_status
 from scaling.dispatch.states.state import State
 from scaling.errors import UserError
-from scaling.folders import SweepFolder
+from scaling.folders import SweepFolder, write_aside
 from scaling.limits import Limits
 from tests.dispatch.conftest import at_work, causes, order, trained
 from tests.dispatch.stand_in import planned
@@ -195,6 +197,26 @@ def test_code_of_the_submission_runs_whatever_is_edited(tmp_path, monkeypatch):
     assert flight.files(run).path.joinpath("answer.txt").read_text() == "1"
     [(files, _)] = dispatches(flight.folder)
     assert files.code.joinpath("scaling", "__init__.py").exists()
+
+
+@pytest.mark.parametrize("part", [".", "mine.py"])
+def test_a_job_whose_code_was_removed_trains_nothing_with_other_code_and_says_so(tmp_path, monkeypatch, part):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "mine", raising=False)
+    Path("mine.py").write_text(MINE.format(answer=1))
+    waiting = replace(LAUNCHER, jobs=1, extra={"hold": True})
+    run = planned(0, model="mine.Mine")
+    flight = Flight(SweepFolder(tmp_path / "results", "sweep"), [run], launcher=waiting, train="mine:train")
+    submission = flight.submit()
+    [(files, _)] = dispatches(flight.folder)
+    (files.code / part).rename(tmp_path / "away")
+    tool("scontrol", "release", ",".join(submission.job_ids))
+    flight.landed()
+    assert trained(flight.folder, run) == []
+    write_aside(flight.folder.plan, f"run_id,overrides,C\n{run.run_id},,1\n")
+    assert f"found no {files.code}" in read_status(flight.folder).notes[0]
+    assert "wanted the code as it was submitted" in read_status(flight.folder).notes[0]
 
 
 MINE = """

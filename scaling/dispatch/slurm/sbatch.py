@@ -17,7 +17,7 @@ from scaling.dispatch.dispatches import DispatchFolder
 from scaling.dispatch.launchers import Slurm
 from scaling.dispatch.slurm.deal import JobShare
 from scaling.dispatch.slurm.scheduler import accepted_job, call
-from scaling.dispatch.slurm.snapshot import import_path
+from scaling.dispatch.slurm.snapshot import check_in_job, import_path
 from scaling.errors import UserError
 from scaling.internals.submitit import StartingExecutor, sbatch_text
 
@@ -119,6 +119,7 @@ def parameters(
         )
     threads = {**thread_environment(launcher.threads)}
     setup = [*launcher.setup, *(f"export {key}={value}" for key, value in threads.items())]
+    setup += [check_in_job(dispatch.code)] if launcher.snapshot else []
     setup.append(import_path(dispatch.code if launcher.snapshot else None))
     own = {key: value for key, value in launcher.extra.items() if value is not None and value is not False}
     extra = {"signal": f"B:USR2@{launcher.signal_seconds}", "requeue": True, **own}

@@ -63,6 +63,13 @@ def import_path(target: Path | None) -> str:
     return f'{order} PYTHONSAFEPATH=1 PYTHONPATH={shlex.quote(":".join(paths))}"${{PYTHONPATH:+:$PYTHONPATH}}"'
 
 
+def check_in_job(target: Path) -> str:
+    """Return a shell line that ends a job if part of its code is missing, for it would import what the user has now."""
+    parts = " ".join(shlex.quote(str(path)) for path in sorted(target.glob("*")))
+    lost = "found no $part; wanted the code as it was submitted; give the same command again"
+    return f'for part in {parts}; do [ -e "$part" ] || {{ echo "{lost}" >&2; exit 1; }}; done'
+
+
 def _modules(entry: Entry) -> set[str]:
     config = entry.run.get("config") or {}
     parts = [part for part in config.values() if isinstance(part, dict)]

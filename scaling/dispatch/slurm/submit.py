@@ -25,7 +25,7 @@ from scaling.dispatch.states.attempts import failed_for_good, read_attempts
 from scaling.dispatch.task import Task
 from scaling.errors import UserError
 from scaling.folders import check_writable
-from scaling.limits import Limits
+from scaling.limits import UNLIMITED, Limits
 from scaling.security.rights import kept_to_oneself
 
 
@@ -157,7 +157,7 @@ class Submitter:
 
     def __init__(self, order: Order, dispatch: DispatchFolder, settings: Slurm, cluster: Cluster) -> None:
         self._folder, self._train, self._on_end = order.folder, order.train, order.on_end
-        self._groups = 1
+        self._groups, self._limits, self._before = 1, UNLIMITED, guard.NOTHING
         self._dispatch = dispatch
         self._settings = settings
         self._cluster = cluster
@@ -171,7 +171,7 @@ class Submitter:
             if self._settings.snapshot:
                 take_snapshot(self._dispatch.code, dealt.queue)
             self._write(self._dispatch.begin(self._settings, offer, limits))
-            self._groups = len(dealt.shares)
+            self._groups, self._limits, self._before = len(dealt.shares), limits, offer.before
             for share in dealt.shares:
                 self._group(share)
         except (OSError, UserError) as error:
@@ -259,6 +259,8 @@ class Submitter:
             stuck_minutes=self._settings.stuck_minutes,
             train=self._train,
             workers=min(share.jobs, share.parallel),
+            limits=self._limits,
+            before=self._before,
         )
 
 
