@@ -15,6 +15,9 @@ SURE = 3.0
 LITTLE = 0.1
 """Relative change of the prediction at 10 times the largest x below which curvature is negligible."""
 BEYOND = 10.0
+"""Multiple of the largest x at which the prediction is compared."""
+DRAWS = 4_000
+"""Lines drawn for an interval from the scatter."""
 FEWEST_DRAWS = 50
 """Minimum number of complete resamples for testing curvature."""
 
@@ -73,9 +76,7 @@ class PowerLine:
         return {**{name: getattr(self, name) for name in names}, "warnings": list(self.warnings)}
 
 
-def power_line(
-    x: np.ndarray, y: np.ndarray, *, draws: np.ndarray | None = None, level: float = 0.95, seed: int = 0
-) -> PowerLine:
+def power_line(x: np.ndarray, y: np.ndarray, *, draws: np.ndarray | None = None, level: float = 0.95) -> PowerLine:
     """Fit log y on log x by least squares.
 
     draws: (k, n) resampled log y (NaN: point missing in the resample). Where the residuals exceed what the resamples
@@ -90,7 +91,7 @@ def power_line(
     resampled, origin = _refit(design, draws) if draws is not None else np.empty((0, 2)), "resamples"
     excess = n >= 4 and draws is not None and exceeds(residual, draws, n - 2)
     if excess or (n >= 4 and not len(resampled)):
-        resampled, origin = _from_scatter(design, height, slope, residual, seed), "scatter"
+        resampled, origin = _from_scatter(design, height, slope, residual), "scatter"
     return PowerLine(
         height=float(height),
         exponent=float(slope),
@@ -160,11 +161,9 @@ def _bend(x: np.ndarray, v: np.ndarray, line: float, draws: np.ndarray) -> str:
     )
 
 
-def _from_scatter(
-    design: np.ndarray, height: float, slope: float, residual: np.ndarray, seed: int, k: int = 4000
-) -> np.ndarray:
-    """Draw lines from Student's t distribution, scaled by the residuals."""
+def _from_scatter(design: np.ndarray, height: float, slope: float, residual: np.ndarray) -> np.ndarray:
+    """Draw lines (`DRAWS`, 2) from Student's t distribution, scaled by the residuals."""
     free = len(residual) - 2
     scale = np.sqrt((residual**2).sum() / free / (design**2).sum(axis=0))
-    t = np.random.default_rng(seed).standard_t(free, size=(k, 2))
+    t = np.random.default_rng(0).standard_t(free, size=(DRAWS, 2))
     return np.array([height, slope]) + t * scale

@@ -97,11 +97,11 @@ def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--json", "json_path", metavar="PATH", help=text)(with_json)
 
 
-def terminal(*, stderr: bool = False, width: int | None = None) -> Console:
+def terminal(*, stderr: bool = False) -> Console:
     """Return a console that prints users' text literally: without markup and without control characters."""
     from scaling.terminal_table import HarmlessConsole
 
-    return HarmlessConsole(stderr=stderr, width=width, markup=False, highlight=False)
+    return HarmlessConsole(stderr=stderr, markup=False, highlight=False)
 
 
 def only_overrides(arguments: Sequence[str]) -> list[str]:

@@ -86,9 +86,9 @@ class Valleys:
         near = u[self.value(u) <= self.y[0] * (1 + share)]
         return (float(np.exp(near[0])), float(np.exp(near[-1]))) if len(near) else (float("nan"), float("nan"))
 
-    def curve(self, n: int = 101) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    def curve(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Return N and y along the first curve, over the sizes it was fitted to."""
-        u = np.linspace(*self.ends, n)
+        u = np.linspace(*self.ends, 101)
         return tuple(np.exp(u)), tuple(self.value(u))
 
 
