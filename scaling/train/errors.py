@@ -19,7 +19,7 @@ OUT_OF_MEMORY = (  # parts of messages of torch, CUDA and its libraries (cuBLAS,
     "not enough memory",
     "can't allocate memory",
     "cannot allocate memory",
-    "status_alloc_failed",
+    "alloc_failed",
     "bad_alloc",
 )
 

@@ -12,6 +12,7 @@ from scaling.global_streams import kept_streams, own_streams, stream_states
 from scaling.train.feed.run_data import load_run_data, load_splits
 from scaling.train.output.kept_weights import read_kept_weights
 from scaling.train.run import train_run
+from scaling.train.streams import stream
 from tests.default_cases import default_cases
 from tests.train.runs import essence, folder_of, planned, stopped_after
 
@@ -29,6 +30,12 @@ drawing = pytest.mark.parametrize(
     default_cases(DRAWING.values(), DRAWING["stochastic depth"], DRAWING["a data set"], DRAWING["counts"]),
     ids=DRAWING,
 )
+
+
+def test_seeds_with_the_same_lower_bits_have_streams_of_their_own():
+    """torch's generator on a CPU reads 32 bits of its seed."""
+    seeds = [5, 5 + 2**32, 5 + 2**63, 5 + 2**70]
+    assert len({torch.rand((), generator=stream(seed, "init")).item() for seed in seeds}) == len(seeds)
 
 
 def draws():
