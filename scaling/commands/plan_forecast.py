@@ -188,7 +188,7 @@ def forecast_plan(plan: Plan, settings: Settings, *, card: str | None = None) ->
             return _on_card(runs, card, shared)
         return forecast_all(runs, threads=threads, done=done, partition=partition, stack_shares=shared)
 
-    shared = stack_shares(runs, kind=kind)
+    shared = stack_shares(runs, kind=kind, workers=capacity.workers)
     forecasts = forecasts_of(runs, shared, done=done)
     workers = _workers(runs, forecasts, capacity, threads) if card is None else 1
     return PlanForecast(
@@ -202,7 +202,7 @@ def forecast_plan(plan: Plan, settings: Settings, *, card: str | None = None) ->
         older=_settled_by_older_recipe(plan, settled),
         stale=stale_runs(((run.run_id, run.config) for run in plan.runs), settled),
         trained={run.run_id: run for run in runs},
-        stacked_gain=gain_of_stacking(runs, forecasts_of, kind=kind),
+        stacked_gain=gain_of_stacking(runs, forecasts_of, kind=kind, workers=capacity.workers),
         stack_shares=shared,
     )
 

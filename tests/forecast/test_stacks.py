@@ -118,6 +118,24 @@ def test_members_of_one_seed_draw_their_fresh_examples_once():
     assert {stack_share.readers for stack_share in stack_shares(sized).values()} == {1.0}
 
 
+def test_runs_of_several_shapes_and_one_seed_read_what_their_worker_has_drawn(monkeypatch):
+    """Each worker draws its own; the longest run is the only reader of its last examples."""
+    models = [{"is": "mlp", "width": width, "depth": 1} for width in (8, 12, 16)]
+    runs = [
+        planned({"steps": steps, **CPU}, model=model, seed=seed)
+        for seed in (0, 1)
+        for model, steps in zip(models, (2000, 4000, 6000), strict=True)
+    ]
+    one, two = (stack_shares(runs, workers=workers) for workers in (1, 2))
+    drawn = [2000 / 3, 2000 / 3 + 2000 / 2, 2000 / 3 + 2000 / 2 + 2000]
+    wanted = [steps / own for steps, own in zip((2000, 4000, 6000), drawn, strict=True)]
+    assert [one[run.run_id].readers for run in runs] == pytest.approx(2 * wanted)
+    assert {share.members for share in one.values()} == {1.0}
+    assert two[runs[0].run_id].readers == pytest.approx(1.5)
+    monkeypatch.setattr("scaling.forecast.stacks.affordable", lambda: 1 << 20)
+    assert stack_shares(runs) == {}
+
+
 def here(runs, shared):
     return forecast_all(runs, stack_shares=shared)
 
