@@ -12,7 +12,7 @@ from scaling.folders import SweepFolder
 from scaling.plan.rows import read_columns
 
 COLUMNS = ("run_id", "parent", "parent_step", "origin", "trunk", "trunk_step")
-NO_SWEEPS = ("runs", "features", "jobs", "figures", "tables", "rounds", "export")  # folders without plans in them
+NO_SWEEPS = ("runs", "features")  # folders of a results folder that are no sweeps
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,12 @@ class Named:
 
 
 def plan_folders(results: Path) -> Iterator[SweepFolder]:
-    """Yield every sweep of a results folder that has a plan."""
-    for path, folders, files in os.walk(results):
-        folders[:] = sorted(name for name in folders if name not in NO_SWEEPS and not name.startswith("."))
+    """Yield every sweep of a results folder that has a plan, whatever it is called, and through links."""
+    seen = {results.resolve() / name for name in NO_SWEEPS}
+    for path, folders, files in os.walk(results, followlinks=True):
+        new = {name: place for name in sorted(folders) if (place := (Path(path) / name).resolve()) not in seen}
+        seen |= {*new.values()}
+        folders[:] = new
         if "plan.csv" in files:
             yield SweepFolder(results, Path(path).relative_to(results).as_posix())
 

@@ -132,6 +132,20 @@ def test_a_run_that_the_plan_has_lost_goes_whole_unless_another_plan_names_it(fo
     assert sorted(path.name for path in (folder.results / "runs").iterdir()) == ["new", "shared"]
 
 
+@pytest.mark.parametrize("name", ["figures", ".hidden", "paper/jobs", "jobs/mine", "runs2", "linked"])
+def test_a_sweep_of_any_name_keeps_its_runs(folder, name, tmp_path):
+    dispatched(folder, "a", "b")
+    plan(folder, "b")
+    settle(folder, "a")
+    assert kinds(folder) == {"runs": {"runs/a"}}
+    if name == "linked":
+        (tmp_path / "elsewhere").mkdir()
+        (folder.results / name).symlink_to(tmp_path / "elsewhere")
+        (tmp_path / "elsewhere" / "up").symlink_to(folder.results)
+    plan(SweepFolder(folder.results, name), "a")
+    assert kinds(folder) == {}
+
+
 def test_the_code_of_dispatches_goes_when_they_have_ended(folder):
     plan(folder, "a")
     dispatched(folder, "a")
