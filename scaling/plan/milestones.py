@@ -60,7 +60,11 @@ def _read(spec: Any) -> tuple[str, list[float]]:
     at = spec["at"]
     if isinstance(at, Mapping):
         return spec["unit"], [float(value) for value in spaced(at, where="train.milestones.at")]
-    return spec["unit"], _numbers(at)
+    numbers = _numbers(at)
+    broken = [number for number in numbers if spec["unit"] == "steps" and not number.is_integer()]
+    if broken:
+        raise UserError(f"found a milestone at {broken[0]:g} steps; wanted a whole number; change train.milestones")
+    return spec["unit"], numbers
 
 
 def _numbers(values: Any) -> list[float]:
