@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from scaling.dispatch.slurm.submit import rehearse, submit
 from scaling.dispatch.states.read_state import read_status
 from scaling.dispatch.states.state import State
 from scaling.errors import UserError
-from scaling.folders import SweepFolder, write_aside
+from scaling.folders import SweepFolder, write_atomically
 from scaling.limits import Limits
 from tests.dispatch.conftest import at_work, causes, order, trained
 from tests.dispatch.stand_in import planned
@@ -214,7 +215,7 @@ def test_a_job_whose_code_was_removed_trains_nothing_with_other_code_and_says_so
     tool("scontrol", "release", ",".join(submission.job_ids))
     flight.landed()
     assert trained(flight.folder, run) == []
-    write_aside(flight.folder.plan, f"run_id,overrides,C\n{run.run_id},,1\n")
+    write_atomically(flight.folder.plan, f"run_id,overrides,C\n{run.run_id},,1\n")
     assert f"found no {files.code}" in read_status(flight.folder).notes[0]
     assert "wanted the code as it was submitted" in read_status(flight.folder).notes[0]
 
@@ -254,6 +255,25 @@ def test_array_beyond_the_limit_is_dealt_in_chunks(tmp_path, monkeypatch):
     assert len(submission.job_ids) == 4  # 3 + 3 + 1, and the closing job
     flight.landed()
     assert len(flight.settled()) == 8
+
+
+def test_a_limit_of_arrays_that_is_known_only_from_the_refusal_is_kept(tmp_path, monkeypatch):
+    (tmp_path / "sbatch").write_text(FEW.format(real=shutil.which("sbatch")))
+    (tmp_path / "sbatch").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    flight = sweep(tmp_path / "results", 8, "steps", launcher=replace(LAUNCHER, jobs=6))
+    assert len(flight.submit().job_ids) == 3  # 3 + 3, and the closing job
+    flight.landed()
+    assert [len(trained(flight.folder, run)) for run in flight.runs] == [1] * 8
+
+
+FEW = """#!/bin/sh
+if grep -q "array=0-[3-9]" "$1"; then
+    echo "sbatch: error: Batch job submission failed: Invalid job array specification" >&2
+    exit 1
+fi
+exec {real} "$@"
+"""
 
 
 def test_what_the_cluster_says():

@@ -41,6 +41,7 @@ TOO_MANY = (
     "MaxSubmitJobs",
     "job submit limit",
     "Job array index too large",
+    "Invalid job array specification",  # also where max_array_tasks allows fewer than MaxArraySize
 )
 
 
