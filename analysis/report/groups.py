@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -110,9 +111,9 @@ Kind = tuple[str, str, pd.DataFrame]
 """The name of a group, the condition that selects it, its rows."""
 
 
-def _varied(rows: pd.DataFrame) -> str:
+def _varied(rows: pd.DataFrame) -> list[str]:
     names = ("family", "data", *RECIPE)
-    return listed([name for name in names if name in rows.columns and rows[name].nunique() > 1])
+    return [name for name in names if name in rows.columns and rows[name].nunique() > 1]
 
 
 def _kinds(rows: pd.DataFrame) -> list[Kind]:
@@ -138,21 +139,24 @@ def _literal(value: object) -> str:
     return repr(value.item() if isinstance(value, np.generic) else value)
 
 
-def _large(kinds: list[Kind], varied: str) -> tuple[list[Kind], list[str]]:
+def _large(kinds: list[Kind], varied: Sequence[str]) -> tuple[list[Kind], list[str]]:
     """Keep the kinds of runs that are large enough for laws; none if there are too many kinds."""
     large, refused = kinds, []
     if len(kinds) > 1:
         large = [one for one in kinds if _settings(one[2]) >= MIN_SETTINGS]
     if len(large) < len(kinds):
-        small = counted(len(kinds) - len(large), "kind") + " of runs" + (" alone" if large else "")
+        n, words = len(kinds) - len(large), listed([RECIPE_WORDS.get(name, name) for name in varied])
+        small = f"{f'{n} of {len(kinds)}' if large else n} kinds of runs (they differ in {words})"
+        each, no_law = f"fewer than {MIN_SETTINGS} sizes of model or data", "and no law is fitted to"
         refused.append(
-            f"{small} (they differ in {varied}) have fewer than {MIN_SETTINGS} sizes of model or data each: "
-            "they compare recipes, and no law is fitted to them"
+            f"{small} has {each}: it compares recipes, {no_law} it"
+            if n == 1
+            else f"{small} have {each} each: they compare recipes, {no_law} them"
         )
     if len(large) <= MOST_GROUPS:
         return large, refused
     return [], [
-        f"the runs are of {len(large)} kinds (they differ in {varied}), too many to fit each apart: "
+        f"the runs are of {len(large)} kinds (they differ in {listed(varied)}), too many to fit each apart: "
         "no laws here; choose rows with scaling fit --where, or say what may differ with --pool"
     ]
 

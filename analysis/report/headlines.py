@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from html import escape
@@ -37,6 +38,14 @@ class Headline:
     note: str
     of: str = ""
 
+    @property
+    def together(self) -> str:
+        """Return the value with its interval behind it, or each of several with its own."""
+        values, ends = self.value.split(", "), re.findall(r"\[.*?\]", self.interval)
+        if len(values) != len(ends):
+            return f"{self.value} {self.interval}".rstrip()
+        return ", ".join(f"{value} {interval}" for value, interval in zip(values, ends, strict=True))
+
 
 def headlines(groups: Sequence[GroupResults]) -> list[Headline]:
     """Choose the few most important results."""
@@ -64,9 +73,8 @@ def _sentence(lines: Sequence[Headline], of: str) -> str:
     chosen = [*lines[:1], *(line for line in lines[1:] if line.what.startswith("best size"))][:2]
     parts = []
     for line in chosen:
-        doubt = f" {line.interval}" if line.interval else ""
         verdict = f' <span class="pill {line.status}">{line.status}</span>' if line.status else ""
-        parts.append(f"{escape(line.what)} <b>{line.value}{doubt}</b>{verdict}")
+        parts.append(f"{escape(line.what)} <b>{line.together}</b>{verdict}")
     return f"{escape(of)}: the {', and the '.join(parts)}." if of else f"The {', and the '.join(parts)}."
 
 

@@ -361,7 +361,7 @@ def test_kinds_without_a_scale_only_compare():
     alone["run_id"] += "s"
     groups, refused = fit_groups(pd.concat([table, alone]), Resampling(resamples=0))
     assert [group.subset.where for group in groups] == [f"optim == {table['optim'].iloc[0]!r}"]
-    assert "1 kind of runs alone (they differ in optim)" in refused[0]
+    assert refused[0].startswith("1 of 2 kinds of runs (they differ in optimiser) has fewer than 4 sizes")
 
 
 def test_unwritable_folder_is_said(tmp_path):
@@ -492,6 +492,12 @@ def test_edges_weaken_a_verdict_everywhere_on_the_page():
 def test_two_sizes_claim_no_exponent_of_N():
     table = worlds.grid(World(), (16, 64), (1024, 4096, 16384, 65536), seeds=2)[["N", "D", "loss"]]
     assert not any("N and D" in line.what for line in headlines(fit_groups(table, QUICK)[0]))
+
+
+def test_each_exponent_of_an_answer_has_its_interval_behind_it():
+    line = Headline("loss falls as", "N<sup>−0.2</sup>, D<sup>−0.3</sup>", "N [−0.3, −0.1], D [−0.4, −0.2]", "", "")
+    assert "<b>N<sup>−0.2</sup> [−0.3, −0.1], D<sup>−0.3</sup> [−0.4, −0.2]</b>" in answer([line])
+    assert "<b>C<sup>0.5</sup></b>" in answer([replace(line, value="C<sup>0.5</sup>", interval="")])
 
 
 def test_each_group_has_its_answer_and_names_are_no_html():
