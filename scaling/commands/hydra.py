@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from scaling.commands.run import execute
 from scaling.commands.sweeper import register_sweeper
 from scaling.compose.roots import shipped
-from scaling.compose.session import check_hydras, register, said_in_one_sentence
+from scaling.compose.session import check_hydras, one_sentence_errors, register
 from scaling.errors import UserError
 from scaling.plan.expand import expand
 from scaling.security.trust import trusting
@@ -28,7 +28,7 @@ def hydra_main(arguments: Sequence[str]) -> None:
     trust = "--trust" in arguments
     arguments = [argument for argument in arguments if argument != "--trust"]
     check_hydras(arguments)
-    with said_in_one_sentence(), trusting(trust):
+    with one_sentence_errors(), trusting(trust):
         register()
         register_sweeper()
         sys.argv = ["scaling", *arguments]

@@ -19,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from scaling.compose.interpolation import MARK, Composed
 from scaling.compose.keys import takes
-from scaling.compose.session import PRIMARY, compose, said_in_one_sentence
+from scaling.compose.session import PRIMARY, compose, one_sentence_errors
 from scaling.errors import UserError
 from scaling.internals.hydra import HYDRA, ConfigFiles, compose_without_hydra
 
@@ -60,7 +60,7 @@ class Composer:
 
     def _with_added(self, overrides: Sequence[str]) -> list[str]:
         """Return the overrides with ++ before those of keys that the class has and the YAML leaves out."""
-        with said_in_one_sentence():
+        with one_sentence_errors():
             parsed = OverridesParser.create(config_loader=self._loader).parse_overrides(list(overrides))
         plain = [override for override in parsed if self._sets_a_key(override)]
         files = self._composed(

@@ -11,7 +11,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from scaling.compose.session import said_in_one_sentence
+from scaling.compose.session import one_sentence_errors
 
 MARK = "${"
 MISSING = "???"  # OmegaConf's mark of a value that has to be given
@@ -64,7 +64,7 @@ class Composed:
             return {key: _followed(value, {**self.written, **keys}) for key, value in wanted.items()}
         except LookupError:  # more than the name of a key: left to OmegaConf
             pass
-        with said_in_one_sentence():
+        with one_sentence_errors():
             tree = self._tree_with(keys)
             return {key: _filled(value, tree, key) for key, value in wanted.items()}
 
@@ -76,7 +76,7 @@ class Composed:
         named = _with_names(self.written["sweep"], self.run)
         if not interpolates(named):
             return named
-        with said_in_one_sentence():
+        with one_sentence_errors():
             of_plan = {key: value for key, value in self.written.items() if key in PLAN_KEYS}
             alone = OmegaConf.create({**of_plan, "sweep": named})
             return _filled(named, self._tree_with({"sweep": named}), "sweep", cells=_Cells(frozenset(self.run), alone))

@@ -53,7 +53,7 @@ def register() -> None:
 @contextmanager
 def session() -> Iterator[ConfigLoader]:
     """Initialise Hydra on our folders and yield its loader."""
-    with said_in_one_sentence():
+    with one_sentence_errors():
         register()
         with initialize_config_dir(config_dir=str(shipped("conf")), job_name="scaling", version_base="1.3"):
             yield GlobalHydra.instance().config_loader()
@@ -61,12 +61,12 @@ def session() -> Iterator[ConfigLoader]:
 
 def compose(loader: ConfigLoader, overrides: Sequence[str]) -> DictConfig:
     """Compose one config; UserError names the group, key or value that is wrong."""
-    with said_in_one_sentence():
+    with one_sentence_errors():
         return loader.load_configuration(config_name=PRIMARY, overrides=list(overrides), run_mode=RunMode.RUN)
 
 
 @contextmanager
-def said_in_one_sentence() -> Iterator[None]:
+def one_sentence_errors() -> Iterator[None]:
     """Turn errors of Hydra, OmegaConf and YAML into a UserError of one sentence."""
     try:
         yield

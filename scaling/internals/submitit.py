@@ -32,12 +32,12 @@ class LaunchingExecutor(LocalExecutor):
 class StartingExecutor(SlurmExecutor):
     """submitit's executor for SLURM, with START as the start of jobs.
 
-    hand_in: submits a file with sbatch and returns the job's id.
+    submit_file: submits a file with sbatch and returns the job's id.
     """
 
-    def __init__(self, folder: Path, *, hand_in: Callable[[Path], str], **more: Any) -> None:
+    def __init__(self, folder: Path, *, submit_file: Callable[[Path], str], **more: Any) -> None:
         super().__init__(folder, **more)
-        self._hand_in = hand_in
+        self._hand_in = submit_file
 
     @classmethod
     def name(cls) -> str:

@@ -13,7 +13,7 @@ from hydra.core.override_parser.types import Override, QuotedString
 from scaling.compose.groups import leaves
 from scaling.compose.interpolation import PLAN_KEYS, Composed
 from scaling.compose.roots import sweep_name
-from scaling.compose.session import check_hydras, said_in_one_sentence
+from scaling.compose.session import check_hydras, one_sentence_errors
 from scaling.errors import UserError
 from scaling.internals.hydra import group_options
 from scaling.plan.cell import Rules, check_axes
@@ -54,7 +54,7 @@ def read_request(loader: ConfigLoader, arguments: Sequence[str]) -> Request:
     Of two overrides of a key the later one counts.
     """
     check_hydras(arguments)
-    with said_in_one_sentence():
+    with one_sentence_errors():
         parser = OverridesParser.create(config_loader=loader)
         typed = parser.parse_overrides(list(arguments))
         overrides = parser.parse_overrides([_as_typed(loader, override) for override in typed])

@@ -63,7 +63,7 @@ def test_the_file_for_sbatch_is_the_one_that_is_submitted(tmp_path, sbatch, jobs
     folder = tmp_path / "jobs of mine"
     text = sbatch_text(folder, sys.executable, jobs=jobs, **PARAMETERS)
     assert not folder.exists()
-    executor = StartingExecutor(folder=folder, python=sys.executable, hand_in=give)
+    executor = StartingExecutor(folder=folder, python=sys.executable, submit_file=give)
     executor.update_parameters(**PARAMETERS)
     made = [executor.submit(int, "1")] if jobs is None else executor.submit_array([Call(n) for n in range(jobs)])
     assert sbatch.read_text() == text
@@ -76,7 +76,7 @@ def test_what_is_refused_leaves_nothing_behind(tmp_path, sbatch):
     def refuse(file):
         raise OSError("no")
 
-    executor = StartingExecutor(folder=tmp_path / "jobs", python=sys.executable, hand_in=refuse)
+    executor = StartingExecutor(folder=tmp_path / "jobs", python=sys.executable, submit_file=refuse)
     executor.update_parameters(**PARAMETERS)
     with pytest.raises(OSError, match="no"):
         executor.submit_array([Call(n) for n in range(3)])

@@ -49,7 +49,7 @@ class TooMany(Exception):
     """SLURM accepts no more jobs from this user, or no array of that size."""
 
 
-def hand_in(file: Path) -> str:
+def submit_file(file: Path) -> str:
     """Submit a file with sbatch and return the job's id; UserError or TooMany if it is refused.
 
     While the controller is busy, wait and try again, unless squeue shows that it has accepted the file all the same.
@@ -101,10 +101,10 @@ def executor_for(
     *,
     name: str,
     dependency: str | None = None,
-    give: Callable[[Path], str] = hand_in,
+    give: Callable[[Path], str] = submit_file,
 ) -> StartingExecutor:
     """Return submitit's executor for one kind of job; give: submits its file and returns the job's id."""
-    executor = StartingExecutor(folder=dispatch.path, max_num_timeout=TIMEOUTS, python=PYTHON, hand_in=give)
+    executor = StartingExecutor(folder=dispatch.path, max_num_timeout=TIMEOUTS, python=PYTHON, submit_file=give)
     executor.update_parameters(**parameters(share, launcher, dispatch, name=name, dependency=dependency))
     return executor
 

@@ -17,7 +17,7 @@ from scaling.dispatch.order import Order
 from scaling.dispatch.queue import Entry, read_queue, write_queue
 from scaling.dispatch.slurm.cluster import Cluster, needed_cluster, read_cluster
 from scaling.dispatch.slurm.deal import Deal, JobShare, deal
-from scaling.dispatch.slurm.sbatch import TooMany, executor_for, hand_in, ignored_settings, sheet
+from scaling.dispatch.slurm.sbatch import TooMany, executor_for, ignored_settings, sheet, submit_file
 from scaling.dispatch.slurm.shared_answer import Answer, ask
 from scaling.dispatch.slurm.snapshot import take_snapshot
 from scaling.dispatch.slurm.worker import SlurmJob
@@ -230,7 +230,7 @@ class Submitter:
         """
 
         def give(file: Path) -> str:
-            job = hand_in(file)
+            job = submit_file(file)
             self._accept(share, job, workers=0 if dependency else count)
             return job
 

@@ -135,23 +135,23 @@ def test_a_line_of_sinfo_that_is_none_is_passed_over(says):
 )  # fmt: skip
 def test_the_id_of_a_job_is_that_which_sbatch_says_it_has_made(says, said):
     says("sbatch", said, err="sbatch: warning: job 9 is old")
-    assert sbatch.hand_in(Path("/a.sh")) == "12"
+    assert sbatch.submit_file(Path("/a.sh")) == "12"
 
 
 def test_what_sbatch_took_is_taken_though_what_wraps_it_ends_badly(says):
     says("squeue", HEAD)
     says("sbatch", "Submitted batch job 12\nno quota left for mails\n", code=1)
-    assert sbatch.hand_in(Path("/a.sh")) == "12"
+    assert sbatch.submit_file(Path("/a.sh")) == "12"
 
 
 def test_what_sbatch_took_without_saying_so_is_found_in_the_queue(says):
     says("squeue", f"{HEAD}\n7|RUNNING|None|mine|/b.sh\n8_1|PENDING|None|mine|/a.sh")
     says("sbatch", err="sbatch: error: Batch job submission failed: Socket timed out", code=1)
-    assert sbatch.hand_in(Path("/a.sh")) == "8"  # at once, and not given again
+    assert sbatch.submit_file(Path("/a.sh")) == "8"  # at once, and not given again
     says("sbatch", "see you")
-    assert sbatch.hand_in(Path("/a.sh")) == "8"
+    assert sbatch.submit_file(Path("/a.sh")) == "8"
     with pytest.raises(UserError, match=r"sbatch refuses \(see you\)"):
-        sbatch.hand_in(Path("/c.sh"))
+        sbatch.submit_file(Path("/c.sh"))
 
 
 def test_jobs_do_not_inherit_the_job_that_submits_them(says, tmp_path, monkeypatch):
@@ -160,7 +160,7 @@ def test_jobs_do_not_inherit_the_job_that_submits_them(says, tmp_path, monkeypat
     names = ("SLURM_JOB_ID", "SLURM_ARRAY_TASK_ID", "SBATCH_PARTITION")
     for name in (*names, "SLURM_CONF"):
         monkeypatch.setenv(name, "1")
-    assert sbatch.hand_in(Path("/a.sh")) == "12"
+    assert sbatch.submit_file(Path("/a.sh")) == "12"
     given = {line.partition("=")[0] for line in (tmp_path / "env").read_text().splitlines()}
     assert "SLURM_CONF" in given
     assert not given & set(names)

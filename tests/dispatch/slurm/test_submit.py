@@ -29,7 +29,7 @@ def test_jobs_of_several_arrays_know_how_many_share_the_queue_and_have_places_of
         return SimpleNamespace(submit_array=submit_array)
 
     monkeypatch.setattr(module, "executor_for", executor_for)
-    monkeypatch.setattr(module, "hand_in", lambda file: str(len(made)))
+    monkeypatch.setattr(module, "submit_file", lambda file: str(len(made)))
     asked = order(folder, [planned(seed) for seed in range(3)])
     offer = guard.offer(asked, gpus=0)
     share = JobShare("", 7, 3, 1.0, minutes=15, memory_gb=4.0, parallel=6)
