@@ -112,12 +112,16 @@ class Supervisor:
             self._in_a_row, self._settled = 0, status.settled
         if not self._died_under_a_run(job, status):
             self._deaths -= 1
-            return self._deaths >= 0
+            return self._deaths >= 0 or self._give_up("workers die before they have taken a run")
         self._worked = True
         self._in_a_row += 1
-        if self._in_a_row > IN_A_ROW and self._view is not None:
-            self._view.say(f"{IN_A_ROW} workers in a row died during their runs; no more are started")
-        return self._in_a_row <= IN_A_ROW
+        return self._in_a_row <= IN_A_ROW or self._give_up(f"{IN_A_ROW} workers in a row died during their runs")
+
+    def _give_up(self, why: str) -> bool:
+        """Say why no more workers are started; return False."""
+        if self._view is not None:
+            self._view.say(f"{why}; no more are started; look into {self._pool.dispatch.path}/*.err")
+        return False
 
     def _died_under_a_run(self, job: Any, status: Status) -> bool:
         from scaling.dispatch.local.jobs import process_of

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from io import StringIO
 
 import pytest
+from rich.console import Console
 
 from scaling.dispatch.launchers import Local
+from scaling.dispatch.local import supervisor
 from scaling.dispatch.local.run import run_local
+from scaling.dispatch.show import view
 from scaling.dispatch.states.attempts import FRUITLESS_TRIES, failed_for_good
 from scaling.dispatch.states.outcome import Outcome
 from scaling.errors import UserError
@@ -156,3 +160,12 @@ def test_results_that_are_moved_end_the_dispatch_and_leave_nothing_at_the_old_pl
     open_gates(moved, runs)
     assert run_local(order(moved, runs), QUICK).settled == 2
     assert all(trained(moved, run)[0]["from"] > 0 for run in runs), "the checkpoints were not gone on from"
+
+
+def test_why_no_more_workers_are_started_is_said(folder, monkeypatch):
+    monkeypatch.setattr(supervisor, "IN_A_ROW", 1)
+    console = Console(file=StringIO(), width=1000)
+    run_local(order(folder, [planned(seed, "die") for seed in range(2)]), QUICK, view=view(console))
+    said = console.file.getvalue()
+    assert "1 workers in a row died during their runs; no more are started; look into " in said
+    assert "/*.err" in said
