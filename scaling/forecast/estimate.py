@@ -19,7 +19,10 @@ from scaling.plan.planned import PlannedRun
 from scaling.train.sizes import DRAWERS, EVALUATED_ROWS, TRAIN_EXAMPLES
 
 FORWARD_SHARE = 1 / 3  # of a training step
-SCORED = 8  # cost of scoring an output, relative to that of an activation: measured on a CPU, where softmax is slow
+# Cost of scoring an output, alone and in a stack, relative to that of an activation: measured on a CPU, where a softmax
+# along rows is slow.
+SCORED, SCORED_TOGETHER = 8, 3
+RUN_TOGETHER = 0.6  # of a run's fixed seconds, for a member of a stack, measured on a CPU
 COMPILE_SECONDS = {"cpu": 4.0, "cuda": 8.0}  # for each run; compiled code is mostly cached
 QR_SLOWDOWN = 4  # seconds per FLOP of a float64 QR, relative to float32 matrix products
 NOTHING_LEARNED = Learned()
@@ -130,11 +133,13 @@ def estimate(run: PlannedRun, speed: Speed, *, stack_share: StackShare = ALONE) 
         steps = quantities.steps - (run.fork.step if run.fork else 0)
         each = _step_seconds(work(config, batch=quantities.batch), costs, speed.together, members=stack_share.members)
         trained = steps * (each + _augmented(run, speed))
-    evaluated = len(quantities.milestones) * _evaluation_seconds(run, speed, layers=None)
+    members = stack_share.members
+    evaluated = len(quantities.milestones) * _evaluation_seconds(run, speed, layers=None, members=members)
     compiling = COMPILE_SECONDS[speed.kind] if config.train.engine == "compile" else 0.0
     # Examples are drawn while a GPU trains; on a CPU drawing competes for its cores.
     at_it = max(drawn, trained) if speed.kind == "cuda" else drawn + trained
-    return speed.run + compiling + at_it + evaluated
+    fixed = speed.run * (RUN_TOGETHER if members > 1 else 1)
+    return fixed + compiling + at_it + evaluated
 
 
 def _step_seconds(step: Work, costs: Costs, together: StackCosts, *, members: float) -> float:
@@ -186,15 +191,22 @@ def _stage_seconds(run: PlannedRun, speed: Speed) -> float:
     return features + steps * replace(head, input=0).seconds(costs)
 
 
-def _evaluation_seconds(run: PlannedRun, speed: Speed, *, layers: Sequence[Layer] | None) -> float:
-    """Return the seconds of an evaluation at a milestone."""
-    rows = _evaluated(run)
-    scored = SCORED * rows * run.config.data.outputs * _costs(run, speed).activation
-    return _forward_seconds(run, speed, rows=rows, layers=layers) + scored
+def _evaluation_seconds(
+    run: PlannedRun, speed: Speed, *, layers: Sequence[Layer] | None, members: float = 1.0
+) -> float:
+    """Return the seconds of an evaluation at a milestone, for a stack the share of one member."""
+    rows, score = _evaluated(run), SCORED_TOGETHER if members > 1 else SCORED
+    scored = score * rows * run.config.data.outputs * _costs(run, speed).activation
+    return _forward_seconds(run, speed, rows=rows, layers=layers, members=members) + scored
 
 
-def _forward_seconds(run: PlannedRun, speed: Speed, *, rows: int, layers: Sequence[Layer] | None) -> float:
-    """Return the seconds of a forward pass of `rows` examples, in the batches of an evaluation."""
+def _forward_seconds(
+    run: PlannedRun, speed: Speed, *, rows: int, layers: Sequence[Layer] | None, members: float = 1.0
+) -> float:
+    """Return the seconds of a forward pass of `rows` examples, in the batches of an evaluation.
+
+    members: of its stack, which share what does not depend on sizes.
+    """
     each, costs = work(run.config, batch=rows, layers=layers), _costs(run, speed)
-    passes = -(-rows // EVALUATED_ROWS[speed.kind])
+    passes = -(-rows // EVALUATED_ROWS[speed.kind]) / members
     return FORWARD_SHARE * (each.passed(costs) + each.input * costs.input + passes * each.fixed(costs))

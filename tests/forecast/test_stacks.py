@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from scaling.forecast.cards import speed_of_card
-from scaling.forecast.estimate import estimate, forecast, forecast_all
-from scaling.forecast.speed import keep_speed
+from scaling.forecast.estimate import RUN_TOGETHER, SCORED, SCORED_TOGETHER, estimate, forecast, forecast_all
+from scaling.forecast.speed import StackCosts, keep_speed
 from scaling.forecast.stacks import MOST, NUMBERS, gain_of_stacking, stack_shares, stack_size
 from scaling.forecast.work import ACTIVATION_BYTES, ALONE, StackShare, memory_bytes, stack_bytes, work
 from scaling.plan.identity import stack_key
@@ -77,15 +77,30 @@ FOUR = StackShare(members=4)
 
 
 def test_members_share_what_a_step_costs_anyhow():
-    run, costs, together = planned({"steps": 1000, **CPU}), SPEED.costs["fp32"], SPEED.together
+    run, longer = (planned({"steps": steps, **CPU}) for steps in (1000, 2000))
+    costs, together = SPEED.costs["fp32"], SPEED.together
     step = work(run.config, batch=32)
     fixed, sized = step.fixed(costs), step.seconds(costs) - step.fixed(costs)
     member = together.step * fixed / 4 + together.member + together.sized * sized
-    assert estimate(run, SPEED) - estimate(run, SPEED, stack_share=FOUR) == pytest.approx(
-        1000 * (fixed + sized - member)
+    alone, shared = (
+        estimate(longer, SPEED, stack_share=share) - estimate(run, SPEED, stack_share=share) for share in (ALONE, FOUR)
     )
+    assert alone - shared == pytest.approx(1000 * (fixed + sized - member))
     assert memory_bytes(run, kind="cpu", members=64) > memory_bytes(run, kind="cpu")
     assert forecast(run, SPEED, stack_share=FOUR).seconds < forecast(run, SPEED).seconds
+
+
+def test_a_member_costs_less_than_a_run_alone_beside_its_steps():
+    """Its files and its model, what does not depend on sizes in evaluation, and the scores."""
+    none = replace(SPEED.costs["fp32"], step=0.0, layer=0.0, flop=0.0, weight=0.0, activation=0.0, input=0.0)
+    run = planned({"steps": 1000, **CPU}, data=SIZED)
+    for costs, least, most in (
+        (none, RUN_TOGETHER, RUN_TOGETHER),
+        (replace(none, activation=1e-6), SCORED_TOGETHER / SCORED, 1.0),
+    ):
+        speed = replace(SPEED, costs={"fp32": costs}, draw={}, together=StackCosts(step=1.0, member=0.0, sized=1.0))
+        ratio = estimate(run, speed, stack_share=FOUR) / estimate(run, speed)
+        assert least - 1e-9 <= ratio <= most
 
 
 def test_members_are_evaluated_in_one_run_s_memory():

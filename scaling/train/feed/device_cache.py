@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from scaling.data.base import Arrays, Picked
-from scaling.data.memory import affordable
+from scaling.data.memory import MEMORY
 
 T = TypeVar("T")
 KEPT_SHARE = 1 / 16  # of a GPU's memory, for sets that no run is reading
@@ -90,7 +90,7 @@ class Kept(Generic[T]):
 def kept_bytes(device: torch.device) -> int:
     """Return how many bytes of a device unused data sets may take; on a CPU they are normalised ones."""
     if device.type == "cpu":
-        return affordable() // 4
+        return MEMORY.limit // 4
     return int(KEPT_SHARE * torch.cuda.get_device_properties(device).total_memory)
 
 
