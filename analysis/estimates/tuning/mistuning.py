@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from analysis.errors import Refusal
+from analysis.errors import Refusal, attempt
 from analysis.estimates.isoflop import isoflop
 from analysis.estimates.powerline import ends_of
 from analysis.estimates.tuning.key_law import KeyLaw
@@ -69,7 +71,7 @@ def mistuning(rows: pd.DataFrame, found: Tuned, *, key: str = "lr", y: str = "lo
     cost = found.cost[index]
     fitted = _exponents(rows, y)
     corrected = _exponents(_at_best(rows, law.predict(_inputs(rows, law)), key, y, cost), y)
-    drawn = [_exponents(_at_best(rows, best, key, y, cost), y) for best in _drawn(rows, law)]
+    drawn = _redrawn([_at_best(rows, best, key, y, cost) for best in _drawn(rows, law)], key, y, level)
     off = rows[key].to_numpy(float) / law.predict(_inputs(rows, law))
     rise = _rise(off, cost)
     return Mistuning(
@@ -112,6 +114,18 @@ def _exponents(rows: pd.DataFrame, y: str) -> tuple[float, float]:
     if found.N_law is None or found.y_law is None:
         raise Refusal(found.warnings[-1] if found.warnings else "no law N*(C) without intervals")
     return found.N_law.exponent, found.y_law.exponent
+
+
+def _redrawn(tables: Sequence[pd.DataFrame], key: str, y: str, level: float) -> list[tuple[float, float]]:
+    """Return the exponents of corrected tables; raise `Refusal` where more have none than an interval leaves out."""
+    found = [attempt(partial(_exponents, table, y)) for table in tables]
+    lost = [said for _, said in found if said]
+    if len(lost) > (1 - level) * len(found):
+        raise Refusal(
+            f"the best {key} is too uncertain to correct the runs: under {len(lost)} of {len(found)} resampled laws of "
+            f"it, {lost[0]}; tune it at more sizes or lengths"
+        )
+    return [one for one, _ in found if one is not None]
 
 
 def _interval(values: list[float], level: float) -> tuple[float, float] | None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from analysis.cli import cli
-from analysis.errors import Refusal, UserError
+from analysis.errors import Refusal, UserError, attempt
 from analysis.estimates.tuning.key_law import fit_key_law
 from analysis.estimates.tuning.mistuning import mistuning
 from analysis.estimates.tuning.optima import tuned
@@ -148,6 +150,17 @@ def test_what_wrong_rates_do_to_exponents_is_found_and_undone():
     assert wrong.N.interval[0] < right.N.fitted < wrong.N.interval[1]
     assert wrong.cost[1] > right.cost[1]
     assert wrong.extrapolated > 0
+
+
+@pytest.mark.parametrize(("wild", "refused"), [(4, False), (30, True)])
+def test_a_best_rate_that_is_hardly_known_corrects_nothing(wild: int, refused: bool):
+    found = tuned(table(noise=0.001), resamples=100)
+    [law] = found.laws
+    steep = np.where(np.arange(100) < wild, 3.0, 0.0)  # laws under which the largest runs lose nearly all their loss
+    unsure = replace(found, laws=(replace(law, draws=law.draws + steep[:, None] * [0.0, 1.0, 0.0]),))
+    corrected, said = attempt(lambda: mistuning(sweep(best_lr), unsure))
+    assert (corrected is None) == refused
+    assert said == "" or re.search(r"under 30 of 100 resampled laws of it, .*; tune it at more sizes", said)
 
 
 def test_without_a_law_of_the_key_nothing_is_said_of_its_cost():
