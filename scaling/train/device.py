@@ -45,15 +45,15 @@ def used_device(device: torch.device) -> AbstractContextManager[object]:
     return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
 
 
-def memory_for_stacks(device: torch.device) -> float:
+def memory_for_stacks(device: torch.device, *, workers: int) -> float:
     """Return how many bytes of a device's free memory the stacks of this process may take.
 
-    On a CPU no more than the part of the memory that belongs to its threads.
+    On a CPU no more than its part of the memory: by its threads, or by the number of workers, 0 if unknown.
     """
     if device.type == "cuda":
         return SHARE_FOR_STACKS * free_bytes(device)
-    memory = host_memory()
-    return SHARE_FOR_STACKS * min(memory.free, memory.total * min(1.0, torch.get_num_threads() / cores()))
+    memory, part = host_memory(), max(torch.get_num_threads() / cores(), 1 / workers if workers else 0.0)
+    return SHARE_FOR_STACKS * min(memory.free, memory.total * min(1.0, part))
 
 
 def free_bytes(device: torch.device) -> int:

@@ -33,8 +33,11 @@ class Bounds:
         return self.needs(len(team), len(sets))
 
 
-def bounds_of(leader: Entry) -> Bounds:
-    """Return the bounds of a stack of runs of this shape, on the device that it names and with the memory free now."""
+def bounds_of(leader: Entry, *, workers: int) -> Bounds:
+    """Return the bounds of a stack of runs of this shape, on the device that it names and with the memory free now.
+
+    workers: that may share the memory, 0 if unknown.
+    """
     from scaling.forecast.stacks import SIDE_BY_SIDE, stack_size
     from scaling.forecast.work import stack_bytes
     from scaling.plan.identity import asked_precision
@@ -47,7 +50,7 @@ def bounds_of(leader: Entry) -> Bounds:
             most=stack_size(run, device.type),
             at_once=SIDE_BY_SIDE[device.type],
             kind=(str(device), asked_precision(run.config)),
-            room=memory_for_stacks(device),
+            room=memory_for_stacks(device, workers=workers),
             needs=partial(stack_bytes, run, device.type),
         )
     except Exception as error:

@@ -88,7 +88,7 @@ def _teams(worker: Claimer, leader: Entry, rest: Sequence[Entry], steps: dict[st
     The stacks are at most the worker's share of the work, and fit into memory together; a run whose last stack died is
     not combined with others.
     """
-    bounds = bounds_of(leader)
+    bounds = bounds_of(leader, workers=worker.task.workers)
     teams = [_team(worker, fair_share(leader, rest, worker.task), steps, bounds=bounds, room=bounds.room)]
     part, keys = work_of(rest[:LOOKED_AT]) / max(1, worker.task.workers), {leader.stack_key, "", *worker.singles}
     room = bounds.room - bounds.memory(teams[0])
@@ -99,7 +99,7 @@ def _teams(worker: Claimer, leader: Entry, rest: Sequence[Entry], steps: dict[st
         if other.stack_key in keys:
             continue
         keys.add(other.stack_key)
-        own = bounds_of(other)
+        own = bounds_of(other, workers=worker.task.workers)
         if own.kind != bounds.kind or any(_has_died(worker.task, each) for each in (*taken, other)):
             continue
         share = fair_share(other, rest[place:], worker.task)

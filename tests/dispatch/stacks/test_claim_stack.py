@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+import torch
 
 from scaling.devices import HostMemory
 from scaling.dispatch.claims.heartbeat import Heartbeat
@@ -23,7 +24,7 @@ from scaling.forecast import stacks
 from scaling.forecast.work import stack_bytes
 from scaling.limits import Limits
 from scaling.record import read_record
-from scaling.train.device import SHARE_FOR_STACKS
+from scaling.train.device import SHARE_FOR_STACKS, memory_for_stacks, torch_threads
 from tests.dispatch.stacks.poison import BAD
 from tests.train import runs
 from tests.train.stacked.stacks import alone, losses, stacked
@@ -136,6 +137,15 @@ def test_a_stack_fits_into_memory_with_all_the_data_that_it_reads(folder, monkey
     assert sizes_of_first_stack(folder, alike, free, monkeypatch) == 4
     assert sizes_of_first_stack(folder, apart, free, monkeypatch) == 3
     assert sizes_of_first_stack(folder, apart, 1 << 40, monkeypatch) == 8
+
+
+@pytest.mark.parametrize(("free", "workers", "part"), [(60, 0, 2), (60, 100, 2), (60, 2, 32), (60, 1, 60), (1, 1, 1)])
+def test_a_worker_s_stacks_take_its_part_of_the_memory(free, workers, part, monkeypatch):
+    """One thread of 32 cores, of 64 bytes."""
+    monkeypatch.setattr("scaling.train.device.host_memory", lambda: HostMemory(64, free))
+    monkeypatch.setattr("scaling.train.device.cores", lambda: 32)
+    with torch_threads(1):
+        assert memory_for_stacks(torch.device("cpu"), workers=workers) == SHARE_FOR_STACKS * part
 
 
 class Idle:
