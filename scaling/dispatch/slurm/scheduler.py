@@ -15,6 +15,7 @@ from scaling.dispatch.dispatches import is_dispatch
 from scaling.security.reading import read_text
 
 PATIENCE = 20.0  # seconds that a busy slurmctld may take to answer
+SHORT_PATIENCE = 4.0  # the same for what only adds to a sentence
 WORDS = {  # in slurmstepd's message when a job is ended
     "DUE TO PREEMPTION": "preempted",
     "DUE TO JOB REQUEUE": "requeued",
@@ -45,12 +46,12 @@ CAUSES = {  # states of squeue and sacct, as causes of attempts
 }
 
 
-def ask(command: Sequence[str]) -> str | None:
+def ask(command: Sequence[str], *, patience: float = PATIENCE) -> str | None:
     """Return the output of one of SLURM's tools, None if it is missing, fails or does not answer."""
     if shutil.which(command[0]) is None:
         return None
     try:
-        done = call(command)
+        done = call(command, patience=patience)
     except subprocess.TimeoutExpired:
         return None
     if done.returncode != 0 and "Invalid job id" not in done.stderr:
@@ -183,7 +184,8 @@ def end_of(job: str) -> str:
     '' if it does not know the job.
     """
     columns = "--format=State,ExitCode"
-    rows = ask(["sacct", "--noheader", "--parsable2", "--allocations", f"--jobs={job}", columns]) or ""
+    command = ["sacct", "--noheader", "--parsable2", "--allocations", f"--jobs={job}", columns]
+    rows = ask(command, patience=SHORT_PATIENCE) or ""
     found = [line.split("|") for line in rows.splitlines() if line.count("|") == 1]
     if not found:
         facts = dict(re.findall(r"(\w+)=(\S+)", ask(["scontrol", "--oneliner", "show", "job", job]) or ""))
