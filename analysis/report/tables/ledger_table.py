@@ -10,6 +10,7 @@ from analysis.errors import attempt
 from analysis.estimates.suggest.ledger import Ledger, read_ledger
 from analysis.numbers import interval, measured, percent
 from analysis.report.tables.text_table import TextTable
+from analysis.wording import counted
 
 STATES = {"missing": "not run yet"}
 HEADS = ("round", "id", "run", "forecast", "interval", "came out", "off by", "inside")
@@ -48,7 +49,7 @@ def summary(found: Ledger) -> str:
     """Describe in a sentence the coverage and the error of the forecasts."""
     if found.inside is None or found.error is None:
         return "None of these runs has finished."
-    n, level = len(found.scored), percent(found.level)
+    runs, level = counted(len(found.scored), "run"), percent(found.level)
     return (
-        f"{percent(found.inside)} of {n} runs came out inside their {level} interval; rms error {percent(found.error)}."
+        f"{percent(found.inside)} of {runs} came out inside their {level} interval; rms error {percent(found.error)}."
     )
