@@ -78,7 +78,10 @@ def read(path: Path) -> dict[tuple[str, int], Judged]:
 
 def report(results: list[Judged]) -> str:
     """Write the shares of laws that are ok or not determined, and of misses, as a markdown table."""
-    lines = ["| kind | tables | ok | undetermined | miss at 3 x | miss at 10 x |", "|---|---|---|---|---|---|"]
+    lines = [
+        "| kind | tables | ok | undetermined or refused | miss at 3 x | miss at 10 x |",
+        "|---|---|---|---|---|---|",
+    ]
     for kind in KINDS:
         some = [one for one in results if one.kind == kind]
         if some:
