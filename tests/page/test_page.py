@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import matplotlib as mpl
+import matplotlib.image
 import numpy as np
 import pytest
 
@@ -218,3 +220,24 @@ def test_ten_thousand_runs_open(browser, tmp_path):
     shown(browser, report.page)
     assert browser.run("DATA.runs.ids.length") == table["run_id"].nunique()
     assert browser.run(f"{ROWS}.length") == 100
+
+
+def test_every_colour_of_a_key_is_seen_on_dark_paper(browser, report, tmp_path):
+    """At a contrast of 3 to 1, which WCAG 2 asks of figures."""
+    shown(browser, report, dark=True)
+    swatches = "[...document.querySelectorAll('[data-chart=loss_vs_compute] .legend button')].slice(-6)"
+    places = browser.run(
+        f"{swatches}.map(one => one.querySelector('svg').getBoundingClientRect()).map(box => [box.x + 11, box.y + 7])"
+    )
+    browser.screenshot(tmp_path / "dark.png", whole=False)
+    pixels = mpl.image.imread(tmp_path / "dark.png")[..., :3]
+    lightness = [luminance(pixels[round(y), round(x)]) for x, y in places]
+    paper = luminance(pixels[2, 2])
+    assert paper < 0.02
+    assert min(lightness) + 0.05 > 3 * (paper + 0.05)
+    assert len({round(one, 2) for one in lightness}) == len(lightness)
+
+
+def luminance(colour):
+    linear = np.where(colour <= 0.03928, colour / 12.92, ((colour + 0.055) / 1.055) ** 2.4)
+    return float(linear @ np.array([0.2126, 0.7152, 0.0722]))
