@@ -184,3 +184,12 @@ def _lookups() -> Iterator[tuple[Callable[[], Any], str]]:
 
 
 _MODES = tuple(_lookups())
+
+
+def global_hooks() -> list[dict[Any, Any]]:
+    """Return torch's own dictionaries of hooks on all modules and on all optimisers."""
+    from torch.nn.modules import module
+    from torch.optim import optimizer
+
+    parts = [*vars(module).items(), *vars(optimizer).items()]
+    return [found for name, found in parts if name.startswith("_global_") and isinstance(found, dict)]

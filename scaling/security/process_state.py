@@ -71,10 +71,14 @@ def _torch_state() -> Iterator[Restore]:
         return
     import torch
 
+    from scaling.internals.torch import global_hooks
+
     threads, grad = torch.get_num_threads(), torch.is_grad_enabled()
     strict, warn = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     cudnn, anomaly = torch.backends.cudnn, torch.is_anomaly_enabled()
     benchmark, repeatable = cudnn.benchmark, cudnn.deterministic
+    hooks = [(place, place.copy()) for place in global_hooks()]
+    casts = {device: torch.is_autocast_enabled(device) for device in ("cpu", "cuda")}
 
     def plain() -> None:
         torch.set_default_dtype(torch.float32)
@@ -90,6 +94,13 @@ def _torch_state() -> Iterator[Restore]:
         now = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
         if now != (strict, warn):  # setting it imports torch._inductor, which takes 0.7 s
             torch.use_deterministic_algorithms(strict, warn_only=warn)
+        for place, before in hooks:
+            if place != before:
+                place.clear()
+                place.update(before)
+        for device, cast in casts.items():
+            if torch.is_autocast_enabled(device) != cast:
+                torch.set_autocast_enabled(device, cast)
         torch.set_anomaly_enabled(anomaly)
         cudnn.benchmark, cudnn.deterministic = benchmark, repeatable
 

@@ -16,7 +16,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
+from scaling.internals.torch import global_hooks
 from scaling.security import worker_reuse as process_wear
 from scaling.security.process_state import usual_process
 from scaling.train.run import train_run
@@ -44,6 +46,14 @@ def strict():
     torch.backends.cudnn.benchmark = not torch.backends.cudnn.benchmark
     torch.set_anomaly_enabled(True)
     torch.set_flush_denormal(True)
+
+
+def hooked():
+    torch.nn.modules.module.register_module_forward_hook(lambda module, x, out: 2 * out)
+    torch.nn.modules.module.register_module_forward_pre_hook(lambda module, x: (2 * x[0],))
+    torch.nn.modules.module.register_module_parameter_registration_hook(lambda module, name, value: None)
+    register_optimizer_step_post_hook(lambda *_: None)
+    torch.set_autocast_enabled("cpu", True)
 
 
 def python():
@@ -77,7 +87,7 @@ def replaced():
     os.environ = {}  # noqa: B003 - as users may
 
 
-ACTS = [double, elsewhere, threads, without_gradients, strict, python, system, replaced]
+ACTS = [double, elsewhere, threads, without_gradients, strict, hooked, python, system, replaced]
 
 
 def state():
@@ -88,6 +98,7 @@ def state():
         "modes": (torch.is_grad_enabled(), torch.are_deterministic_algorithms_enabled(), torch.is_anomaly_enabled()),
         "small": torch.tensor(1e-40).mul(1.0).item(),
         "cudnn": torch.backends.cudnn.benchmark,
+        "hooks": ([len(found) for found in global_hooks()], torch.is_autocast_enabled("cpu")),
         "numpy": np.geterr(),
         "python": (sys.getrecursionlimit(), id(sys.path), list(sys.path), list(warnings.filters), gc.isenabled()),
         "process": (Path.cwd(), umask, os.environ, dict(os.environ), signal.getsignal(signal.SIGTERM)),
