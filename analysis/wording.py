@@ -39,6 +39,16 @@ def listed(names: Sequence[str] | pd.Index, most: int = 40) -> str:
     return ", ".join(words[:most]) + (f" and {len(words) - most} more" if len(words) > most else "")
 
 
+def ticked(column: str) -> str:
+    """Return a column's name as expressions and conditions take it: an unusual one in backticks."""
+    return column if column.isidentifier() else f"`{column}`"
+
+
+def in_quotes(expression: str) -> str:
+    """Return an expression as it is typed: in single quotes if it has backticks, which a shell would run in double."""
+    return f'"{expression}"' if "`" not in expression else "'" + expression.replace("'", '"') + "'"
+
+
 def counted(n: int, noun: str) -> str:
     """Return "1 run", "2 runs", "7,500 runs"."""
     return f"{n} {noun}" if n == 1 else f"{n:,} {noun}s"

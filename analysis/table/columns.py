@@ -12,7 +12,7 @@ from analysis.table.files.text import WORDS
 from analysis.table.remarks import with_remarks
 from analysis.table.roles import proposals
 from analysis.table.written_numbers import mark_of, read_numbers
-from analysis.wording import counted, listed
+from analysis.wording import counted, in_quotes, listed, ticked
 
 
 def require_columns(table: pd.DataFrame, columns: Sequence[str]) -> None:
@@ -90,13 +90,13 @@ def require_positive(table: pd.DataFrame, columns: Sequence[str]) -> None:
                 f"wanted positive numbers; take another column (--columns {column}=…) or compute it (--derive)"
             )
         if bad.any():
-            name = column if column.isidentifier() else f"`{column}`"
+            name = ticked(column)
             condition = f"{name} > 0" + (f" and {name} < 1e300" if np.isposinf(values).any() else "")
             merged = np.isnan(values[bad]).all() and bad.mean() > 0.5 and not bad[0]
             fill = "fill them down where cells were merged, or " if merged else ""
             raise UserError(
                 f"found {int(bad.sum())} of {len(values)} rows whose {column} is not a positive number (such as "
-                f'{values[bad][0]}); wanted positive numbers; {fill}leave them out (where="{condition}")'
+                f"{values[bad][0]}); wanted positive numbers; {fill}leave them out (where={in_quotes(condition)})"
             )
 
 
@@ -112,10 +112,9 @@ def no_numbers(words: pd.Series, name: str, n: int) -> UserError:
     """Return the error that names text where numbers are wanted, and says how to leave out such rows."""
     if len(words) == n:
         return UserError(f"column {name!r} holds {str(words.iloc[0])!r}; wanted numbers; take another column")
-    ticked = name if name.isidentifier() else f"`{name}`"
     return UserError(
         f"column {name!r} holds {str(words.iloc[0])!r} in {len(words)} of {n} rows; wanted numbers; mend them, or "
-        f'leave such rows out (--where "{ticked} > 0")'
+        f"leave such rows out (--where {in_quotes(f'{ticked(name)} > 0')})"
     )
 
 

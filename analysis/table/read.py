@@ -39,11 +39,15 @@ def read_table(source: str | Path | pd.DataFrame) -> pd.DataFrame:
             "results folder or of a table"
         )
     path = Path(source).expanduser()
-    if path.is_dir():
+    try:
+        found, folder = path.exists(), path.is_dir()
+    except (OSError, ValueError):  # the text of a table, say
+        raise UserError(f"found {len(str(source)):,} characters that are no path; wanted that of a table") from None
+    if folder:
         from analysis.table.results import read_results
 
         return read_results(path)
-    if not path.exists():
+    if not found:
         raise UserError(f"found nothing at {path}; wanted a results folder or a csv, parquet or jsonl file")
     table = plain(read_file(path))
     if table.empty:

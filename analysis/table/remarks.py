@@ -8,10 +8,10 @@ import pandas as pd
 
 from analysis.wording import listed
 
-KEY, TAKEN = "remarks", "taken"
-MIXED, POOLED = "mixed", "pooled"
+KEY, TAKEN = "scaling.remarks", "scaling.taken"
+MIXED, POOLED = "scaling.mixed", "scaling.pooled"
 """Keys of notes in attrs: mixed columns, each with a sentence; columns that the user pools."""
-MOVED = "moved"
+MOVED = "scaling.moved"
 """Key of a note: columns renamed by the user, with their new names."""
 MOST_SAID = 5
 """Maximum number of columns with the same finding that get a sentence each."""

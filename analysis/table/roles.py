@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis.errors import UserError
+from analysis.table.files.examples_seen import examples_seen, is_factor
 from analysis.table.remarks import with_taken
 from analysis.table.statuses import plain
 from analysis.table.written_numbers import NATS, counts_alone, factor_of, flops_of, read_numbers
-from analysis.wording import listed
+from analysis.wording import in_quotes, listed, ticked
 
 ROLES = {  # of each column of ours: what others call it, in lower case, without spaces and signs
     "N": (
@@ -152,13 +153,17 @@ def is_ours(column: object) -> bool:
 def proposals(table: pd.DataFrame, column: str) -> str:
     """Return how to name or compute a missing column, with candidates among the table's columns."""
     if computed := _computed(table, column):
-        return f'compute it by --derive "{column} = {computed}"'
+        return f"compute it by --derive {in_quotes(f'{column} = {computed}')}"
     likely = [str(name) for name in table.columns if _may_be(name, column)]
     likely.sort(key=lambda name: (column == "loss" and "train" in plain(name), bool(LATER.search(plain(name)))))
     if len(likely) == 1:
         return f"name it with --columns {column}={_quoted(likely[0])}, or compute it with --derive"
     if likely:
-        return f"{listed(likely, 10)} may be meant: choose one with --columns {column}={_quoted(likely[0])}"
+        said = f"{listed(likely, 10)} may be meant: choose one with --columns {column}={_quoted(likely[0])}"
+        if len({re.sub(r"(?<=[^\d.])\d+$", "", name) for name in likely}) > 1:
+            return said
+        mean = f"({' + '.join(map(ticked, likely))}) / {len(likely)}"  # columns of seeds
+        return f"{said}, or take their mean by --derive {in_quotes(f'{column} = {mean}')}"
     accurate = [str(name) for name in table.columns if is_accuracy(name)]
     if column == "loss" and "error" in table.columns:
         return "take --y error"
@@ -171,25 +176,30 @@ def proposals(table: pd.DataFrame, column: str) -> str:
 
 
 def _computed(table: pd.DataFrame, column: str) -> str:
-    """Return the expression for a missing column from its logarithm, or for a loss from a perplexity."""
+    """Return the expression for a missing column from its logarithm or its factors, or of a loss from a perplexity."""
     for name in map(str, table.columns):
         match = LOG.fullmatch(name.strip())
         if match and (match[2] == column or role_of(match[2]) == Role(column)):
             largest = pd.to_numeric(table[name], errors="coerce").max()
             usual = "exp({})" if largest > NATURAL.get(column, 0) else "10**{}"
-            return POWERS.get(match[1].lower(), usual).format(_ticked(name))
-    if column == "loss" and not any(_may_be(name, column) for name in table.columns):
+            return POWERS.get(match[1].lower(), usual).format(ticked(name))
+    if any(_may_be(name, column) for name in table.columns):
+        return ""
+    if column == "D":
+        return examples_seen(map(str, table.columns))
+    if column == "loss":
         for words, formula in INSTEAD.items():
             of = [str(name) for name in table.columns if words.search(plain(name))]
             if of:
-                return formula.format(_ticked(of[0]))
+                return formula.format(ticked(of[0]))
     return ""
 
 
 def other_measure(y: str) -> list[str]:
     """Recommend fitting the loss instead of a perplexity, which is its exponential."""
     of = PERPLEXITY.search(plain(y))
-    return [f'laws are of the loss, and {y} is its exponential: --derive "loss = log({_ticked(y)})"'] if of else []
+    derived = in_quotes(f"loss = log({ticked(y)})")
+    return [f"laws are of the loss, and {y} is its exponential: --derive {derived}"] if of else []
 
 
 def is_accuracy(column: object) -> bool:
@@ -201,7 +211,7 @@ def error_instead(table: pd.DataFrame, accuracy: str) -> str:
     """Return the options that fit an error in place of an accuracy, a share or in per cent."""
     largest = pd.to_numeric(table[accuracy], errors="coerce").max()  # text such as 95 % is read as a share
     scale = " / 100" if largest > 1 else ""
-    return f'take --derive "error = 1 - {_ticked(accuracy)}{scale}" --y error'
+    return f"take --derive {in_quotes(f'error = 1 - {ticked(accuracy)}{scale}')} --y error"
 
 
 def refuse_rising(rows: pd.DataFrame, y: str) -> None:
@@ -224,6 +234,8 @@ def _may_be(name: object, column: str) -> bool:
     role = role_of(bare)
     if role or bare in ROLES:
         return column == (role.name if role else bare)
+    if column == "D" and is_factor(bare):
+        return False
     return column in PROPOSED and bool(PROPOSED[column].search(plain(bare)))
 
 
@@ -266,7 +278,3 @@ def _numbers(column: pd.Series) -> pd.Series | None:
 
 def _quoted(name: str) -> str:
     return name if re.fullmatch(r"[\w.]+", name) else f'"{name}"'
-
-
-def _ticked(name: str) -> str:
-    return name if name.isidentifier() else f"`{name}`"

@@ -60,7 +60,7 @@ def as_number(text: object, decimal: str = ".") -> float:
     word = MARK.sub("", bare(text))
     word = ERROR.sub("", _powers(APART.sub("", word.lstrip("~≈ ").replace("\u00a0", " "))))
     match = WRITTEN.fullmatch(word)
-    factor = _multiple(match[2].strip()) if match else None
+    factor = _multiple(match[2].strip(" .")) if match else None
     if match is None or factor is None:
         return float("nan")
     digits = match[1].strip()
@@ -75,7 +75,11 @@ def as_number(text: object, decimal: str = ".") -> float:
 
 
 def read_numbers(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
-    """Return a column as floats (n,), NaN where empty, and a mask (n,) of text that is not a number."""
+    """Return a column as floats (n,), NaN where empty, and a mask (n,) of what is no number; durations in seconds."""
+    if pd.api.types.is_timedelta64_dtype(column):
+        column = column.dt.total_seconds()
+    if pd.api.types.is_datetime64_any_dtype(column):
+        return np.full(len(column), np.nan), column.notna().to_numpy()
     if pd.api.types.is_numeric_dtype(column):
         return column.to_numpy(dtype=float, na_value=np.nan), np.zeros(len(column), dtype=bool)
     plain = pd.to_numeric(column, errors="coerce").to_numpy(dtype=float, na_value=np.nan, copy=True)
@@ -143,7 +147,7 @@ def points_apart(column: pd.Series) -> np.ndarray:
 def decimal_commas(words: pd.Series) -> bool:
     """Tell whether commas are decimal separators: at most one per value, and not all followed by three digits."""
     with_comma = [word for word in words if re.fullmatch(r"[^,]*\d,\d+.*", word.strip())]
-    several = any(word.count(",") > 1 or "." in word for word in with_comma)
+    several = any(word.count(",") > 1 or "." in word.rstrip(" .") for word in with_comma)
     return bool(with_comma) and not several and not all(re.search(r",\d{3}(?!\d)", word) for word in with_comma)
 
 

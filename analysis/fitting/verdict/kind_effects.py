@@ -88,6 +88,26 @@ def chance_of(rest: Array, slopes: Array, sizes: Sequence[Array], mixture: Mixtu
     return min(chances)
 
 
+def by_size(found: Fit, mixture: Mixture) -> tuple[float, float]:
+    """Return the p value of exponents of each kind, and the share of the scatter that they explain.
+
+    Linearly around the fit, beside a factor of each kind and a quadratic in the log sizes, which takes up what the law
+    misses of all kinds.
+    """
+    problem, design = found.engine.problem, design_of(mixture)
+    slopes, _ = information(problem, found.engine.theta, np.ones(problem.n))
+    sizes = [x - x.mean() for x in problem.inputs.values()]
+    smooth = [one * other for i, one in enumerate([np.ones(problem.n), *sizes]) for other in sizes[max(0, i - 1) :]]
+    rest, base = clipped(found.engine.residuals), np.concatenate([slopes, [np.ones(problem.n)], smooth, design])
+    was, few = _rest_squares(rest, base)
+    left, many = _rest_squares(rest, np.concatenate([base, *(design * size for size in sizes)]))
+    spare = problem.n - many
+    if many == few or spare < 3 or left <= 0:
+        return 1.0, 0.0
+    p_value = tail(max(0.0, was - left) / (many - few) / (left / spare), many - few, spare)
+    return p_value, 1 - left / spare / (was / (problem.n - few))
+
+
 def _rest_squares(rest: Array, columns: Array) -> tuple[float, int]:
     """Return the residual sum of squares after regressing rest (n,) on columns (k, n), and the rank of the columns."""
     size = np.sqrt((columns**2).sum(axis=1, keepdims=True)) + 1e-300

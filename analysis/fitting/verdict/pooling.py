@@ -13,9 +13,19 @@ import numpy as np
 from analysis.errors import Refusal
 from analysis.fitting.certificate import LEVEL
 from analysis.fitting.intervals import percentile
-from analysis.fitting.verdict.kind_effects import alone, can_tell, chance, design_of, deviations, is_smooth, unpooled
-from analysis.numbers import exponent, interval, p_value
+from analysis.fitting.verdict.kind_effects import (
+    alone,
+    by_size,
+    can_tell,
+    chance,
+    design_of,
+    deviations,
+    is_smooth,
+    unpooled,
+)
+from analysis.numbers import exponent, interval, p_value, percent
 from analysis.table.remarks import MOST_SAID, pooled_columns
+from analysis.wording import in_quotes, ticked
 
 if TYPE_CHECKING:
     from analysis.fitting.result import Fit
@@ -23,6 +33,8 @@ if TYPE_CHECKING:
 
 UNLIKELY = 0.01
 """Significance level of a difference between kinds."""
+SURELY, MOST = 1e-4, 0.5
+"""Significance, and share of the scatter, from which kinds that differ from size to size are refused."""
 SURE = 4.0
 """Minimum difference between the exponents of two kinds that differ, in standard deviations."""
 LITTLE = 0.1
@@ -101,6 +113,10 @@ def _weigh(found: Fit, mixture: Mixture) -> Weighed:
         return Weighed(mixture, f", and {apart}", beyond=True, p_value=0.0)
     if moved is None:
         return Weighed(mixture, CONFOUNDED)
+    p, share = (1.0, 0.0) if is_smooth(mixture) else by_size(found, mixture)
+    if p < SURELY and share > MOST:
+        finding = f", and {percent(share)} of the scatter about the law goes with how they differ from size to size"
+        return Weighed(mixture, finding, beyond=True, p_value=p)
     if not moved.p_value < UNLIKELY:
         return Weighed(mixture, ALIKE)
     ends = _ends(found)
@@ -137,8 +153,8 @@ def _ends(found: Fit) -> dict[str, tuple[float, float]]:
 
 
 def _what_to_do(mixture: Mixture) -> str:
-    name = mixture.name if mixture.name.isidentifier() else f"`{mixture.name}`"
+    name, pooled = ticked(mixture.name), f'say with --pool "{mixture.name}" that it may differ'
     if is_smooth(mixture):
-        return f'choose some with --where "{name} < …", or say with --pool "{mixture.name}" that it may differ'
+        return f"choose some with --where {in_quotes(f'{name} < …')}, or {pooled}"
     value = mixture.values[0] if mixture.numbers is not None else f"'{mixture.values[0]}'"
-    return f'choose one with --where "{name} == {value}", or say with --pool "{mixture.name}" that it may differ'
+    return f"choose one with --where {in_quotes(f'{name} == {value}')}, or {pooled}"

@@ -101,6 +101,17 @@ def test_a_rate_beside_the_size_is_weighed():
         fit(runs.assign(lr=lr, loss=runs["loss"] * np.exp(0.03 * far**2)), resamples=0)
 
 
+def test_kinds_whose_curves_cross_are_refused_though_their_mean_factor_is_one():
+    runs, kind = table(n=36), np.arange(36) % 2  # too few of each kind to be fitted alone
+    crossed = runs["loss"] * (runs["N"] / np.exp(np.log(runs["N"]).mean())) ** np.where(kind, -0.05, 0.0)
+    mixed = runs.assign(setup=np.where(kind, "b", "a"), loss=crossed)
+    with pytest.raises(Refusal, match=r"setup \(a, b\) are pooled, and 9\d.* % of the scatter .* from size to size"):
+        fit(mixed, resamples=0)
+    assert any("from size to size" in text for text in fit(mixed, resamples=0, pool=["setup"]).warnings)
+    wrong = runs.assign(setup=np.where(kind, "b", "a"), loss=runs["loss"] * (1 + 0.02 * np.sin(2 * np.log(runs["N"]))))
+    assert any("do not differ visibly" in text for text in fit(wrong, resamples=0).warnings)
+
+
 @pytest.mark.slow
 def test_milestones_under_a_run_s_name_widen_the_intervals():
     rng = np.random.default_rng(3)

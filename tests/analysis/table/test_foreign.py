@@ -112,7 +112,7 @@ def test_what_a_column_was_taken_for_is_said():
     assert "N is taken from params, D is taken from tokens_B x 1e+09, loss is taken from val_loss" in said
     with pytest.raises(UserError, match="val_loss, test_loss may be meant: choose one with --columns loss=val_loss"):
         selected(TABLE.drop(columns="loss").assign(val_loss=1.0, test_loss=1.0))
-    with pytest.raises(UserError, match=r'--derive "error = 1 - `Top-1 acc`" --y error'):
+    with pytest.raises(UserError, match=r"--derive 'error = 1 - `Top-1 acc`' --y error"):
         selected(TABLE.drop(columns="loss").rename_axis(index=None).assign(**{"Top-1 acc": 0.5}))
 
 
@@ -128,10 +128,14 @@ def test_what_a_column_was_taken_for_is_said():
         ({"ppl": 20.0}, "loss", '--derive "loss = log(ppl)"'),
         ({"log_likelihood": -3.0}, "loss", '--derive "loss = -log_likelihood"'),
         ({"log10_N": 7.0}, "N", '--derive "N = 10**log10_N"'),
-        ({"ln(D)": 20.0}, "D", '--derive "D = exp(`ln(D)`)"'),
-        ({"log N": 18.4}, "N", '--derive "N = exp(`log N`)"'),
+        ({"ln(D)": 20.0}, "D", "--derive 'D = exp(`ln(D)`)'"),
+        ({"log N": 18.4}, "N", "--derive 'N = exp(`log N`)'"),
         ({"N_nonembed": 1.0}, "N", "--columns N=N_nonembed"),
         ({"sequences": 1.0}, "D", "--columns D=sequences"),
+        ({"params": 1e9, "D/N": 20.0}, "D", "--derive 'D = `D/N` * N'"),
+        ({"steps": 9.0, "batch_size": 8, "seq_len": 4}, "D", '--derive "D = steps * batch_size * seq_len"'),
+        ({"step": 9.0, "tokens_per_batch": 8, "seq_len": 4}, "D", '--derive "D = step * tokens_per_batch"'),
+        ({"loss_s0": 3.0, "loss_s1": 3.0}, "loss", 'or take their mean by --derive "loss = (loss_s0 + loss_s1) / 2"'),
     ],
 )
 def test_a_missing_column_is_proposed_from_those_that_are_there(columns, missing, said):
@@ -611,6 +615,22 @@ def test_frames_with_indices_categories_and_kinds_of_arrow_are_tables(tmp_path):
         assert set(selected(frame)[0]["N"]) == {1e6, 2e6, 4e6}
     TABLE.set_index("N").to_parquet(tmp_path / "t.parquet")
     assert load_table(tmp_path / "t.parquet")["N"].tolist() == [1e6, 2e6, 4e6]
+
+
+def test_times_of_day_are_no_numbers_and_durations_are_seconds():
+    began = pd.date_range("2026-01-01", periods=3)
+    rows = as_numbers(TABLE.assign(took=pd.to_timedelta([1, 2, 4], unit="h")), ["took"])
+    assert rows["took"].tolist() == [3600, 7200, 14400]
+    with pytest.raises(UserError, match=r"column 'began' holds '2026-01-01.*; wanted numbers"):
+        as_numbers(TABLE.assign(began=began), ["began"])
+
+
+def test_notes_of_the_user_on_a_table_and_the_text_of_one_disturb_nothing():
+    table = TABLE.copy()
+    table.attrs = {"remarks": "mine", "taken": 5, "moved": None}
+    assert selected(table)[2] == ""
+    with pytest.raises(UserError, match="characters that are no path"):
+        load_table(pd.concat([TABLE] * 200).to_csv())
 
 
 def test_losses_in_bits_are_read_in_nats():

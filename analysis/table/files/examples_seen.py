@@ -1,0 +1,39 @@
+"""The expression for D, the examples (tokens) that a run processed, from other columns of a table."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from analysis.table.statuses import plain
+from analysis.wording import ticked
+
+PER_WEIGHT = re.compile(r"(tokens?|examples?|samples?|d)(_(per|to|over))?_(n|p|params?|parameters?|weights?)|tpp")
+"""A ratio of examples to parameters, such as tokens_per_param or D/N."""
+STEPS = re.compile(r"(run_|train_|training_|num_|n_|global_|optimizer_)?(steps?|iterations?|iters?|updates)")
+BATCH = re.compile(
+    r"(global_|total_|train_)?(batch(_size)?|bs|bsz)(_(in_)?(tokens?|tok))?|(tokens?|examples?)_per_(batch|step)"
+)
+LENGTH = re.compile(r"(max_)?(seq|sequence|context|ctx)_?(len(gth)?|size)|block_size|context|n_ctx")
+"""The tokens of one sequence, of which a batch that does not count tokens has several."""
+
+
+def examples_seen(columns: Iterable[str]) -> str:
+    """Return D as a product of columns: a ratio and N, or steps, batch and length of a sequence; '' if they lack."""
+    names = list(columns)
+    ratio, steps, batch, length = (_first(names, words) for words in (PER_WEIGHT, STEPS, BATCH, LENGTH))
+    if ratio and "N" in names:
+        return f"{ticked(ratio)} * N"
+    if not (steps and batch):
+        return ""
+    factors = [steps, batch, *([length] if length and "tok" not in plain(batch) else [])]
+    return " * ".join(map(ticked, factors))
+
+
+def is_factor(name: object) -> bool:
+    """Tell whether a column of this name is a factor of D, and not D itself."""
+    return any(words.fullmatch(plain(name)) for words in (PER_WEIGHT, BATCH, LENGTH))
+
+
+def _first(names: list[str], words: re.Pattern[str]) -> str:
+    return next((name for name in names if words.fullmatch(plain(name))), "")
