@@ -32,6 +32,7 @@ from analysis.fitting.result import Fit
 from analysis.fitting.settings import settings_of
 from analysis.laws import Law, constrained_each, get_law, own_law
 from analysis.table.read import derive_column, load_table, rename_columns
+from analysis.table.remarks import with_remarks
 from analysis.table.select import select_rows, two_of
 
 if TYPE_CHECKING:
@@ -251,4 +252,5 @@ def _rows(table: pd.DataFrame | str | Path, y: str, selection: Mapping[str, Any]
     unknown = [name for name in selection if name not in known]
     if unknown:
         raise UserError(f"found the option {unknown[0]!r}; wanted some of {', '.join(known)}")
-    return select_rows(load_table(table), y=y, **selection)[0]
+    rows, left_out = select_rows(load_table(table), y=y, **selection)
+    return with_remarks(rows, *([f"left out: {', '.join(left_out)}"] if left_out else []))

@@ -251,6 +251,12 @@ def test_compute_is_six_n_d_where_a_table_has_none_and_said():
         assert said not in verb(whole.assign(budget=SMALL["budget"]), resamples=0).warnings
 
 
+def test_rows_that_are_left_out_are_said():
+    table = SMALL[["N", "D", "C", "loss", "budget"]].assign(status=["crashed", *["finished"] * (len(SMALL) - 1)])
+    for verb in (frontier, isoflop):
+        assert any(text == "left out: 1 run crashed" for text in verb(table, resamples=0).warnings)
+
+
 @pytest.mark.slow
 def test_a_table_in_memory_is_reported(tmp_path):
     notes = [1, "two"] * (len(SMALL) // 2) + [3.0] * (len(SMALL) % 2)  # Parquet has one kind for each column
