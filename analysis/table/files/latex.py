@@ -10,15 +10,17 @@ from collections.abc import Iterator
 from analysis.errors import UserError
 
 TABULAR = re.compile(r"\\begin\{(tabular[*xy]?|longtable)\}(.*?)\\end\{\1\}", re.DOTALL)
-COMMENT = re.compile(r"(?<!\\)%.*")
+COMMENT = re.compile(r"(?<!\\)((?:\\\\)*)%.*")
 RULE = re.compile(
-    r"\\(?:(?:top|mid|bottom)rule|hline|end(?:first)?(?:head|foot)|endlastfoot|addlinespace|cline|cmidrule)\b"
-    r"(?:\([lr]*\)|\[[^\]]*\]|\{[^{}]*\})*"
+    r"\\(?:(?:top|mid|bottom)rule|hline|addlinespace|cline|cmidrule)\b(?:\([lr]*\)|\[[^\]]*\]|\{[^{}]*\})*"
+    r"|\\(?:caption|label)(?:\[[^\]]*\])?\{(?:[^{}]|\{[^{}]*\})*\}"
 )
-"""A rule, or the end of a page's head in a longtable."""
+"""A rule, or a caption or label, which may stand in a longtable."""
+PAGE = re.compile(r"\\end(?:firsthead|head|foot|lastfoot)\b")
+"""The end of a head or foot of a longtable's pages; the first is the table's head."""
 SPAN = re.compile(r"\\multicolumn\{(\d+)\}\{[^{}]*\}")
-SEVERAL = re.compile(r"\\multirow\{(\d+)\}")
-WRAPPED = re.compile(r"\\(?:text\w*|math\w*|emph|underline|num|multirow\{[^{}]*\}\{[^{}]*\})\{([^{}]*)\}")
+SEVERAL = re.compile(r"\\multirow(?:\[\w*\])?\{(\d+)\}")
+WRAPPED = re.compile(r"\\(?:text\w*|math\w*|emph|underline|num|multirow(?:\[\w*\])?\{[^{}]*\}\{[^{}]*\})\{([^{}]*)\}")
 """Text in a font, a number in a form, or a cell of several rows."""
 SIGNS = {
     r"\%": "%",
@@ -44,14 +46,23 @@ def is_latex(text: str) -> bool:
 
 def latex_rows(text: str) -> str:
     """Return the rows of the tabular in a LaTeX source as tab-separated lines. Raises `UserError` unless it has one."""
-    found = list(TABULAR.finditer(COMMENT.sub("", text)))
+    found = list(TABULAR.finditer(COMMENT.sub(r"\1", text)))
     if len(found) != 1:
         raise UserError(f"found {len(found)} tabulars in the LaTeX; wanted one; save the one you mean alone")
     kind, body = found[0].groups()
-    body = _without_groups(RULE.sub("", body), 1 + (kind[-1] in "*xy"))
+    head, *pages = PAGE.split(_without_groups(RULE.sub("", body), 1 + (kind[-1] in "*xy")))
+    rows = _with_one_head(list(_rows(head + "".join(pages[-1:]))))
     written = io.StringIO()
-    csv.writer(written, delimiter="\t", lineterminator="\n").writerows(_rows(body))
+    csv.writer(written, delimiter="\t", lineterminator="\n").writerows(rows)
     return written.getvalue()
+
+
+def _with_one_head(rows: list[list[str]]) -> list[list[str]]:
+    """Return rows with the first two as one if each column is named in one of them, as where pandas wrote an index."""
+    pairs = list(zip(*rows[:2], strict=False))
+    if len(rows) > 1 and all(bool(upper) != bool(lower) for upper, lower in pairs):
+        return [[upper or lower for upper, lower in pairs], *rows[2:]]
+    return rows
 
 
 def _rows(body: str) -> Iterator[list[str]]:

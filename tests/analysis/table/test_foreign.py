@@ -670,6 +670,24 @@ def test_a_table_in_latex_is_read(tmp_path, name):
         load_table(path)
 
 
+RUNS = pd.DataFrame({"N": [1e6, 1e6, 4e6], "D": [1e8, 2e8, 1e8], "loss": [3.5, 3.25, 3.0]})
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        RUNS.set_index(["N", "D"]).to_latex(),
+        RUNS.to_latex(index=False, longtable=True, caption=r"Runs \emph{alone}", label="runs"),
+        RUNS.to_latex(index=False).replace(r"\\", r"\\% a remark & more"),
+    ],
+    ids=["index merged over rows", "longtable", "comments after rows"],
+)
+def test_latex_tables_as_pandas_writes_them_are_read(tmp_path, source):
+    path = tmp_path / "t.tex"
+    path.write_text(source)
+    np.testing.assert_allclose(load_table(path)[list(RUNS)].astype(float), RUNS)
+
+
 def test_cells_that_hold_what_a_tracker_wrote_are_opened():
     config, summary = [{"model": {"n_params": N}} for N in TABLE["N"]], [f"{{'val/loss': {y}}}" for y in TABLE["loss"]]
     rows, _, _ = selected(pd.DataFrame({"config": config, "summary": summary, "tokens": TABLE["D"]}))
