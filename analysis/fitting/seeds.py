@@ -32,8 +32,10 @@ class LackOfFit:
 
 
 def cells(points: Points) -> Array:
-    """Return the cell number of each row; rows of one cell have equal inputs and differ in seed alone."""
-    return codes(settings(points.inputs))
+    """Return the cell number of each row; rows of one cell have equal inputs, N and D and differ in seed alone."""
+    sizes = {name: points.details[name] for name in ("N", "D") if name in points.details}
+    known = {name: values for name, values in sizes.items() if np.isfinite(values).all()}
+    return codes(settings({**points.inputs, **known}))
 
 
 def weights_from_seeds(points: Points, response: Array) -> Array:

@@ -116,3 +116,13 @@ def test_an_outlier_weakens_a_law_where_it_is_the_largest_run(place: int, status
     found = fit(pd.DataFrame({"D": D, "loss": loss}), "saturating", x="D", resamples=50, starts=8)
     assert found.certificate.status == status
     assert any("the largest run lies" in said for said in found.warnings) == (status == "weak")
+
+
+def test_runs_of_different_sizes_at_one_compute_are_neither_seeds_nor_tries_of_a_rate() -> None:
+    C, N = (axis.ravel() for axis in np.meshgrid(np.geomspace(1e18, 1e21, 5), np.geomspace(1e7, 1e9, 5), indexing="ij"))
+    table = pd.DataFrame({"N": N, "C": C, "D": C / (6 * N), "lr": 3e-3 * (N / 1e6) ** -0.3})
+    table = pd.concat([table.assign(seed=seed) for seed in range(2)], ignore_index=True)
+    law = fit(noisy(table, 1.7 + 400 * table.N**-0.34 + 900 * table.D**-0.28), "power", x="C", resamples=0, pool=["lr"])
+    assert not any("rate known" in reason or "best rate" in reason for reason in law.certificate.reasons)
+    assert law.lack_of_fit is not None
+    assert 0.002 < law.lack_of_fit.seed_scatter < 0.008
