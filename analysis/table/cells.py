@@ -33,6 +33,9 @@ SAME = 2e-7
 """Relative difference up to which two responses are one: 32-bit rounding."""
 ROUNDED = 1e-3
 """The same, where one of them is the other written with fewer digits."""
+FEWER = 2
+"""Minimum number of decimals that a response has lost where it is another written with fewer digits; a last digit of
+zero is lost by chance."""
 
 
 def cells(rows: pd.DataFrame, y: str, x: str = "C") -> pd.DataFrame:
@@ -193,7 +196,8 @@ def without_repeats(rows: pd.DataFrame, columns: Sequence[str], y: str) -> tuple
     repeated = list(order[1:][apart <= SAME * size])
     for k in np.flatnonzero((apart > SAME * size) & (apart <= ROUNDED * size)):
         short, long = sorted(order[k : k + 2].tolist(), key=lambda row: decimals(value[row].item()))
-        if round(value[long].item(), decimals(value[short].item())) == value[short]:
+        written, exact = decimals(value[short].item()), decimals(value[long].item())
+        if exact - written >= FEWER and round(value[long].item(), written) == value[short]:
             repeated.append(short)
     if not repeated:
         return rows, 0

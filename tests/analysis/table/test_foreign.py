@@ -16,6 +16,7 @@ from analysis.errors import Refusal, UserError
 from analysis.estimates.frontier import frontier
 from analysis.estimates.isoflop import isoflop
 from analysis.estimates.tuning.trials import trial_rows
+from analysis.table.cells import without_repeats
 from analysis.table.columns import as_numbers, numbers_of, require_columns
 from analysis.table.expressions import evaluate, mask
 from analysis.table.mixtures import mixtures_of
@@ -850,6 +851,14 @@ def test_rows_written_again_with_fewer_digits_count_once():
             found = fit(again, "saturating", x="N", resamples=50, starts=8)
             assert found.n_points == 20
             assert found.certificate.status == "ok"
+
+
+def test_a_last_digit_of_zero_makes_no_copy():
+    """2.310 is read as 2.31, to which 2.312 rounds: these are two seeds."""
+    table = pd.DataFrame({"N": [1e6, 1e6, 1e7, 1e7], "loss": [2.31, 2.312, 2.1, 2.104]})
+    assert without_repeats(table, ["N"], "loss")[1] == 0
+    assert without_repeats(table.assign(loss=[2.3, 2.312, 2.1, 2.104]), ["N"], "loss")[1] == 0
+    assert without_repeats(table.assign(loss=[2.31234, 2.312, 2.1, 2.104]), ["N"], "loss")[1] == 1
 
 
 def test_inputs_that_agree_to_five_digits_are_one_setting():
