@@ -41,12 +41,16 @@ def _wrong(augment: Any, shape: tuple[int, ...], outputs: int) -> str:
             found.append([part.clone() for part in _tensors(augment(x, y, torch.Generator().manual_seed(0)))])
         if not (torch.equal(x, whole) and torch.equal(y, labels)):
             return "changes its batch in place, and so the data of later steps; wanted a new one; use x = x.clone()"
-    if all(torch.equal(one, other) for one, other in zip(*found, strict=True)):
+    if all(_same(one, other) for one, other in zip(*found, strict=True)):
         return ""
     return (
         "gives another batch each time for the same random numbers; wanted the same, or a resumed run is another: draw "
         "from the generator that it is given, and keep no state"
     )
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    return one.shape == other.shape and torch.allclose(one, other, rtol=0, atol=0, equal_nan=True)
 
 
 def _tensors(value: Any) -> Iterable[Tensor]:

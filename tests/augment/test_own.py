@@ -40,7 +40,10 @@ class Noise:
         def in_place(x, y, generator):
             return x.mul_(2), y
 
-        return {f.__name__: f for f in (of_generator, global_draws, own_draws, growing, in_place)}.get(self.how)
+        def gamma(x, y, generator):  # for examples in [0, 1], other than those that it is tried on
+            return x ** (0.5 + torch.rand((), generator=generator)), y
+
+        return {f.__name__: f for f in (of_generator, global_draws, own_draws, growing, in_place, gamma)}.get(self.how)
 
 
 @pytest.mark.parametrize(
@@ -57,6 +60,6 @@ def test_a_wrong_augmentation_is_refused_each_time(how, said):
             check_augmentation(Noise(how), (2, 3), 5)
 
 
-@pytest.mark.parametrize("how", ["of_generator", "global_draws", "none"])
+@pytest.mark.parametrize("how", ["of_generator", "global_draws", "gamma", "none"])
 def test_others_are_not(how):
     check_augmentation(Noise(how), (2, 3), 5)
