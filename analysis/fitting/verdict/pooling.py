@@ -120,7 +120,8 @@ def _weigh(found: Fit, mixture: Mixture) -> Weighed:
     if not moved.p_value < UNLIKELY:
         return Weighed(mixture, ALIKE)
     ends = _ends(found)
-    far = [name for name, value in moved.exponents.items() if not ends[name][0] <= value <= ends[name][1]]
+    outside = [name for name, value in moved.exponents.items() if not ends[name][0] <= value <= ends[name][1]]
+    far = [name for name in outside if exponent(moved.exponents[name]) != exponent(found.params[name])]
     effects = [
         f"{name} would be {exponent(moved.exponents[name])}, where pooling gives {exponent(found.params[name])} "
         f"{interval(ends[name], exponent)}"

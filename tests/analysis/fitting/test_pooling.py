@@ -38,6 +38,15 @@ def test_kinds_that_do_not_differ_are_pooled_and_said():
     assert f"runs of 2 values of {column} (a, b) are pooled; they do not differ visibly" in found.warnings
 
 
+def test_kinds_that_move_an_exponent_by_less_than_its_digits_are_pooled():
+    """As those of a table without noise, whose intervals have no width."""
+    N, D = (axis.ravel() for axis in np.meshgrid(np.geomspace(1e6, 1e9, 6), np.geomspace(1e8, 1e10, 6)))
+    runs = pd.DataFrame({"N": N, "D": D, "loss": 1.7 + 400 * N**-0.34 + 400 * D**-0.28})
+    assert (
+        fit(runs.assign(arch=np.random.default_rng(4).choice(["a", "b"], 36)), resamples=20).certificate.status == "ok"
+    )
+
+
 @pytest.mark.slow
 def test_kinds_that_move_an_exponent_are_refused_unless_pooled():
     runs = table()
