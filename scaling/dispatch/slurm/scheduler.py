@@ -100,9 +100,9 @@ class QueuedJob(NamedTuple):
 
     @property
     def source(self) -> str:
-        """The name of its dispatch, or its own where a site's wrapper gives sbatch another file."""
+        """The name of its dispatch, or of its sweep's folder where a site's wrapper gives sbatch another file."""
         folder = Path(self.command).parent.name
-        return folder if is_dispatch(folder) else self.name
+        return folder if is_dispatch(folder) else self.name.rpartition("/")[2]
 
 
 def all_jobs(users: Collection[str] = ()) -> dict[str, QueuedJob] | None:

@@ -6,7 +6,8 @@ import os
 
 import pytest
 
-from scaling.dispatch.process import this_user
+from scaling.dispatch.dispatches import Dispatch, DispatchFolder
+from scaling.dispatch.process import this_process, this_user
 from scaling.dispatch.slurm.shared_answer import FRESH, OLD, Known, SharedAnswer
 
 SQUEUE = """\
@@ -17,6 +18,7 @@ echo "JOBID|STATE|REASON|NAME|COMMAND"
 echo "7_0|RUNNING|None|a|/results/a|b/jobs/20261128-001500-abcdef/run.sh"
 echo "7_1|PENDING|PartitionDown|a|/results/a|b/jobs/20261128-001500-abcdef/run.sh"
 echo "9|RUNNING|None|wrap|(null)"
+echo "10|RUNNING|None|paper/nested|/spool/wrapped.sh"
 """
 
 
@@ -47,6 +49,15 @@ def test_many_who_look_on_ask_once(tmp_path, squeue):
     ago(path, FRESH + 1)
     assert SharedAnswer(path).get().states == found[0].states
     assert squeue() == 2
+
+
+@pytest.mark.parametrize(("sweep", "job"), [("results/wrap", "9"), ("results/paper/nested", "10")])
+def test_a_job_that_a_wrapper_submitted_is_known_by_the_name_of_its_sweep(tmp_path, squeue, sweep, job):
+    jobs = tmp_path / sweep / "jobs"
+    jobs.mkdir(parents=True)
+    assert [Known(jobs)(each) for each in ("9", "10")] == [each == job for each in ("9", "10")]
+    mine = DispatchFolder(jobs / "20261128-001500-abcdef"), Dispatch("a", "slurm", 1.0, this_process(), jobs=(job,))
+    assert SharedAnswer(tmp_path / "squeue.json").get().of([mine]).states == {job: "RUNNING"}
 
 
 def test_an_answer_says_nothing_of_jobs_that_were_accepted_later_and_of_other_users(tmp_path, squeue):
