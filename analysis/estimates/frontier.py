@@ -116,7 +116,7 @@ def frontier(
     """
     if rule not in RULES:
         raise UserError(f"found rule={rule!r}; wanted one of {', '.join(RULES)}")
-    rows = as_numbers(with_compute(rows), [x, y])
+    rows = as_numbers(with_compute(rows) if x == "C" else rows, [x, y])
     refuse_rising(rows, y)
     require_positive(rows, [*dict.fromkeys([x, *(name for name in ("N", "D") if name in rows.columns), y])])
     rows = _complete(rows, x)

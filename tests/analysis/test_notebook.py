@@ -249,6 +249,7 @@ def test_compute_is_six_n_d_where_a_table_has_none_and_said():
         found = verb(bare.assign(budget=SMALL["budget"]), resamples=0)
         assert said in found.warnings
         assert said not in verb(whole.assign(budget=SMALL["budget"]), resamples=0).warnings
+    assert said not in frontier(bare.assign(hours=SMALL["C"] / 1e10), x="hours", resamples=0).warnings
 
 
 def test_rows_that_are_left_out_are_said():
