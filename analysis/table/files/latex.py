@@ -22,6 +22,9 @@ SPAN = re.compile(r"\\multicolumn\{(\d+)\}\{[^{}]*\}")
 SEVERAL = re.compile(r"\\multirow(?:\[\w*\])?\{(\d+)\}")
 WRAPPED = re.compile(r"\\(?:text\w*|math\w*|emph|underline|num|multirow(?:\[\w*\])?\{[^{}]*\}\{[^{}]*\})\{([^{}]*)\}")
 """Text in a font, a number in a form, or a cell of several rows."""
+COLOUR = re.compile(r"\\(?:cell|row|text)?color(?:\[\w*\])?\{[^{}]*\}")
+DEVIATION = re.compile(r"_?\{\s*(±[^{}]*)\}")
+"""A deviation in small letters or as an index."""
 SIGNS = {
     r"\%": "%",
     r"\_": "_",
@@ -99,11 +102,11 @@ def _without_groups(body: str, count: int) -> str:
 def _cells(text: str) -> list[str]:
     """Return a cell as plain text, and empty ones for the other columns that it spans."""
     span = SPAN.search(text)
-    text, before = SPAN.sub("", text), ""
+    text, before = COLOUR.sub("", SPAN.sub("", text)), ""
     while before != text:
         before, text = text, WRAPPED.sub(r"\1", text)
     for sign, plain in SIGNS.items():
         text = text.replace(sign, plain)
-    text = re.sub(KEPT, "", text).strip()
+    text = DEVIATION.sub(r" \1", re.sub(KEPT, "", text)).strip()
     text = text.removeprefix("{").removesuffix("}") if text.startswith("{") else text
     return [" ".join(text.split()), *[""] * (int(span[1]) - 1 if span else 0)]

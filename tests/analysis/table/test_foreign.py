@@ -675,6 +675,24 @@ RUNS = pd.DataFrame({"N": [1e6, 1e6, 4e6], "D": [1e8, 2e8, 1e8], "loss": [3.5, 3
 
 
 @pytest.mark.parametrize(
+    "cell",
+    [
+        r"$3.25_{\pm .01}$",
+        r"3.25 {\scriptsize $\pm$ 0.01}",
+        r"\cellcolor{gray!20}3.25",
+        r"\textcolor{red}{3.25}",
+        r"{\bf 3.25}",
+        r"\underline{\textbf{3.25}}",
+        "3.25$^{*}$",
+    ],
+)
+def test_a_number_in_latex_is_read_as_papers_write_it(tmp_path, cell):
+    path = tmp_path / "t.tex"
+    path.write_text(r"\begin{tabular}{lrr} N & D & loss \\ 1M & 1B & 3.5 \\ 2M & 1B & " + cell + r" \\ \end{tabular}")
+    assert selected(load_table(path))[0]["loss"].astype(float).tolist() == [3.5, 3.25]
+
+
+@pytest.mark.parametrize(
     "source",
     [
         RUNS.set_index(["N", "D"]).to_latex(),
