@@ -147,7 +147,8 @@ def with_new_seeds(seeds: Sequence[Any]) -> list[int]:
 def carried_on(values: Sequence[Any], bounds: tuple[float, float] | None) -> list[Any]:
     """Return an axis extended by its own steps at both ends, within bounds; words are unchanged.
 
-    New integers are multiples of the greatest common divisor of the others.
+    New integers are multiples of the greatest common divisor of the others. An axis of whole numbers written as floats
+    stays whole from 1, since keys such as train.steps refuse parts.
     """
     if not has_steps(values):
         return list(values)
@@ -160,7 +161,8 @@ def carried_on(values: Sequence[Any], bounds: tuple[float, float] | None) -> lis
         step = math.gcd(*values)
         new = [max(1, round(value / step)) * step for value in new]
     else:
-        new = [float(f"{value:.6g}") for value in new]
+        whole = all(float(value).is_integer() for value in values)
+        new = [float(round(value)) if whole and value >= 1 else float(f"{value:.6g}") for value in new]
     return sorted({value for value in (*values, *new) if low * (1 - 1e-9) <= value <= high * (1 + 1e-9)})
 
 

@@ -17,6 +17,8 @@ from scaling.commands.rounds.candidates import carried_on
         ([4, 8, 16], (9, 15), []),
         ([64, 96], (64, 300), [64, 96, 128, 224]),
         ([1234567.8, 2469135.6], (1e6, 3e6), [1234567.8, 2469135.6]),
+        ([350.0, 900.0, 2800.0], None, [350.0, 900.0, 2800.0, 8711.0]),
+        ([1.0, 2.0], None, [0.5, 1.0, 2.0, 4.0, 8.0]),
         (["adamw", "sgd"], None, ["adamw", "sgd"]),
         ([3], None, [3]),
         ([1e-9, 0.1], None, [1e-9, 0.1]),  # steps whose powers are beyond all numbers
