@@ -17,7 +17,7 @@ from scaling.plan.expressions import Expression, parse
 from scaling.plan.grid import Block
 from scaling.plan.plan import Dropped
 from scaling.plan.planned import PlannedRun, plan_run, with_parent
-from scaling.plan.quantities import COLUMNS, Quantities, count_model
+from scaling.plan.quantities import COLUMNS, ROUNDING, Quantities, count_model
 
 SHORT = {  # short names in expressions, and the config keys they stand for
     "family": "model.family",
@@ -146,9 +146,9 @@ def plan_cell(
 
 def _check_whole_steps(steps: float | None) -> None:
     """Raise UserError for a part of a step; runs stored by earlier versions may have it, and took whole steps."""
-    if steps is not None and not steps.is_integer():
+    if steps is not None and abs(steps - round(steps)) > ROUNDING:
         raise UserError(
-            f"found train.steps={steps:g}; wanted a whole number; change it (round: 1 in a range, // 1 after a rule)"
+            f"found train.steps={steps!r}; wanted a whole number; change it (round: 1 in a range, // 1 after a rule)"
         )
 
 

@@ -11,6 +11,7 @@ from scaling.config import RunConfig, Train
 from scaling.errors import ImpossibleRun, UserError
 from scaling.plan.milestones import milestone_steps
 
+ROUNDING = 1e-9  # steps by which arithmetic in floats may miss a whole number
 LENGTHS = ("examples", "epochs", "steps", "budget")
 COLUMNS = ("D", "D_unique", "epochs", "steps", "C", "C_counted")  # of records, and names in a sweep's expressions
 
@@ -147,7 +148,7 @@ def _steps(config: RunConfig, counts: Counts, pool: int | None, *, once: int) ->
             f"found train.budget={length:g}; wanted at least the {once * (pool or 0):.4g} FLOPs that the features of "
             f"{pool} examples take before the first step; raise train.budget or lower data.size"
         )
-    steps = int(examples / train.batch + 1e-9)  # whole batches; 1e-9 absorbs the rounding of the division
+    steps = int(examples / train.batch + ROUNDING)  # whole batches
     if steps < 1:
         raise ImpossibleRun(
             f"found train.{name}={length:g}, which buys {examples:.3g} examples; "

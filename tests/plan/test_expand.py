@@ -94,6 +94,13 @@ def test_a_batch_may_follow_a_rule_that_the_plan_keeps(here):
     assert "batch_rule" not in planned("model.width=8", "train.steps=2").runs[0].row()
 
 
+def test_steps_of_a_rule_that_are_whole_but_for_rounding_are_taken(here):
+    (here / "sweeps" / "mine.yaml").write_text(
+        "sweep: {grid: [{product: {model.width: [3, 6]}}], set: {train.steps: 3.3 * width * 100}}"
+    )
+    assert [run.quantities.steps for run in planned("sweep=mine", "train.batch=32").runs] == [990, 1980]
+
+
 def test_rules_may_read_what_rules_above_them_set_and_their_own_key(here):
     rules = "{model.width: 8, optim.lr: 1 / width, train.batch: batch / 2, optim.weight_decay: lr / 10}"
     (here / "sweeps" / "rules.yaml").write_text(f"sweep: {{grid: [{{product: {{seed: [1]}}}}], set: {rules}}}")
