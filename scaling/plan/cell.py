@@ -11,10 +11,11 @@ from scaling.accounting import COUNT_COLUMNS
 from scaling.compose.groups import Choice
 from scaling.compose.interpolation import Composed
 from scaling.compose.keys import names_of, takes
-from scaling.config import RunConfig, plain, read_config, read_group
+from scaling.config import RunConfig, Train, plain, read_config, read_group
 from scaling.errors import ImpossibleRun, UserError, suggestion
 from scaling.plan.expressions import Expression, parse
 from scaling.plan.grid import Block
+from scaling.plan.milestones import check_whole_steps
 from scaling.plan.plan import Dropped
 from scaling.plan.planned import PlannedRun, plan_run, with_parent
 from scaling.plan.quantities import COLUMNS, ROUNDING, Quantities, count_model
@@ -137,15 +138,17 @@ def plan_cell(
                 found = ", ".join(f"{name} = {_show(names.lookup(name))}" for name in failed.names())
                 return Dropped(values, f"where: {failed.text} ({found})")
         lr_rule, batch_rule = (rules.set[key].text if key in rules.set else "" for key in ("optim.lr", "train.batch"))
-        _check_whole_steps(names.config.train.steps)
+        _check_whole_steps(names.config.train)
         run = plan_run(names.config, overrides=values, lr_rule=lr_rule, quantities=names.quantities, parent=parent)
         return replace(run, batch_rule=batch_rule) if batch_rule else run
     except ImpossibleRun as error:
         return Dropped(values, str(error))
 
 
-def _check_whole_steps(steps: float | None) -> None:
+def _check_whole_steps(train: Train) -> None:
     """Raise UserError for a part of a step; runs stored by earlier versions may have it, and took whole steps."""
+    check_whole_steps(train.milestones)
+    steps = train.steps
     if steps is not None and abs(steps - round(steps)) > ROUNDING:
         raise UserError(
             f"found train.steps={steps!r}; wanted a whole number; change it (round: 1 in a range, // 1 after a rule)"

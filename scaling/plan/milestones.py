@@ -42,6 +42,16 @@ def milestone_steps(
     return _distinct(wanted, steps)
 
 
+def check_whole_steps(spec: Any) -> None:
+    """Raise UserError for a milestone at a part of a step; runs stored by earlier versions may have one."""
+    if not isinstance(spec, Mapping) or isinstance(spec.get("at"), Mapping):
+        return  # those of a range are rounded
+    unit, at = _read(spec)
+    broken = [number for number in at if unit == "steps" and not number.is_integer()]
+    if broken:
+        raise UserError(f"found a milestone at {broken[0]:g} steps; wanted a whole number; change train.milestones")
+
+
 def geometric(start: float, stop: float, num: int) -> list[float]:
     """Return `num` values in geometric progression, both ends included (only `stop` for one)."""
     if num == 1:
@@ -60,11 +70,7 @@ def _read(spec: Any) -> tuple[str, list[float]]:
     at = spec["at"]
     if isinstance(at, Mapping):
         return spec["unit"], [float(value) for value in spaced(at, where="train.milestones.at")]
-    numbers = _numbers(at)
-    broken = [number for number in numbers if spec["unit"] == "steps" and not number.is_integer()]
-    if broken:
-        raise UserError(f"found a milestone at {broken[0]:g} steps; wanted a whole number; change train.milestones")
-    return spec["unit"], numbers
+    return spec["unit"], _numbers(at)
 
 
 def _numbers(values: Any) -> list[float]:

@@ -101,6 +101,14 @@ def test_steps_of_a_rule_that_are_whole_but_for_rounding_are_taken(here):
     assert [run.quantities.steps for run in planned("sweep=mine", "train.batch=32").runs] == [990, 1980]
 
 
+def test_stored_runs_with_parts_of_steps_are_read(here):
+    (run,) = planned("train.steps=9", "train.milestones={unit: steps, at: [4.0]}").runs
+    stored = run.to_dict()
+    stored["config"]["train"] |= {"steps": 9.5, "milestones": {"unit": "steps", "at": [3.6]}}
+    read = PlannedRun.from_dict(stored)
+    assert (read.run_id, read.quantities) == (run.run_id, run.quantities)
+
+
 def test_rules_may_read_what_rules_above_them_set_and_their_own_key(here):
     rules = "{model.width: 8, optim.lr: 1 / width, train.batch: batch / 2, optim.weight_decay: lr / 10}"
     (here / "sweeps" / "rules.yaml").write_text(f"sweep: {{grid: [{{product: {{seed: [1]}}}}], set: {rules}}}")
@@ -289,6 +297,10 @@ WRONG = (
             (["results=a,b", "train.steps=1"], "several values for results"),
             (["train.budget=1"], "at least one batch"),
             (["train.steps=12.5"], "found train.steps=12.5; wanted a whole number"),
+            (
+                ["train.steps=9", "train.milestones={unit: steps, at: [5.5]}"],
+                "found a milestone at 5.5 steps; wanted a",
+            ),
             (["train.steps=12.5", "model.width=4,8"], "found train.steps=12.5; wanted a whole number"),
             (["train.steps=1", "train.batch=0"], "train.batch=0"),
             (["train.steps=1", "train.label_smoothing=2"], "train.label_smoothing=2"),
