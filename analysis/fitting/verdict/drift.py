@@ -110,15 +110,20 @@ def moves(drift: Drift, problem: Problem, theta: Array, inputs: Inputs) -> Array
 def drifted(
     curves: Array, problem: Problem, points: Points, theta: Array, residuals: Array, inputs: Inputs, *, seed: int
 ) -> Array:
-    """Add to each refit's log curve (m, R) at inputs (m,) one term or none, drawn from the posterior odds."""
+    """Add to each refit's log curve (m, R) at inputs (m,) one term or none, by the posterior odds."""
     terms = [*_drifts(problem), *_bends(problem, theta)]
     found = _estimated(terms, problem, points, theta, residuals)
     if not found:
         return curves
-    rng, R = np.random.default_rng(seed), curves.shape[1]
-    weights = np.array([1.0, *(one.odds for one in found)])
-    which = rng.choice(len(weights), size=R, p=weights / weights.sum())
-    z, moved = rng.standard_normal(R), np.zeros_like(curves)
+    from scipy.special import ndtri
+
+    odds = np.array([1.0, *(one.odds for one in found)])
+    ends = np.cumsum(odds / odds.sum())
+    # Evenly spaced quantiles of the mixture: the few large amounts, which its tails are, do not depend on luck.
+    at = np.random.default_rng(seed).permutation(np.arange(curves.shape[1]) + 0.5) / curves.shape[1]
+    which = np.minimum(np.searchsorted(ends, at), len(found))
+    rank = 1 - (ends[which] - at) * odds.sum() / odds[which]
+    z, moved = ndtri(np.clip(rank, 1e-9, 1 - 1e-9)), np.zeros_like(curves)
     for k, one in enumerate(found, start=1):
         mean, deviation = one.believed
         amount = np.where(which == k, mean + deviation * z, 0.0)

@@ -8,7 +8,7 @@ import pytest
 
 from analysis import Fit, fit
 from analysis.fitting.intervals import percentile
-from analysis.fitting.verdict.drift import PRIOR, drifts
+from analysis.fitting.verdict.drift import PRIOR, drifted, drifts
 from analysis.fitting.verdict.rule import drift_in
 from tests.default_cases import default_cases
 
@@ -91,3 +91,13 @@ def test_a_table_without_noise_has_no_drift_and_few_runs_say_nothing():
     x = np.geomspace(1e5, 1e9, 6)
     few = fit(pd.DataFrame({"C": x, "loss": 1 + 50 * x**-0.3}), "saturating", x="C", resamples=0)
     assert seen(few) == ()
+
+
+def test_drifts_widen_an_interval_alike_for_every_seed():
+    """Else so rare and large amounts move the ends of an interval from 200 refits by half of its width."""
+    engine = fitted(0.0, resamples=0)[0].engine
+    far = {name: np.array([np.log(value) - engine.problem.units.log_inputs[name]]) for name, value in FAR.items()}
+    known = (engine.problem, engine.points, engine.theta, engine.residuals)
+    ends = [percentile(drifted(np.zeros((1, 200)), *known, far, seed=seed), 0.95) for seed in range(3)]
+    np.testing.assert_allclose(ends[1:], [ends[0]] * 2)
+    assert ends[0][0, 0] < 0 < ends[0][0, 1]
