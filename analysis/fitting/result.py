@@ -93,9 +93,11 @@ class Fit(Shown):
             raise UserError(f"found kind={kind!r}; wanted mean or run")
         inputs = self._inputs(at)
         curves = self._log_curve(inputs, self._samples()).T
-        both = (curves, self._drifted(curves, inputs))
-        ends = [percentile(self._with_noise(one) if kind == "run" else one, self.level) for one in both]
-        return np.exp(np.minimum(*ends)[:, 0]), np.exp(np.maximum(*ends)[:, 1])
+        samples = [curves, self._drifted(curves, inputs)]
+        if kind == "run":  # with those of the mean, as the ends of few refits with noise may lie inside
+            samples += [self._with_noise(one) for one in samples]
+        ends = np.stack([percentile(one, self.level) for one in samples])
+        return np.exp(ends[:, :, 0].min(axis=0)), np.exp(ends[:, :, 1].max(axis=0))
 
     def refits(self, at: Mapping[str, Any] | pd.DataFrame) -> Array:
         """Return the curves of the refits (m, R) at inputs keyed as in `predict`."""

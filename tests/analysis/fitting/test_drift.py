@@ -101,3 +101,10 @@ def test_drifts_widen_an_interval_alike_for_every_seed():
     ends = [percentile(drifted(np.zeros((1, 200)), *known, far, seed=seed), 0.95) for seed in range(3)]
     np.testing.assert_allclose(ends[1:], [ends[0]] * 2)
     assert ends[0][0, 0] < 0 < ends[0][0, 1]
+
+
+def test_the_interval_of_a_run_holds_that_of_the_mean():
+    for seed in range(8):
+        found, _ = fitted(0.0, noise=5e-4, seed=seed, resamples=100)
+        (low, high), (run_low, run_high) = found.interval(FAR), found.interval(FAR, kind="run")
+        assert run_low[0] <= low[0] < high[0] <= run_high[0]
