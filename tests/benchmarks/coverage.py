@@ -26,7 +26,6 @@ METHODS = (
     ("runs", "percentile", "huber"),
     ("runs", "bca", "huber"),
     ("wild", "percentile", "huber"),
-    ("wild", "percentile", "lsq"),
 )
 
 
