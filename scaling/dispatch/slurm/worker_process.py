@@ -6,12 +6,13 @@ import logging
 import multiprocessing
 import os
 import re
+import select
 import signal
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 log = logging.getLogger(__name__)
 FORWARDED = {signal.SIGTERM, signal.SIGINT, signal.SIGUSR2}  # SLURM sends them to the job's first process
@@ -20,6 +21,7 @@ LOOK = 5.0  # seconds between two looks at the child, of whose end SIGCHLD tells
 DEATHS = 20  # of workers that one job survives
 ANEW = 99  # exit code of a worker that asks for a new process
 OOM_KILLS = re.compile(r"^oom_kill (\d+)$", re.MULTILINE)
+Handlers = dict[signal.Signals, Any]  # as signal.signal takes them
 Work = Callable[[Mapping[int, str]], int]  # causes of the job's dead workers by process id -> exit code
 
 
@@ -29,14 +31,17 @@ def run_in_child(work: Work) -> int:
     `work` calls `listen` when it handles signals.
     """
     deaths: dict[int, str] = {}
-    signal.pthread_sigmask(signal.SIG_BLOCK, AWAITED)
-    try:
+    with _arriving() as (arrived, handlers):
         while True:
             kills = oom_kills()
+            signal.pthread_sigmask(signal.SIG_BLOCK, AWAITED)
             pid = os.fork()
             if pid == 0:
+                signal.set_wakeup_fd(-1)
+                _handle(handlers)
                 _be_child(work, deaths)
-            code, asked = _wait_for(pid)
+            listen()
+            code, asked = _wait_for(pid, arrived)
             if code == ANEW:
                 log.info("the job goes on as a new process")
                 continue
@@ -46,8 +51,6 @@ def run_in_child(work: Work) -> int:
             log.warning("the worker (process %d) died: %s (signal %d)", pid, deaths[pid], -code)
             if asked or len(deaths) > DEATHS:
                 return 128 - code
-    finally:
-        listen()
 
 
 def listen() -> None:
@@ -55,17 +58,41 @@ def listen() -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, AWAITED)
 
 
-def _wait_for(pid: int) -> tuple[int, bool]:
-    """Wait for the end of a child and pass signals on to it.
+@contextmanager
+def _arriving() -> Iterator[tuple[int, Handlers]]:
+    """Have each signal that arrives, in whichever thread, write its number as a byte to a pipe, and do nothing else.
+
+    Yield the pipe's reading end and the handlers of before.
+    """
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    handlers: Handlers = {number: signal.signal(number, lambda *_: None) for number in AWAITED}
+    try:
+        yield reader, handlers
+    finally:
+        _handle(handlers)
+        signal.set_wakeup_fd(before)
+        os.close(reader)
+        os.close(writer)
+
+
+def _handle(handlers: Handlers) -> None:
+    for number, handler in handlers.items():
+        signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+
+def _wait_for(pid: int, arrived: int) -> tuple[int, bool]:
+    """Wait for the end of a child and pass on to it the signals whose numbers arrive in a pipe.
 
     Return its exit code, negative if a signal killed it, and whether it was asked to leave.
     """
     asked = False
     while True:
-        received = signal.sigtimedwait(AWAITED, LOOK)
-        if received is not None and received.si_signo in FORWARDED:
+        ready, _, _ = select.select([arrived], [], [], LOOK)
+        for number in FORWARDED.intersection(os.read(arrived, 4096) if ready else b""):
             asked = True
-            os.kill(pid, received.si_signo)  # it is not waited for yet, so the id is still its own
+            os.kill(pid, number)  # it is not waited for yet, so the id is still its own
         ended, status = os.waitpid(pid, os.WNOHANG)
         if ended:
             return os.waitstatus_to_exitcode(status), asked

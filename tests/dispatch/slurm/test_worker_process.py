@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 
 import pytest
 
@@ -56,6 +57,8 @@ def test_an_error_of_the_worker_is_the_end(tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR2])
 def test_signals_reach_the_worker_and_one_that_is_killed_then_is_not_replaced(tmp_path, number):
+    """Also where another thread of the job's first process receives them."""
+
     def work(deaths):
         told = []
         signal.signal(number, lambda received, _: told.append(received))
@@ -65,8 +68,16 @@ def test_signals_reach_the_worker_and_one_that_is_killed_then_is_not_replaced(tm
         (tmp_path / str(os.getpid())).touch()
         os.kill(os.getpid(), signal.SIGKILL)
 
-    assert run_in_child(work) == 128 + signal.SIGKILL
+    handler, end = signal.getsignal(number), threading.Event()
+    other = threading.Thread(target=end.wait)
+    other.start()
+    try:
+        assert run_in_child(work) == 128 + signal.SIGKILL
+    finally:
+        end.set()
+        other.join()
     assert len(list(tmp_path.iterdir())) == 1
+    assert signal.getsignal(number) is handler
 
 
 @pytest.mark.parametrize(
