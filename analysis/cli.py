@@ -115,7 +115,7 @@ def frontier(
 @table_options
 @Y
 @click.option("--shape", type=click.Choice(["parabola", "chinchilla"]), default="parabola", show_default=True,
-              help="The curve through each budget's runs; chinchilla: the curve of the fitted law.")  # fmt: skip
+              help="The curve of each budget: a parabola in log N with one skew, or the law fitted.")  # fmt: skip
 @interval_options
 @json_option
 def isoflop(chosen: TableChoice, y: str, shape: str, json_path: str | None, **how: Any) -> None:

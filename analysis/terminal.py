@@ -178,7 +178,8 @@ def show_isoflop(found: IsoFlop) -> None:
         rows.append((flops(v.budget), str(len(v.sizes)), *optimum, measured(v.y), interval(band, count), mark))
     heads = ("budget", "sizes", "best N", f"{percent(found.level)} interval", "best D", found.y, "within 1 %", "")
     out.print(table(heads, rows, right=[0, 1, 2, 4, 5]))
-    out.print(f"minima by {found.shape} ({len(found.usable)} of {len(found.minima)} usable)")
+    curve = "parabola with one skew for all budgets" if found.shape == "parabola" else f"the {found.shape} law's curve"
+    out.print(f"minima by {curve} ({len(found.usable)} of {len(found.minima)} usable)")
     show_line(out, "N*", found.N_law)
     show_line(out, "D*", found.D_law)
     show_line(out, f"best {found.y}", found.y_law)

@@ -124,8 +124,9 @@ def _valleys(group: GroupResults, y: str) -> Drawing:
     numbers = valley_numbers(found, group.rows)
     lost = len(found.minima) - len(found.usable)
     caption = (
-        f"Each colour is one compute budget; points are {lowered(points_of(group.rows))}, curves parabolas in log N "
-        f"through the sizes near the minimum. {len(found.usable)} of {len(found.minima)} minima are usable"
+        f"Each colour is one compute budget; points are {lowered(points_of(group.rows))}, curves are parabolas in "
+        "log N through the sizes near the minimum, with one skew for all budgets. "
+        f"{len(found.usable)} of {len(found.minima)} minima are usable"
         + (f"; {lost} (hollow: {lost_to(found.minima)}) are left out of N*(C)." if lost else ".")
     )
     draw, seeds = [partial(draw_valleys, numbers=numbers)], [seeds_of(group.rows, "N", y, by=budgets(group.rows))]
