@@ -29,6 +29,13 @@ from scaling.security.trust import check_trusted
 
 T = TypeVar("T")
 GROUPS = ("model", "data", "optim", "schedule", "augment")  # groups whose class the config names
+MEMBERS = {  # what a class of a group must have
+    "model": ("family", "layers", "build"),
+    "data": ("load",),
+    "optim": ("name",),  # least squares is solved and builds nothing
+    "schedule": ("name", "factor"),
+    "augment": ("name", "build", "check"),
+}
 PLAIN = (str, int, float, bool, type(None))
 MOST_READ = 4096  # groups in the cache
 _read: dict[str, Any] = {}
@@ -168,7 +175,10 @@ def read_group(name: str, raw: Any) -> Any:
     if not isinstance(raw, Mapping) or "_target_" not in raw:
         raise UserError(f"found no {name} in the config; wanted one with a _target_; choose one with {name}=NAME")
     values = {key: value for key, value in raw.items() if key != "_target_"}
-    return read_part(load_class(raw["_target_"]), values, where=name)
+    kind, needed = load_class(raw["_target_"]), MEMBERS.get(name, ())
+    if lacking := set(needed) - set(dir(kind)) - {field.name for field in dataclasses.fields(kind)}:
+        raise UserError(f"found {kind.__name__} without {min(lacking)}; wanted {', '.join(needed)} ({name}); add it")
+    return read_part(kind, values, where=name)
 
 
 def check_frozen(name: str, group: Any) -> None:

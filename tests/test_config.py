@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pytest
 
 from scaling.compose.session import session
@@ -55,3 +57,19 @@ def test_yes_and_no_are_no_numbers(kind, raw):
 def test_yes_and_no_are_taken_where_they_are_wanted():
     found = read_part(Train, {"filters": True, "graph": False, "keep": True}, where="train")
     assert (found.filters, found.graph, found.keep) == (True, "off", "last")
+
+
+@dataclass(frozen=True)
+class Nothing:
+    """A class of one's own that lacks what a run asks of it."""
+
+    name: str = "nothing"
+
+
+@pytest.mark.parametrize(
+    ("group", "lacks"), [("model", "build"), ("data", "load"), ("schedule", "factor"), ("augment", "build")]
+)
+def test_a_class_without_what_its_group_needs_is_refused(monkeypatch, group, lacks):
+    monkeypatch.setattr("scaling.config.check_trusted", lambda *_, **__: None)
+    with pytest.raises(UserError, match=f"found Nothing without {lacks}; wanted .*; add it"):
+        read_group(group, {"_target_": f"{__name__}.Nothing"})
