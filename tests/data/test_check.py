@@ -263,7 +263,7 @@ class Listed(Mine):
 class Thawed:
     """No frozen dataclass."""
 
-    classes: int = 3
+    load: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
