@@ -176,8 +176,9 @@ def read_group(name: str, raw: Any) -> Any:
         raise UserError(f"found no {name} in the config; wanted one with a _target_; choose one with {name}=NAME")
     values = {key: value for key, value in raw.items() if key != "_target_"}
     kind, needed = load_class(raw["_target_"]), MEMBERS.get(name, ())
-    if lacking := set(needed) - set(dir(kind)) - {field.name for field in dataclasses.fields(kind)}:
-        raise UserError(f"found {kind.__name__} without {min(lacking)}; wanted {', '.join(needed)} ({name}); add it")
+    fields = {field.name for field in dataclasses.fields(kind)}
+    if lacking := [member for member in needed if not hasattr(kind, member) and member not in fields]:
+        raise UserError(f"found {kind.__name__} without {lacking[0]}; wanted {', '.join(needed)} ({name}); add it")
     return read_part(kind, values, where=name)
 
 

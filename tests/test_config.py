@@ -67,7 +67,7 @@ class Nothing:
 
 
 @pytest.mark.parametrize(
-    ("group", "lacks"), [("model", "build"), ("data", "load"), ("schedule", "factor"), ("augment", "build")]
+    ("group", "lacks"), [("model", "family"), ("data", "load"), ("schedule", "factor"), ("augment", "build")]
 )
 def test_a_class_without_what_its_group_needs_is_refused(monkeypatch, group, lacks):
     monkeypatch.setattr("scaling.config.check_trusted", lambda *_, **__: None)
