@@ -117,7 +117,7 @@ def _graph(
     """Plan the runs of the grid and of the stages; UserError if no cell can be run."""
     is_group = _group_test(loader)
     rules = read_rules(sweep, without=frozenset([*request.fixed, *request.axes]))
-    given = read_grid(sweep["grid"]) if sweep.get("grid") is not None else [Block("product", {})]
+    given = read_grid(sweep["grid"]) if sweep.get("grid") is not None else [Block()]
     blocks = hold(request, given, rules, config, is_group)
     check_cells(blocks)
     _check_one_plan(config, blocks, rules)

@@ -87,7 +87,7 @@ def _read_entry(raw: Any) -> StageEntry:
         )
     if at not in AT:
         raise UserError(f"found at: {at!r} of stage {name}; wanted {' or '.join(AT)}; change it")
-    blocks = read_grid(raw["grid"]) if raw.get("grid") is not None else [Block("product", {})]
+    blocks = read_grid(raw["grid"]) if raw.get("grid") is not None else [Block()]
     for key in (*base, *(key for block in blocks for cell in block.cells() for key in cell)):
         if key.split(".")[0] in ("model", "parent"):
             raise UserError(f"found {key} in stage {name}, whose model and parent are given by `of`; take it out")

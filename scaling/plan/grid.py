@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from scaling.errors import UserError
 
@@ -18,27 +18,20 @@ RANGE_KEYS = {"from", "to", "num", "step", "spacing", "round"}
 
 @dataclass(frozen=True)
 class Block:
-    """One block of a grid; axes: values by key; items: the cells of a `list`."""
+    """One block of a grid: every combination of the axes' values, set in each of the items, which are partial cells."""
 
-    kind: Literal["product", "zip", "list"]
-    axes: Mapping[str, Sequence[Any]]
-    items: Sequence[Cell] = ()
+    axes: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    items: Sequence[Cell] = ({},)
 
     def cells(self) -> Iterator[Cell]:
-        """Yield the cells of the block; the last axis varies fastest."""
-        if self.kind == "list":
-            yield from (dict(item) for item in self.items)
-            return
-        combine = itertools.product(*self.axes.values()) if self.kind == "product" else zip(*self.axes.values())  # noqa: B905
-        for values in combine:
-            yield dict(zip(self.axes, values, strict=True))
+        """Yield the cells of the block; the items vary fastest, then the last axis."""
+        for values in itertools.product(*self.axes.values()):
+            chosen = dict(zip(self.axes, values, strict=True))
+            yield from ({**item, **chosen} for item in self.items)
 
     def count(self) -> int:
         """Return the number of cells, without making them."""
-        if self.kind == "list":
-            return len(self.items)
-        lengths = [len(values) for values in self.axes.values()]
-        return math.prod(lengths) if self.kind == "product" else min(lengths, default=0)
+        return math.prod(map(len, self.axes.values())) * len(self.items)
 
     def keys(self) -> list[str]:
         """Return the keys that the block sets."""
@@ -54,14 +47,9 @@ class Block:
     def _values(self, key: str) -> Sequence[Any]:
         return self.axes[key] if key in self.axes else [item.get(key) for item in self.items]
 
-    def replace(self, key: str, values: Sequence[Any]) -> list[Block]:
-        """Return the block with these values of `key`: one block for a product, otherwise one for each value."""
-        if self.kind == "product":
-            return [Block("product", {**self.axes, key: tuple(values)})]
-        if self.kind == "zip":
-            length = len(next(iter(self.axes.values())))
-            return [Block("zip", {**self.axes, key: (value,) * length}) for value in values]
-        return [Block("list", {}, [{**item, key: value} for item in self.items]) for value in values]
+    def with_values(self, key: str, values: Sequence[Any]) -> Block:
+        """Return the block with each of these values of a key in every cell."""
+        return replace(self, axes={**self.axes, key: tuple(values)})
 
 
 def read_grid(raw: Any) -> list[Block]:
@@ -81,7 +69,7 @@ def _read_block(raw: Any) -> Block:
             raise UserError("found a list block without cells; wanted a list of {key: value} cells; add them")
         for item in body:
             _check_keys(item)
-        return Block("list", {}, [dict(item) for item in body])
+        return Block(items=[dict(item) for item in body])
     if not isinstance(body, Mapping) or not body:
         raise UserError(f"found an empty {kind} block; wanted {{key: values}}; add an axis")
     _check_keys(body)
@@ -90,7 +78,9 @@ def _read_block(raw: Any) -> Block:
     if kind == "zip" and len(set(lengths.values())) > 1:
         found = ", ".join(f"{key}: {n}" for key, n in lengths.items())
         raise UserError(f"found a zip block with axes of unequal length ({found}); wanted equal ones; change it")
-    return Block(kind, axes)
+    if kind == "zip":
+        return Block(items=[dict(zip(axes, values, strict=True)) for values in zip(*axes.values(), strict=True)])
+    return Block(axes)
 
 
 def _check_keys(body: Mapping[Any, Any]) -> None:

@@ -158,7 +158,7 @@ def hold(
     _check_clashes(request, [key for key in in_file if key not in new], rules, is_group)
     for key, values in {**new, **request.axes}.items():
         given = key in request.axes
-        blocks = [one for block in blocks for one in (block.replace(key, values) if given or key in block else [block])]
+        blocks = [block.with_values(key, values) if given or key in block else block for block in blocks]
     check_axes(blocks, rules)
     return list(blocks)
 

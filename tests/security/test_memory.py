@@ -54,7 +54,7 @@ def test_aliases_ranges_and_grids_are_counted_before_they_are_made(tmp_path):
         with pytest.raises(UserError, match=r"found a range of 1e\+12 values"):
             spaced(spec, where="seed")
     with pytest.raises(UserError, match="found a grid of"):
-        check_cells([Block("product", {"seed": range(2000), "model.width": range(2000)})])
+        check_cells([Block({"seed": range(2000), "model.width": range(2000)})])
 
 
 @pytest.mark.parametrize("expression", ['"a" * 99999999999', "'%999999999d' % 1", "width * '9'", "-'a' + 1"])
