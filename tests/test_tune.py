@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
 import yaml
 
 from scaling.commands.rounds.tunable import check_keys
+from scaling.commands.tune import command_again, tune
 from scaling.compose.session import session
 from scaling.compose.write_rules import write_rules
 from scaling.errors import UserError
@@ -138,6 +140,14 @@ def test_values_are_tried_once_kept_and_gone_on_with(scaling):
         width = entry["group"]["model.width"]
         tried = [record for record in records if record["config"]["model"]["width"] == width]
         assert entry["val_loss"] == min(record["points"][-1]["val_loss"] for record in tried)
+
+
+def test_the_command_that_continues_has_the_options():
+    typed = ["model.width=8,16", "--range", "1e-5", "1e-2", "--by", "model.width", "--tries", "6", "--no-widen"]
+    with tune.make_context("tune", typed) as context:
+        again = shlex.split(command_again(context.params["arguments"]))
+    assert again[:2] == ["scaling", "tune"]
+    assert tune.make_context("tune", again[2:]).params == context.params
 
 
 def test_bad_input_is_one_sentence(scaling):

@@ -196,8 +196,23 @@ def _train(plan: Plan, runs: list[PlannedRun], settings: Settings, console: Cons
 
     forecasts = forecast_all(runs, threads=settings.threads, stack_shares=stack_shares(runs))
     write_plan(dataclasses.replace(plan, runs=tuple(runs)), forecast_rows(forecasts), join=True)
-    again = shlex.join(["scaling", "tune", *plan.arguments])
     order = order_of(plan.folder, runs, forecasts=forecasts, limits=plan.limit)
-    ended = settle(order, launcher_of(settings), console=console, again=again, wait=True)
+    ended = settle(order, launcher_of(settings), console=console, again=command_again(plan.arguments), wait=True)
     ended.conclude()
     return str(ended.facts.get("held") or "")
+
+
+def command_again(arguments: Sequence[str]) -> str:
+    """Return the command that continues the present one, with its options."""
+    chosen = click.get_current_context().params
+    words = ["scaling", "tune", *arguments]
+    for key in chosen["keys"]:
+        words += ["--key", key]
+    for low, high in chosen["bounds"]:
+        words += ["--range", f"{low:g}", f"{high:g}"]
+    for key in chosen["by"]:
+        words += ["--by", key]
+    words += ["--tries", f"{chosen['tries']}", "--at-once", f"{chosen['at_once']}", "--seed", f"{chosen['study_seed']}"]
+    words += [] if chosen["widen"] else ["--no-widen"]
+    words += ["--apply", chosen["apply_to"]] if chosen["apply_to"] else []
+    return shlex.join(words)

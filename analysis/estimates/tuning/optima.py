@@ -135,11 +135,19 @@ def tuned(
 
 
 def size_and_length(rows: pd.DataFrame) -> pd.Series:
-    """Number the rows by N and D, treating lengths of one size within a twentieth of a decade as equal."""
-    order = rows.sort_values(["N", "D"], kind="stable")
-    new_size = order["N"].diff().ne(0)
-    new_length = order["D"].astype(float).map(np.log10).diff() > CLOSE
-    return (new_size | new_length).cumsum().reindex(rows.index)
+    """Number the rows by N, D and D_unique (if known), treating lengths within a twentieth of a decade as equal."""
+    numbers = rows.groupby("N").ngroup()
+    for name in ("D", "D_unique"):
+        if name in rows.columns:
+            numbers = _split(numbers, rows[name])
+    return numbers
+
+
+def _split(numbers: pd.Series, lengths: pd.Series) -> pd.Series:
+    """Renumber rows so that rows of one number have similar lengths."""
+    logs = np.log10(pd.to_numeric(lengths).astype(float))
+    order = pd.DataFrame({"number": numbers, "log": logs}).sort_values(["number", "log"], kind="stable")
+    return (order["number"].diff().ne(0) | (order["log"].diff() > CLOSE)).cumsum().reindex(lengths.index)
 
 
 def _means(group: pd.DataFrame, keys: list[str], y: str) -> pd.DataFrame:

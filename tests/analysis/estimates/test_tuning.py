@@ -113,6 +113,34 @@ def test_keys_come_from_columns_or_overrides():
     assert not are_trials(rows.assign(lr=0.1))
 
 
+def test_kinds_of_runs_at_one_size_and_length_are_not_averaged():
+    rows = table(lengths=1, sizes=2).assign(augment="none", optim="lion()")
+    mixed = pd.concat([rows, rows.assign(augment="standard", lr=rows["lr"] / 3)], ignore_index=True)
+    with pytest.raises(Refusal, match=r"differ in augment .*--where"):
+        trial_rows(mixed, ["lr"])
+    assert len(trial_rows(mixed, ["lr"], selection={"where": "augment == 'none'"})[1]) == len(rows)
+    assert len(trial_rows(mixed, ["lr"], selection={"pool": ["augment"]})[1]) == len(mixed)
+    decays = rows.assign(
+        optim=[f"lion(weight_decay={lr:g})" for lr in rows["lr"]], **{"optim.weight_decay": rows["lr"]}
+    )
+    assert len(trial_rows(decays, ["optim.weight_decay"])[1]) == len(rows)  # what is tuned differs
+
+
+def test_runs_on_subsets_of_other_sizes_have_their_own_optimum():
+    many = table(lengths=1, sizes=2).assign(D_unique=1e5)
+    few = many.assign(D_unique=1e4, lr=many["lr"] / 3)
+    found = tuned(pd.concat([many, few], ignore_index=True), resamples=50)
+    assert len(found.optima) == 4
+    assert found.optima[0].best[0] == pytest.approx(best_lr(1e3, 1e5) / 3, rel=0.1)
+    assert len(tuned(many.assign(D_unique=np.nan), resamples=0).optima) == 2
+
+
+def test_milestones_of_constant_rate_runs_are_lengths_if_asked_for():
+    rows = table().assign(schedule="constant", final=lambda t: t["D"].eq(t["D"].max()))
+    assert len(tuned(trial_rows(rows, ["lr"])[1], resamples=0).optima) == 4
+    assert len(tuned(trial_rows(rows, ["lr"], selection={"rows": "all"})[1], resamples=0).optima) == 12
+
+
 def test_the_verb_writes_numbers_and_figures(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     table(lengths=1).to_csv("tries.csv", index=False)
