@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import torch
+
 from tests.train.step.nets import Counting, Drawing, Net
 
 __all__ = ["Counting", "Drawing", "Waiting"]
 
 
 class Waiting(Net):
-    """It looks at a number on the device."""
+    """It looks at a number on the device, and then keeps the device busy: much is queued when its next step begins."""
 
     def scale(self):
-        return 1.0 if self.head.weight.abs().sum().item() < 1e9 else 0.5
+        found = 1.0 if self.head.weight.abs().sum().item() < 1e9 else 0.5
+        if self.head.weight.is_cuda:
+            torch.cuda._sleep(5_000_000)  # clock cycles: a few milliseconds
+        return found

@@ -9,6 +9,9 @@ from functools import cache, partial
 
 import torch
 
+from scaling.security.worker_reuse import note
+from scaling.train.errors import is_out_of_memory
+
 WARM_UPS = 2  # runs before the capture, in which libraries and buffers are initialised
 
 
@@ -29,26 +32,50 @@ def capture(
     twice as a warm-up; check: called afterwards, restores what it changed, and may raise NotCaptured. generators: on
     the device, from which the work draws in addition to torch's own.
     """
-    stream = _capture_stream(torch.cuda.current_stream(device))
+    stream, why = _capture_stream(torch.cuda.current_stream(device)), ""
     try:
         with _beside(stream, device):
             for number in range(WARM_UPS):
                 with _no_waiting(number == WARM_UPS - 1):
                     work()
         check()
-        graph = torch.cuda.CUDAGraph()
-        for generator in generators:
-            graph.register_generator_state(generator)
-        # Other threads are not restricted: they draw or gather examples and write checkpoints.
-        with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
-            work()
+        graph = _captured(work, stream, device, generators)
     except NotCaptured:
         raise
     except RuntimeError as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
+        why = _reason(error)
         _free_generators(device, generators)
-        raise NotCaptured(lines[0]) from None  # without the frames that hold its tensors
+    if why:
+        raise NotCaptured(why)  # here, without the frames of the error, which hold its tensors
     return partial(_replay, graph, work)
+
+
+def _captured(
+    work: Callable[[], None], stream: torch.cuda.Stream, device: torch.device, generators: Sequence[torch.Generator]
+) -> torch.cuda.CUDAGraph:
+    graph = torch.cuda.CUDAGraph()
+    for generator in generators:
+        graph.register_generator_state(generator)
+    try:
+        # If a capture fails, torch leaves its stream the current one. Other threads are not restricted: they draw or
+        # gather examples and write checkpoints.
+        with (
+            torch.cuda.stream(torch.cuda.current_stream(device)),
+            torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"),
+        ):
+            work()
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            note("torch's memory pools in the state of a failed CUDA graph capture")
+        raise
+    return graph
+
+
+def _reason(error: RuntimeError) -> str:
+    """Return the first line of an error, or of that which ended a capture, to whose end torch then objects."""
+    first = error.__context__ or error
+    lines = str(first).strip().splitlines() or [type(first).__name__]
+    return lines[0]
 
 
 def _replay(graph: torch.cuda.CUDAGraph, _: Callable[[], None]) -> None:
@@ -70,9 +97,11 @@ def _beside(stream: torch.cuda.Stream, device: torch.device) -> Iterator[None]:
     """Queue work on another stream, ordered after earlier and before later work on the current one."""
     current = torch.cuda.current_stream(device)
     stream.wait_stream(current)
-    with torch.cuda.stream(stream):
-        yield
-    current.wait_stream(stream)
+    try:
+        with torch.cuda.stream(stream):
+            yield
+    finally:
+        current.wait_stream(stream)  # also after an error: what was queued must not change what is restored next
 
 
 @contextmanager

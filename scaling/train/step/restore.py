@@ -73,6 +73,7 @@ class StepRestorer(Restorer):
         """Put everything back, in place."""
         super().restore()
         for parameter in self._step.parameters:
+            parameter.grad = None  # a step that failed after its backward pass has left some
             moments = self._moments[id(parameter)]
             for name, value in self._step.optimizer.state.get(parameter, {}).items():
                 if isinstance(value, Tensor):  # what did not exist starts at zero

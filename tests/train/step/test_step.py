@@ -188,6 +188,25 @@ def test_what_would_not_be_the_same_step_each_time_is_not_captured(net):
     assert outcome(tried) == wanted
 
 
+def test_a_warm_up_that_fails_after_its_gradients_leaves_none_behind():
+    """As where memory runs out in the middle of a step; the run is then launched kernel by kernel."""
+    run = run_of("adamw")
+    straight = trainer_of(run)
+    straight.advance(STEPS, lambda: True)
+    tried = trainer_of(run)
+    step = step_of(tried)
+
+    def fails(work, device, *, generators, check):
+        work()
+        step._gradients(*next(iter(tried.batches.between(0, 1))))
+        raise NotCaptured("too little memory")
+
+    with pytest.raises(NotCaptured):
+        replayed(step, tried.batches, tried._launch._rates, tried.module, CPU, at=0, capture=fails)
+    tried.advance(STEPS, lambda: True)
+    assert outcome(tried) == outcome(straight)
+
+
 def test_an_optimiser_that_nobody_vouches_for_is_not_captured():
     trainer = trainer_of(run_of("adamw"))
     trainer.optimizer = torch.optim.Adagrad(trainer.module.parameters())
