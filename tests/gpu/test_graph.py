@@ -7,7 +7,7 @@ from math import prod
 import pytest
 
 from scaling.global_streams import own_streams
-from scaling.train.feed.feed import batches
+from scaling.train.feed.feed import LONG_ORDER, batches
 from scaling.train.feed.run_data import load_run_data
 from scaling.train.loop import Trainer
 from scaling.train.output.saver import snapshot
@@ -59,6 +59,16 @@ def test_replayed_steps_are_the_steps(case, family, gpu):
 def test_a_resumed_run_replays_on_to_the_same_bits(case, gpu):
     straight = trained(run_of(case, "off"), gpu)[1]
     assert trained(run_of(case, "auto"), gpu, stopped_at=111)[1] == straight
+
+
+def test_a_long_order_drawn_in_a_thread_is_the_same_run(gpu):
+    """The thread draws the next epoch while the step is captured."""
+    keys = {"data": {"is": "blobs", "size": LONG_ORDER}, "model": MLP}
+    train = {"steps": STEPS, "batch": 1024}  # more than two epochs
+    runs = {graph: planned({**train, "graph": graph}, **keys) for graph in ("auto", "off")}
+    launched, replayed = trained(runs["auto"], gpu)
+    assert launched == "graph"
+    assert replayed == trained(runs["off"], gpu)[1]
 
 
 @pytest.mark.parametrize("net", ["Waiting", "Counting", "Drawing"])

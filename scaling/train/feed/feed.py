@@ -14,9 +14,9 @@ from torch import Tensor
 from scaling.data.base import Arrays, Stream
 from scaling.devices import cores
 from scaling.train.feed.draw_ahead import Ahead, Kept
-from scaling.train.feed.mapped import GATHERERS, Gathered, Mapped, prefetch
+from scaling.train.feed.mapped import GATHERERS, Mapped, prefetch
 from scaling.train.feed.normalisation import Normalisation
-from scaling.train.feed.resident import Examples, Resident, brought
+from scaling.train.feed.resident import Examples, Resident, copied
 from scaling.train.sizes import DRAWERS
 from scaling.train.streams import stream
 
@@ -40,9 +40,10 @@ class Order:
 
     def __init__(self, n: int, seed: int, device: torch.device) -> None:
         self._n = n
-        ahead = n >= LONG_ORDER
-        permutation = partial(_permutation, n, seed, device, ahead)  # not a method, which would make a reference cycle
-        self._epoch = Ahead(permutation) if ahead else Kept(permutation)
+        permutation = partial(_permutation, n, seed, device)  # not a method, which would make a reference cycle
+        drawn = Ahead(permutation) if n >= LONG_ORDER else permutation
+        # Copied by the run's own thread and on its stream; another thread must not wait for a GPU during a capture.
+        self._epoch: Kept[Tensor] = Kept(lambda epoch: drawn(epoch).to(device, non_blocking=True))
 
     def index(self, start: int, stop: int) -> Tensor:
         """Return the indices of the examples at positions `start` up to `stop`, (stop - start,) int64."""
@@ -76,13 +77,10 @@ class Epochs:
         return twin
 
 
-def _permutation(n: int, seed: int, device: torch.device, ahead: bool, epoch: int) -> Tensor:
-    """Return the order of an epoch; ahead: this is another thread than the run's."""
+def _permutation(n: int, seed: int, device: torch.device, epoch: int) -> Tensor:
+    """Return the order of an epoch in host memory, pinned for a GPU."""
     order = torch.randperm(n, generator=stream(seed, "order", epoch))
-    if device.type == "cpu":
-        return order.to(device)
-    # Another thread waits for the copy, because its CUDA stream may not be the run's.
-    return order.pin_memory().to(device, non_blocking=not ahead)
+    return order if device.type == "cpu" else order.pin_memory()
 
 
 class MappedEpochs(Epochs):
@@ -93,14 +91,6 @@ class MappedEpochs(Epochs):
     def __init__(self, subset: Mapped, *, seed: int) -> None:
         super().__init__(subset, seed=seed)
         self.threads = min(GATHERERS[subset.device.type], max(1, cores()))
-
-    def gather(self, start: int, stop: int) -> Gathered:
-        """Gather the examples at positions `start` up to `stop` on the host."""
-        return self.subset.gather(self.index(start, stop))
-
-    def to_device(self, rows: Gathered) -> tuple[Tensor, Tensor]:
-        """Copy gathered examples to the device."""
-        return self.subset.to_device(rows)
 
 
 def epoch_feed(subset: Examples, *, seed: int) -> Epochs:
@@ -125,7 +115,8 @@ class Chunks:
         threads, last = min(DRAWERS[device.type], max(1, cores())), -(-until // fresh.chunk)
         # A stream that uses the global random streams must not draw while the run uses them too.
         drawn = Ahead(draw, until=last, threads=threads) if fresh.apart else Kept(draw)
-        self._draw: Kept[Examples] = Kept(lambda i: brought(drawn(i), scale, device, reads=fresh.chunk))
+        # A chunk is small, so that the free memory of a GPU is not looked up each time.
+        self._draw: Kept[Resident] = Kept(lambda i: copied(drawn(i), scale, device, reads=fresh.chunk))
 
     def examples(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
         """Return the examples at positions `start` up to `stop`."""
@@ -160,7 +151,7 @@ class Batches:
         spans = ((step * size, min(step + self.at_once, stop) * size) for step in range(start, stop, self.at_once))
         feed = self.feed
         if isinstance(feed, MappedEpochs):
-            blocks = prefetch(feed, spans, threads=feed.threads)
+            blocks = prefetch(feed.subset, (feed.index(*span) for span in spans), threads=feed.threads)
         else:
             blocks = (feed.examples(*span) for span in spans)
         for x, y in blocks:

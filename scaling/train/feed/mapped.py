@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -114,23 +113,13 @@ def _copy_stream(device: torch.device) -> torch.cuda.Stream:
     return torch.cuda.Stream(device)
 
 
-class Gatherer(Protocol):
-    """Reads examples in two steps; the first can be done in another thread."""
-
-    def gather(self, start: int, stop: int) -> Gathered:
-        """Gather the examples at positions `start` up to `stop` on the host."""
-
-    def to_device(self, rows: Gathered) -> tuple[Tensor, Tensor]:
-        """Copy gathered examples to the device."""
-
-
-def prefetch(source: Gatherer, spans: Iterable[tuple[int, int]], *, threads: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield the examples of each span of positions; meanwhile each thread gathers one of the next spans."""
+def prefetch(examples: Mapped, indices: Iterable[Tensor], *, threads: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the examples at each of the `indices`; meanwhile each thread gathers those at one of the next."""
     with ThreadPoolExecutor(max_workers=threads, thread_name_prefix="gather") as pool:
         waiting = deque[Future[Gathered]]()
-        for span in spans:
-            waiting.append(pool.submit(source.gather, *span))
+        for index in indices:
+            waiting.append(pool.submit(examples.gather, index))
             if len(waiting) > threads:
-                yield source.to_device(waiting.popleft().result())
+                yield examples.to_device(waiting.popleft().result())
         while waiting:
-            yield source.to_device(waiting.popleft().result())
+            yield examples.to_device(waiting.popleft().result())

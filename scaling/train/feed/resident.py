@@ -67,22 +67,29 @@ def bring(arrays: Arrays | Picked, scale: Normalisation | None, device: torch.de
 
 def brought(arrays: Arrays | Picked, scale: Normalisation | None, device: torch.device, *, reads: int) -> Examples:
     """Copy examples to the device without a cache; see `bring`."""
-    y = _tensor(arrays.y, device)
-    if device.type == "cuda" and stays_on_host(arrays, device):
+    on_host = stays_on_host(arrays, device)
+    if on_host and device.type == "cuda":
         KEPT.clear()  # free what no run is reading
-    if stays_on_host(arrays, device):
-        host = torch.device("cpu")
-        if isinstance(arrays, Picked):
-            rows, file = _tensor(arrays.rows, host), RowFile.of(arrays.file)
-            return Mapped(_tensor(arrays.file.view(np.ndarray), host), y, scale, rows, file)
-        return Mapped(_tensor(arrays.x.view(np.ndarray), host), y, scale, file=RowFile.of(arrays.x))
-    x = _copied(arrays, device) if isinstance(arrays, Picked) else _tensor(arrays.x, device)
+        on_host = stays_on_host(arrays, device)
+    if not on_host:
+        return copied(arrays, scale, device, reads=reads)
+    y, host = _tensor(arrays.y, device), torch.device("cpu")
+    if isinstance(arrays, Picked):
+        rows, file = _tensor(arrays.rows, host), RowFile.of(arrays.file)
+        return Mapped(_tensor(arrays.file.view(np.ndarray), host), y, scale, rows, file)
+    return Mapped(_tensor(arrays.x.view(np.ndarray), host), y, scale, file=RowFile.of(arrays.x))
+
+
+def copied(arrays: Arrays | Picked, scale: Normalisation | None, device: torch.device, *, reads: int) -> Resident:
+    """Copy examples that fit to the device; see `bring`."""
+    y = _tensor(arrays.y, device)
+    x = _copied_in_parts(arrays, device) if isinstance(arrays, Picked) else _tensor(arrays.x, device)
     if scale is not None and is_normalised_once(x.numel(), examples=len(y), reads=reads):
         return Resident(scale(x), y, None)
     return Resident(x, y, scale)
 
 
-def _copied(arrays: Picked, device: torch.device) -> Tensor:
+def _copied_in_parts(arrays: Picked, device: torch.device) -> Tensor:
     """Copy picked examples to the device in parts, so that host memory holds one part at a time."""
     first = _tensor(arrays.file[:1], device)
     x = first.new_empty((len(arrays), *first.shape[1:]))

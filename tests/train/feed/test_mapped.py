@@ -64,12 +64,18 @@ def test_what_torch_keeps_of_earlier_runs_can_be_had(arrays, monkeypatch):
     assert stays_on_host(arrays, gpu)
 
 
-def test_batches_come_in_the_same_order_and_are_gathered_elsewhere(arrays, large):
+def test_batches_come_in_the_same_order_and_are_gathered_elsewhere(arrays, large, monkeypatch):
     held = epoch_feed(Resident(torch.from_numpy(np.array(arrays.x)), torch.from_numpy(arrays.y), scale()), seed=3)
     mapped = epoch_feed(bring(arrays, scale(), CPU, reads=0), seed=3)
     assert isinstance(mapped, MappedEpochs)
-    threads, gather = set(), mapped.gather
-    mapped.gather = lambda *span: threads.add(threading.current_thread().name) or gather(*span)
+    drawn, threads, index, gather = set(), set(), mapped.index, Mapped.gather
+
+    def gathered(examples, index):
+        threads.add(threading.current_thread().name)
+        return gather(examples, index)
+
+    monkeypatch.setattr(Mapped, "gather", gathered)
+    mapped.index = lambda *span: drawn.add(threading.current_thread().name) or index(*span)
     cut = [batches(feed, batch=64, features=48, device=CPU) for feed in (mapped, held)]
     pairs = list(zip(cut[0].between(2, 19), cut[1].between(2, 19), strict=True))
     assert len(pairs) == 17
@@ -77,6 +83,7 @@ def test_batches_come_in_the_same_order_and_are_gathered_elsewhere(arrays, large
         assert torch.equal(x, wanted)
         assert torch.equal(y, label)
     assert {name.partition("_")[0] for name in threads} == {"gather"}
+    assert drawn == {threading.current_thread().name}  # the order is that of one thread
 
 
 def test_picked_examples_are_those_of_a_copy(arrays, monkeypatch):
@@ -121,8 +128,8 @@ def test_a_stopped_run_goes_on_and_its_thread_ends(tmp_path, large, every_step):
     assert essence(resumed) == essence(straight)
 
 
-def test_an_error_in_the_thread_reaches_the_loop(arrays, large):
+def test_an_error_in_the_thread_reaches_the_loop(arrays, large, monkeypatch):
     feed = epoch_feed(bring(arrays, scale(), CPU, reads=0), seed=3)
-    feed.gather = lambda start, stop: [][start]
+    monkeypatch.setattr(Mapped, "gather", lambda examples, index: [][0])
     with pytest.raises(IndexError):
         list(batches(feed, batch=64, features=48, device=CPU).between(0, 3))
