@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from scaling import devices
 from scaling.dispatch.launchers import Local
 from scaling.errors import UserError
 from scaling.forecast.sharing import processes_that_pay
 from scaling.forecast.speed import known_speed
+
+
+def gpus_for(named: Collection[str]) -> tuple[str, ...]:
+    """Return the GPUs to divide among workers that train on the named devices, as CUDA_VISIBLE_DEVICES names them.
+
+    If a device is named by its number, all GPUs count as one, since workers must see them all.
+    """
+    found = devices.gpus() if set(named) - {"cpu"} else ()
+    return (",".join(found),) if found and any(":" in name for name in named) else found
 
 
 def workers_for(settings: Local, *, gpus: int, most: int | None = None, a_gpu: int = 1) -> int:

@@ -59,9 +59,9 @@ class LocalLauncher:
 
     def capacity(self, devices_named: Collection[str], runs: int) -> Capacity:
         """Return the number of workers, and of GPUs that they can share."""
-        from scaling.dispatch.local.capacity import workers_for
+        from scaling.dispatch.local.capacity import gpus_for, workers_for
 
-        gpus = devices.gpus() if set(devices_named) - {"cpu"} else ()
+        gpus = gpus_for(devices_named)
         shared = len(gpus) if self._settings.workers is None else 0
         return Capacity(workers_for(self._settings, gpus=len(gpus), most=max(1, runs)), gpus=shared)
 

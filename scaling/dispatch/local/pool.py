@@ -10,7 +10,7 @@ from scaling import devices
 from scaling.dispatch import limits as guard
 from scaling.dispatch.dispatches import DispatchFolder, new_dispatch
 from scaling.dispatch.launchers import Local
-from scaling.dispatch.local.capacity import workers_a_gpu, workers_for
+from scaling.dispatch.local.capacity import gpus_for, workers_a_gpu, workers_for
 from scaling.dispatch.local.forkserver import fork_server
 from scaling.dispatch.local.worker import LocalWorker
 from scaling.dispatch.order import Order
@@ -80,7 +80,7 @@ class Pool:
 def start_ahead(order: Order, settings: Local, *, most: int) -> Pool:
     """Start at most `most` workers, so that they import torch while the caller makes their queue."""
     check_writable(order.folder)
-    gpus = () if order.device == "cpu" else devices.gpus()
+    gpus = gpus_for({entry.device for entry in order.entries})
     dispatch = new_dispatch(order.folder)
     task = Task(
         folder=order.folder,

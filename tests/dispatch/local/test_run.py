@@ -19,7 +19,7 @@ from scaling import devices
 from scaling.dispatch.dispatches import dispatches
 from scaling.dispatch.launchers import Local
 from scaling.dispatch.limits import Offer
-from scaling.dispatch.local.capacity import workers_for
+from scaling.dispatch.local.capacity import gpus_for, workers_for
 from scaling.dispatch.local.forkserver import fork_server
 from scaling.dispatch.local.jobs import Workers
 from scaling.dispatch.local.pool import start_ahead
@@ -209,6 +209,13 @@ def test_threads_are_set_before_python_starts(folder, monkeypatch):
     run(folder, [each], Local(workers=1, threads=2))
     [line] = trained(folder, each)
     assert (line["threads"], line["gpu"]) == ("2", None)
+
+
+def test_a_gpu_named_by_its_number_is_one_of_those_that_its_worker_sees(monkeypatch):
+    monkeypatch.setattr(devices, "gpus", lambda: ("2", "5"))
+    assert gpus_for({"auto", "cpu"}) == ("2", "5")
+    assert gpus_for({"cuda:1"}) == ("2,5",)
+    assert gpus_for({"cpu"}) == ()
 
 
 def test_number_of_workers():
