@@ -18,20 +18,33 @@ HELD = 0.9  # share of a GPU's memory that may be used
 
 
 def measured_sharing(device: str) -> dict[str, float]:
-    """Return the steps a second of 1, 2, 4 and 8 processes that train small models, relative to one, by number."""
-    environment = {**os.environ, **thread_environment(1)}
-    command = [sys.executable, "-m", "scaling.forecast.sharing_worker", device]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "env": environment}
-    workers = [subprocess.Popen(command, **pipes) for _ in range(max(COUNTS))]  # type: ignore[call-overload]
+    """Return the steps a second of 1, 2, 4 and 8 processes that train small models, relative to one, by number.
+
+    If two gain too little, more are not started.
+    """
+    workers, rates = list[subprocess.Popen[str]](), dict[int, int]()
     try:
-        for worker in workers:
-            worker.stdout.readline()  # waits until it is ready
-        rates = {count: sum(_steps(workers[:count])) for count in COUNTS}
+        for count in COUNTS:
+            if count > 2 and rates[2] < GAIN * rates[1]:
+                break
+            workers += _started(device, (2 if count <= 2 else COUNTS[-1]) - len(workers))
+            rates[count] = sum(_steps(workers[:count]))
     finally:
         for worker in workers:
             worker.kill()
             worker.wait()
     return {str(count): rate / rates[1] for count, rate in rates.items()}
+
+
+def _started(device: str, number: int) -> list[subprocess.Popen[str]]:
+    """Start processes that train, and wait until they are ready."""
+    environment = {**os.environ, **thread_environment(1)}
+    command = [sys.executable, "-m", "scaling.forecast.sharing_worker", device]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "env": environment}
+    workers = [subprocess.Popen(command, **pipes) for _ in range(number)]  # type: ignore[call-overload]
+    for worker in workers:
+        worker.stdout.readline()
+    return workers
 
 
 def _steps(workers: list[subprocess.Popen[str]]) -> list[int]:
