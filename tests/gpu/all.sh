@@ -50,7 +50,7 @@ part probe     45 "$PYTHON" -m scaling probe
 part steps     60 "$PYTHON" -m tests.benchmarks.bench_gpu
 part images    75 "$PYTHON" -m tests.benchmarks.bench_images cuda
 part sweeps    70 "$PYTHON" -m tests.benchmarks.bench_stacks cuda
-part decades  115 "$PYTHON" -m scaling run sweep=decades results="$OUT/results"
+part decades $((475 - SECONDS)) "$PYTHON" -m scaling run sweep=decades results="$OUT/results"
 
 {
   printf '%-8s %6s %5s  %s\n' part seconds exit "what it said last"

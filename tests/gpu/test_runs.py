@@ -70,8 +70,17 @@ def test_memory_is_flat_after_fifty_runs(graph, tmp_path, gpu):
     assert free_bytes(gpu) > 0.5 * torch.cuda.get_device_properties(gpu).total_memory
 
 
-def test_too_large_a_model_is_told_so_and_the_next_run_goes(tmp_path):
-    large = planned({"steps": 5, "batch": 1 << 16}, model={"is": "mlp", "width": 1 << 16, "depth": 24})
+@pytest.fixture
+def little_memory(gpu):
+    """A tenth of the GPU for this process, so that tests beside it keep theirs."""
+    torch.cuda.set_per_process_memory_fraction(0.1, gpu)
+    yield
+    torch.cuda.set_per_process_memory_fraction(1.0, gpu)
+
+
+def test_too_large_a_model_is_told_so_and_the_next_run_goes(tmp_path, little_memory):
+    data, model = {"is": "blobs", "size": 1 << 18}, {"is": "mlp", "width": 1024, "depth": 16}
+    large = planned({"steps": 5, "batch": 1 << 18}, data=data, model=model)
     with pytest.raises(OutOfMemory, match="too little memory"):
         trained(large, tmp_path)
     assert trained(planned({"steps": 20}), tmp_path).status == "finished"
