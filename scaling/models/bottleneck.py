@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from pydantic import NonNegativeInt, PositiveInt
+from pydantic import PositiveInt
 
 from scaling.accounting import Layer, dense
-from scaling.config import ShareBelowOne
-from scaling.models.choices import Activation, HeadStart, Norm, Parametrisation, Place
-from scaling.models.stack import Stack, check_bases
+from scaling.models.choices import Activation
+from scaling.models.stack import Stack
 
 if TYPE_CHECKING:
     import torch
@@ -22,30 +21,15 @@ if TYPE_CHECKING:
 class Bottleneck(Stack):
     """A linear embedding, `depth` blocks z <- z + Wc GELU(We LN(z)), a linear head without a norm before it.
 
-    We expands `width` features to `expansion` x width, Wc contracts them again. `place` puts the norm before or after
-    a block; `skip` adds z; `dropout` follows the activation; `head_start` says how the head starts
-    (scaling/models/blocks.py), `param` how starts and rates move with width and depth (scaling/models/mup.py).
+    We expands `width` features to `expansion` x width, Wc contracts them again.
     Source: "Scaling MLPs", arXiv 2306.13575.
     """
 
     family: ClassVar[str] = "bottleneck"
 
-    width: PositiveInt
-    depth: NonNegativeInt
-    expansion: PositiveInt = 4
     activation: Activation = "gelu"
-    norm: Norm = "layer"
-    place: Place = "pre"
     skip: bool = True
-    dropout: ShareBelowOne = 0.0
-    bias: bool = True
-    head_start: HeadStart = "zero"
-    param: Parametrisation = "standard"
-    base_width: PositiveInt | None = None
-    base_depth: PositiveInt | None = None
-
-    def __post_init__(self) -> None:
-        check_bases(self)
+    expansion: PositiveInt = 4
 
     def matrices(self) -> list[Layer]:
         """Count We and Wc."""

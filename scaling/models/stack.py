@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class Stack(Wiring):
     """A linear embedding, `depth` blocks of `width` features, and a linear head; families are dataclasses."""
 
-    width: int
-    depth: int
+    def __post_init__(self) -> None:
+        _check_bases(self)
 
     def matrices(self) -> list[Layer]:
         """Count the weight matrices of one block."""
@@ -45,12 +45,10 @@ class Stack(Wiring):
 
         embed = dense_layer(prod(shape), self.width, bias=self.bias, generator=generator)
         blocks = [self.block(generator) for _ in range(self.depth)]
-        zero = self.head_start == "zero"
-        head = (
-            zero_layer(self.width, outputs, bias=self.bias)
-            if zero
-            else dense_layer(self.width, outputs, bias=self.bias, generator=generator)
-        )
+        if self.head_start == "zero":
+            head = zero_layer(self.width, outputs, bias=self.bias)
+        else:
+            head = dense_layer(self.width, outputs, bias=self.bias, generator=generator)
         network = Network(embed, blocks, head)
         if self.param == "mup":
             from scaling.models.mup import parametrise
@@ -60,7 +58,7 @@ class Stack(Wiring):
         return network
 
 
-def check_bases(model: Stack) -> None:
+def _check_bases(model: Stack) -> None:
     """Raise UserError if the base width for mup is missing, or a base width or depth is given that is not used."""
     given = {name: getattr(model, name) for name in ("base_width", "base_depth")}
     if model.param == "mup" and given["base_width"] is None:

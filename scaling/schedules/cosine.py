@@ -9,11 +9,11 @@ from typing import ClassVar
 from pydantic import NonNegativeInt
 
 from scaling.config import Share
-from scaling.schedules.warmup import check_one, length_of_rise, rise
+from scaling.schedules.warmup import Warmup
 
 
 @dataclass(frozen=True)
-class Cosine:
+class Cosine(Warmup):
     """A linear rise over the `warmup` share of the steps, then half a cosine down to the `final` share of the rate.
 
     warmup_steps: the length of the rise in steps, in place of a share.
@@ -25,13 +25,10 @@ class Cosine:
     final: Share = 0.0
     warmup_steps: NonNegativeInt | None = None
 
-    def __post_init__(self) -> None:
-        check_one(self.warmup, self.warmup_steps)
-
     def factor(self, step: int, steps: int) -> float:
         """Return what the learning rate is multiplied by in step `step` (from 0) of `steps`."""
-        start = length_of_rise(self.warmup, self.warmup_steps, steps)
+        start = self.rising_steps(steps)
         if step < start:
-            return rise(step, start)
+            return self.rise(step, steps)
         done = (step - start) / max(1.0, steps - start)
         return self.final + (1 - self.final) * 0.5 * (1 + cos(pi * done))

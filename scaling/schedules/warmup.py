@@ -5,17 +5,25 @@ from __future__ import annotations
 from scaling.errors import UserError
 
 
-def rise(step: int, length: float) -> float:
-    """Return (step + 1) / length, at most 1: the last step of the rise has the full rate."""
-    return min(1.0, (step + 1) / length) if length > 1 else 1.0
+class Warmup:
+    """A schedule that begins with a linear rise; schedules are dataclasses with these keys.
 
+    warmup: share of the steps; warmup_steps: number of steps, in place of a share.
+    """
 
-def check_one(warmup: float, warmup_steps: int | None) -> None:
-    """Raise UserError if the warm-up is given both as a share of the steps and as a number of steps."""
-    if warmup and warmup_steps is not None:
-        raise UserError(f"found schedule.warmup={warmup:g} and warmup_steps={warmup_steps}; wanted one; drop the other")
+    warmup: float
+    warmup_steps: int | None
 
+    def __post_init__(self) -> None:
+        if self.warmup and self.warmup_steps is not None:
+            both = f"schedule.warmup={self.warmup:g} and warmup_steps={self.warmup_steps}"
+            raise UserError(f"found {both}; wanted one; drop the other")
 
-def length_of_rise(warmup: float, warmup_steps: int | None, steps: int) -> float:
-    """Return the number of warm-up steps in a run of `steps`."""
-    return warmup * steps if warmup_steps is None else float(warmup_steps)
+    def rising_steps(self, steps: int) -> float:
+        """Return the number of warm-up steps in a run of `steps`."""
+        return self.warmup * steps if self.warmup_steps is None else float(self.warmup_steps)
+
+    def rise(self, step: int, steps: int) -> float:
+        """Return (step + 1) / warm-up steps, at most 1: the last step of the rise has the full rate."""
+        length = self.rising_steps(steps)
+        return min(1.0, (step + 1) / length) if length > 1 else 1.0

@@ -8,11 +8,11 @@ from typing import ClassVar
 from pydantic import NonNegativeInt
 
 from scaling.config import Share
-from scaling.schedules.warmup import check_one, length_of_rise, rise
+from scaling.schedules.warmup import Warmup
 
 
 @dataclass(frozen=True)
-class WarmupStableDecay:
+class WarmupStableDecay(Warmup):
     """A linear rise over the `warmup` share of the steps, the full rate, a linear fall over the last `decay` share.
 
     final: share of the rate that the fall ends at; warmup_steps: the length of the rise in steps, in place of a share.
@@ -25,13 +25,8 @@ class WarmupStableDecay:
     final: Share = 0.0
     warmup_steps: NonNegativeInt | None = None
 
-    def __post_init__(self) -> None:
-        check_one(self.warmup, self.warmup_steps)
-
     def factor(self, step: int, steps: int) -> float:
         """Return what the learning rate is multiplied by in step `step` (from 0) of `steps`."""
         fall = self.decay * steps
         left = min(1.0, (steps - step) / fall) if fall > 1 else 1.0
-        return rise(step, length_of_rise(self.warmup, self.warmup_steps, steps)) * (
-            self.final + (1 - self.final) * left
-        )
+        return self.rise(step, steps) * (self.final + (1 - self.final) * left)

@@ -38,19 +38,3 @@ class Ahead(Generic[T]):
         if i not in self._held:
             self._held[i] = self._pool.submit(self._make, i)
         return self._held[i]
-
-
-class Kept(Generic[T]):
-    """The same, computed on request in the calling thread: for a `make` that must not run in other threads."""
-
-    def __init__(self, make: Callable[[int], T]) -> None:
-        self._make = make
-        self._held: dict[int, T] = {}
-
-    def __call__(self, i: int) -> T:
-        """Return make(i)."""
-        if i not in self._held:
-            self._held[i] = self._make(i)
-            for number in [number for number in self._held if number not in (i - 1, i)]:
-                del self._held[number]
-        return self._held[i]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from typing import Protocol, Self
 
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from scaling.data.base import Arrays, Stream
 from scaling.devices import cores
-from scaling.train.feed.draw_ahead import Ahead, Kept
+from scaling.train.feed.draw_ahead import Ahead
 from scaling.train.feed.mapped import GATHERERS, Mapped, prefetch
 from scaling.train.feed.normalisation import Normalisation
 from scaling.train.feed.resident import Examples, Resident, copied
@@ -23,8 +23,7 @@ from scaling.train.streams import stream
 # Bytes gathered at a time. On a CPU a gather should fit into the second-level cache (measured: 14 us for a batch of
 # 400 kB taken alone, 209 us as one of 16); on a GPU fewer launches matter more.
 BLOCK_BYTES = {"cpu": 1 << 19, "cuda": 1 << 26}
-
-
+LAST_TWO = lru_cache(maxsize=2)  # a batch may end one block of examples and begin the next
 LONG_ORDER = 1 << 17  # examples; permutations of more take milliseconds and are drawn ahead
 
 
@@ -43,7 +42,7 @@ class Order:
         permutation = partial(_permutation, n, seed, device)  # not a method, which would make a reference cycle
         drawn = Ahead(permutation) if n >= LONG_ORDER else permutation
         # Copied by the run's own thread and on its stream; another thread must not wait for a GPU during a capture.
-        self._epoch: Kept[Tensor] = Kept(lambda epoch: drawn(epoch).to(device, non_blocking=True))
+        self._epoch = LAST_TWO(lambda epoch: drawn(epoch).to(device, non_blocking=True))
 
     def index(self, start: int, stop: int) -> Tensor:
         """Return the indices of the examples at positions `start` up to `stop`, (stop - start,) int64."""
@@ -114,9 +113,9 @@ class Chunks:
 
         threads, last = min(DRAWERS[device.type], max(1, cores())), -(-until // fresh.chunk)
         # A stream that uses the global random streams must not draw while the run uses them too.
-        drawn = Ahead(draw, until=last, threads=threads) if fresh.apart else Kept(draw)
+        drawn = Ahead(draw, until=last, threads=threads) if fresh.apart else LAST_TWO(draw)
         # A chunk is small, so that the free memory of a GPU is not looked up each time.
-        self._draw: Kept[Resident] = Kept(lambda i: copied(drawn(i), scale, device, reads=fresh.chunk))
+        self._draw = LAST_TWO(lambda i: copied(drawn(i), scale, device, reads=fresh.chunk))
 
     def examples(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
         """Return the examples at positions `start` up to `stop`."""

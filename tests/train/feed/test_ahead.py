@@ -13,7 +13,7 @@ from scaling.data.mnist1d import Mnist1d
 from scaling.data.teacher import Teacher
 from scaling.global_streams import stream_states
 from scaling.train.feed import feed as feeds
-from scaling.train.feed.draw_ahead import Ahead, Kept
+from scaling.train.feed.draw_ahead import Ahead
 from scaling.train.feed.run_data import load_run_data
 from scaling.train.run import train_run
 from tests.train.runs import TARGETS, essence, folder_of, planned
@@ -69,20 +69,13 @@ def test_an_error_is_raised_where_its_value_is_asked_for():
         ahead(2)
 
 
-def test_kept_makes_what_is_asked_for_and_keeps_two():
-    made = []
-    kept = Kept(lambda i: made.append(i) or i)
-    assert [kept(i) for i in (0, 1, 0, 1, 2, 0)] == [0, 1, 0, 1, 2, 0]
-    assert made == [0, 1, 2, 0]
-
-
 @pytest.mark.parametrize("name", ["mnist1d", "teacher"])
 def test_a_run_on_fresh_examples_is_the_same_whoever_draws_them(name, tmp_path, monkeypatch):
     kind = {"mnist1d": Mnist1d, "teacher": Teacher}[name]
     monkeypatch.setattr(kind, "chunk", 256)
     run = planned({"steps": 60, "batch": 32}, data=name, model={"is": "mlp", "width": 8, "depth": 1, "dropout": 0.1})
     ahead = train_run(run, folder_of(run, tmp_path / "a"), device="cpu")
-    monkeypatch.setattr(feeds, "Ahead", lambda make, until, threads: Kept(make))
+    monkeypatch.setattr(feeds, "Ahead", lambda make, until, threads: feeds.LAST_TWO(make))
     assert essence(train_run(run, folder_of(run, tmp_path / "b"), device="cpu")) == essence(ahead)
 
 
