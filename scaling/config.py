@@ -25,6 +25,7 @@ from pydantic import (
 )
 
 from scaling.errors import UserError, suggestion
+from scaling.security.modules import path_of
 from scaling.security.trust import check_trusted
 
 T = TypeVar("T")
@@ -192,12 +193,12 @@ def check_frozen(name: str, group: Any) -> None:
         loose = next((key for key, value in values.items() if isinstance(value, list | dict | set)), None)
         if loose is None:
             raise UserError(
-                f"found {kind.__module__}.{kind.__qualname__}, which can be changed; wanted a frozen dataclass; "
+                f"found {path_of(kind)}, which can be changed; wanted a frozen dataclass; "
                 f"write @dataclass(frozen=True) above it"
             ) from None
         raise UserError(
             f"found {name}.{loose} of type {type(values[loose]).__name__}; wanted a value that cannot be changed; "
-            f"declare it as a tuple in {kind.__module__}.{kind.__qualname__}"
+            f"declare it as a tuple in {path_of(kind)}"
         ) from None
 
 
@@ -291,7 +292,7 @@ def plain(value: Any) -> Any:
         fields = {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
         if isinstance(value, RunConfig | Train | Parent):
             return fields
-        return {"_target_": f"{type(value).__module__}.{type(value).__qualname__}", **fields}
+        return {"_target_": path_of(type(value)), **fields}
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 
 # Control characters except tab and newline, and characters that change the direction of text.
@@ -21,6 +21,21 @@ class UserError(ValueError):
 
 class ImpossibleRun(UserError):
     """A run that cannot be trained, such as one without a whole batch; a sweep reports and drops its cell."""
+
+
+_refusals: dict[str, str] = {}  # by what was checked, '' where nothing is wrong
+
+
+def check_once(what: str, check: Callable[[], None]) -> None:
+    """Raise the UserError of a check, which is called once a process for each `what`."""
+    if what not in _refusals:
+        try:
+            check()
+            _refusals[what] = ""
+        except UserError as error:
+            _refusals[what] = str(error)
+    if _refusals[what]:
+        raise UserError(_refusals[what])
 
 
 def suggestion(name: str, known: Iterable[str], *, write: str = "{}") -> str:

@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from scaling.errors import UserError
+from scaling.errors import UserError, check_once
 from scaling.global_streams import own_streams
+from scaling.security.modules import path_of
 
 EXAMPLES = 4
-_found: dict[str, str] = {}  # what is wrong with an augmentation, '' for nothing
 
 
 def check_augmentation(setting: Any, shape: tuple[int, ...], outputs: int) -> None:
     """Raise UserError if an augmentation writes to its batch, or gives another one for the same random numbers."""
-    key = f"{type(setting)} {setting}"
-    if key not in _found:
-        try:
-            with torch.no_grad():
-                _found[key] = _wrong(setting.build(shape, outputs), shape, outputs)
-        except Exception:  # it fails in training as well, which reports it
-            _found[key] = ""
-    if _found[key]:
-        raise UserError(f"found {type(setting).__module__}.{type(setting).__qualname__}, which {_found[key]}")
+    check_once(f"{type(setting)} {setting}", partial(_check, setting, shape, outputs))
+
+
+def _check(setting: Any, shape: tuple[int, ...], outputs: int) -> None:
+    try:
+        with torch.no_grad():
+            wrong = _wrong(setting.build(shape, outputs), shape, outputs)
+    except Exception:  # it fails in training as well, which reports it
+        return
+    if wrong:
+        raise UserError(f"found {path_of(type(setting))}, which {wrong}")
 
 
 def _wrong(augment: Any, shape: tuple[int, ...], outputs: int) -> str:

@@ -6,8 +6,8 @@ import json
 
 from scaling.config import GROUPS, RunConfig
 from scaling.content.code import fingerprint
+from scaling.content.content import Content
 from scaling.content.digest import digest_of, joined
-from scaling.content.digests import Content
 
 
 def content_of(config: RunConfig) -> Content:

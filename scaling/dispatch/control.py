@@ -26,7 +26,7 @@ from scaling.dispatch.states.state import State, Status
 from scaling.errors import UserError
 from scaling.folders import RunFolder, SweepFolder, read_lines
 from scaling.security.reading import read_text
-from scaling.security.rights import check_own
+from scaling.security.rights import check_own_file
 
 if TYPE_CHECKING:
     from scaling.dispatch.states.stale import Stale
@@ -130,7 +130,7 @@ def entries_to_retry(folder: SweepFolder, runs: Collection[str]) -> list[Entry]:
     """Return the queue entries of runs from their last dispatches; UserError if one was never dispatched."""
     found: dict[str, Entry] = {}
     for files, _ in reversed(dispatches(folder)):
-        check_own(files.queue)
+        check_own_file(files.queue)
         for entry in read_queue(files.queue):
             if entry.run_id in runs and entry.run_id not in found:
                 found[entry.run_id] = entry

@@ -21,8 +21,9 @@ from scaling.dispatch.queue import LazyQueue
 from scaling.errors import UserError
 from scaling.folders import SweepFolder, write_atomically
 from scaling.limits import UNLIMITED, Limits
+from scaling.security.modules import path_of
 from scaling.security.reading import read_text
-from scaling.security.rights import OWN_FILE, OWN_FOLDER, check_own
+from scaling.security.rights import OWN_FILE, OWN_FOLDER, check_own_file
 
 if TYPE_CHECKING:
     from scaling.dispatch.task import Task
@@ -91,11 +92,10 @@ class DispatchFolder:
 
     def begin(self, settings: Any, offer: Offer, limits: Limits) -> Dispatch:
         """Return the Dispatch, before it has workers or jobs."""
-        kind = type(settings)
         return Dispatch(
             id=self.path.name,
             kind=settings.name,
-            target=f"{kind.__module__}.{kind.__qualname__}",
+            target=path_of(type(settings)),
             user=this_user(),
             started=time.time(),
             process=this_process(),
@@ -177,8 +177,8 @@ def last_dispatch(folder: SweepFolder) -> Dispatch:
     if not found:
         raise UserError(f"found no dispatch in {folder.jobs}; wanted a sweep that was started; give `scaling run`")
     files, last = found[-1]
-    check_own(files.path)
-    check_own(files.facts)
+    check_own_file(files.path)
+    check_own_file(files.facts)
     return last
 
 

@@ -109,7 +109,7 @@ class Offer:
     since: Mapping[str, int] | None = None
 
 
-def offer(order: Order, *, gpus: int, covered: Container[str] = (), promised: Container[str] = ()) -> Offer:
+def offer_of(order: Order, *, gpus: int, covered: Container[str] = (), promised: Container[str] = ()) -> Offer:
     """Return the unsettled runs of an order that fit its limits: those at the front, then the cheapest.
 
     gpus: of a worker; covered: runs already queued in live jobs, which are not offered again but count against the

@@ -7,13 +7,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from scaling.models.own import check_family, check_own
+from scaling.models.own import check_family, check_own_model
 from scaling.security.modules import is_shipped
 
 
 def build_model(model: Any, shape: tuple[int, ...], outputs: int, generator: torch.Generator) -> nn.Module:
     """Build a module on the CPU, its weights drawn from a fresh generator; UserError for a user's wrong family."""
     if not is_shipped(type(model)):
-        check_own(model, lambda: check_family(model, shape, outputs, seed=generator.initial_seed()))
+        check_own_model(model, lambda: check_family(model, shape, outputs, seed=generator.initial_seed()))
     module: nn.Module = model.build(shape, outputs, generator)
     return module

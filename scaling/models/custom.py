@@ -16,7 +16,7 @@ from scaling.accounting import Layer
 from scaling.errors import UserError
 from scaling.global_streams import own_streams
 from scaling.security.process_state import usual_process
-from scaling.security.trust import WANTED, check_trusted, is_own
+from scaling.security.trust import WANTED, check_trusted, is_own_code
 
 if TYPE_CHECKING:
     import torch
@@ -60,10 +60,10 @@ class Custom:
         """Make the module on the CPU from the global streams, seeded from `generator` and restored after."""
         import torch
 
-        from scaling.models.own import check_made, check_own
+        from scaling.models.own import check_made, check_own_model
 
         seed = int(torch.randint(2**62, (), generator=generator))
-        check_own(self, lambda: check_made(self.module, lambda: self.make(shape, outputs), shape, seed=seed))
+        check_own_model(self, lambda: check_made(self.module, lambda: self.make(shape, outputs), shape, seed=seed))
         with own_streams(seed):
             module = self.make(shape, outputs)
         if self.head is not None:
@@ -118,7 +118,7 @@ def _may_be_called(found: Any) -> bool:
 
     if isinstance(found, type) and issubclass(found, nn.Module):
         return True
-    return is_own(getattr(found, "__module__", None) or "")
+    return is_own_code(getattr(found, "__module__", None) or "")
 
 
 @lru_cache(maxsize=4096)

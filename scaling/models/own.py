@@ -11,29 +11,21 @@ import torch
 from torch import nn
 
 from scaling.accounting import count
-from scaling.errors import UserError
+from scaling.errors import UserError, check_once
 from scaling.global_streams import own_streams
 from scaling.models.counted import check_forward
 from scaling.models.repeatable import Make, check_repeatable
 from scaling.models.resumable import check_resumable
+from scaling.security.modules import path_of
 from scaling.security.process_state import usual_process
 
 SIZES = ("width", "depth")  # models that differ in these alone are checked once
-_found: dict[str, str] = {}  # what is wrong, '' for nothing, by the model without its sizes
 
 
-def check_own(model: Any, check: Callable[[], None]) -> None:
+def check_own_model(model: Any, check: Callable[[], None]) -> None:
     """Raise the UserError that a check of a model raises, or has raised for other sizes of it."""
     keys = {field.name: getattr(model, field.name) for field in fields(model) if field.name not in SIZES}
-    kind = f"{type(model)} {keys}"
-    if kind not in _found:
-        try:
-            check()
-            _found[kind] = ""
-        except UserError as error:
-            _found[kind] = str(error)
-    if _found[kind]:
-        raise UserError(_found[kind])
+    check_once(f"{type(model)} {keys}", check)
 
 
 def check_made(name: str, make: Make, shape: tuple[int, ...], *, seed: int) -> None:
@@ -44,7 +36,7 @@ def check_made(name: str, make: Make, shape: tuple[int, ...], *, seed: int) -> N
 
 def check_family(model: Any, shape: tuple[int, ...], outputs: int, *, seed: int) -> None:
     """Build a family of the user's; UserError if it differs the next time, or from what its `layers` count."""
-    name = f"{type(model).__module__}.{type(model).__qualname__}"
+    name = path_of(type(model))
     make = partial(_built, model, shape, outputs, seed)
     with usual_process(), own_streams(seed):
         module = make()

@@ -3,31 +3,34 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 
-from scaling.errors import UserError
+from scaling.errors import UserError, check_once
 from scaling.global_streams import own_streams
+from scaling.security.modules import path_of
 
 SIZES = (3, 4, 2)  # of the layers on which it is tried
-_lacking: dict[str, bool] = {}  # by the optimiser's settings
 
 
 def check_optimiser(setting: Any) -> None:
     """Raise UserError if an optimiser that was saved and loaded takes other steps than without."""
-    key = f"{type(setting)} {setting}"
-    if key not in _lacking:
-        try:
-            with own_streams(0):
-                _lacking[key] = not _resumes(setting)
-        except Exception:  # it fails in training as well, which reports it, or wants another module than this
-            _lacking[key] = False
-    if _lacking[key]:
+    check_once(f"{type(setting)} {setting}", partial(_check, setting))
+
+
+def _check(setting: Any) -> None:
+    try:
+        with own_streams(0):
+            resumes = _resumes(setting)
+    except Exception:  # it fails in training as well, which reports it, or wants another module than this
+        return
+    if not resumes:
         raise UserError(
-            f"found {type(setting).__module__}.{type(setting).__qualname__}, whose optimiser has state that its "
-            f"state_dict lacks, so that a resumed run is another; wanted all of it in `state` or in the groups"
+            f"found {path_of(type(setting))}, whose optimiser has state that its state_dict lacks, so that a resumed "
+            f"run is another; wanted all of it in `state` or in the groups"
         )
 
 

@@ -16,7 +16,7 @@ from submitit.core.job_environment import JobEnvironment
 from submitit.core.submission import process_job
 
 from scaling.errors import UserError
-from scaling.security.rights import check_own, kept_to_oneself
+from scaling.security.rights import check_own_file, kept_to_oneself
 from scaling.security.trouble import tell, trouble_file
 
 PATIENCE = 60.0  # seconds until a pickle, which is written after its job was accepted, has to be there
@@ -30,13 +30,13 @@ def run_job(folder: str) -> None:
     until = time.monotonic() + PATIENCE
     while not pickle.exists() and time.monotonic() < until:
         time.sleep(LOOK)
-    check_own(Path(folder))
+    check_own_file(Path(folder))
     if not pickle.exists():
         raise UserError(
             f"found no {pickle}; wanted what this job is to do, which whoever submitted it was kept from writing; "
             f"give the same command again"
         )
-    check_own(pickle)
+    check_own_file(pickle)
     try:
         with kept_to_oneself():
             process_job(folder)

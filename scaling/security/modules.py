@@ -20,7 +20,12 @@ def is_shipped(found: Any) -> bool:
     return str(found.__module__).partition(".")[0] in OURS
 
 
-def is_own(path: str | Path) -> bool:
+def path_of(kind: type) -> str:
+    """Return the dotted path of a class, as a config names it."""
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def is_own_file(path: str | Path) -> bool:
     """Return whether a file is the user's own, neither part of Python nor installed."""
     where = Path(path)
     inside = where.is_relative_to(sys.base_prefix) or where.is_relative_to(sys.prefix)
@@ -49,7 +54,7 @@ def own_source(name: str) -> Path | None:
         return None
     spec = _spec(name)
     origin = None if spec is None else spec.origin
-    return Path(origin) if origin and Path(origin).is_file() and is_own(origin) else None
+    return Path(origin) if origin and Path(origin).is_file() and is_own_file(origin) else None
 
 
 def _spec(name: str) -> ModuleSpec | None:
@@ -104,7 +109,7 @@ def _modules_of(package: str) -> list[str]:
     """Return all modules of a package, [] if there is none."""
     spec = _spec(package) if package else None
     folders = map(Path, (spec and spec.submodule_search_locations) or [])
-    files = [(folder, file) for folder in folders for file in sorted(folder.rglob("*.py")) if is_own(file)]
+    files = [(folder, file) for folder in folders for file in sorted(folder.rglob("*.py")) if is_own_file(file)]
     names = [".".join((package, *file.relative_to(folder).with_suffix("").parts)) for folder, file in files]
     return [name.removesuffix(".__init__") for name in names]
 

@@ -12,7 +12,7 @@ from functools import cache
 from types import ModuleType
 from typing import Any
 
-from scaling.security.modules import is_own
+from scaling.security.modules import is_own_file
 
 TORCH = ("nn", "optim", "autograd", "cuda", "functional", "random", "_tensor", "serialization")  # parts of torch
 LIBRARIES = ("torch", "numpy", "yaml", "scaling")
@@ -58,7 +58,7 @@ def has_guests() -> bool:
     """Return whether the user's own modules have been loaded since."""
     new = (sys.modules.get(name) for name in sys.modules.keys() - _loaded if not _is_watched(name))
     files = (getattr(module, "__file__", None) for module in new)
-    return any(is_own(file) for file in files if file)
+    return any(is_own_file(file) for file in files if file)
 
 
 def put_back() -> list[str]:

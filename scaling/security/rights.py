@@ -47,7 +47,7 @@ def _is_shared(folder: Path) -> bool:
         return False
 
 
-def check_own(path: Path) -> None:
+def check_own_file(path: Path) -> None:
     """Raise UserError for a file or folder that others have written or may write, since its content is executed.
 
     On a file system without owners and permissions nothing is checked.

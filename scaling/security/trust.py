@@ -50,10 +50,10 @@ def check_trusted(module: str, *, named: str) -> None:
 
 def is_trusted(module: str) -> bool:
     """Return whether a module's code may be run for a config that names it."""
-    return module.partition(".")[0] in OURS or is_own(module)
+    return module.partition(".")[0] in OURS or is_own_code(module)
 
 
-def is_own(module: str) -> bool:
+def is_own_code(module: str) -> bool:
     """Return whether a module's code is the user's own, or in a package that the user trusts."""
     top = module.partition(".")[0]
     foreign = top in sys.stdlib_module_names or top in OURS

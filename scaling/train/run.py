@@ -10,7 +10,7 @@ import torch
 import yaml
 
 from scaling.config import plain
-from scaling.content.digests import Content
+from scaling.content.content import Content
 from scaling.content.run_content import content_of
 from scaling.folders import RunFolder, read_lines, write_atomically
 from scaling.global_streams import own_streams

@@ -11,8 +11,8 @@ import pytest
 
 from scaling.content import digest as digests
 from scaling.content.code import fingerprint, without_comments
+from scaling.content.content import Content
 from scaling.content.digest import digest_of
-from scaling.content.digests import Content
 from scaling.data.npz import Npz
 from scaling.security.modules import own_source, own_sources
 

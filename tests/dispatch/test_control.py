@@ -17,7 +17,7 @@ from scaling.dispatch.control import (
 )
 from scaling.dispatch.dispatches import new_dispatch
 from scaling.dispatch.launchers import Local
-from scaling.dispatch.limits import Offer, offer
+from scaling.dispatch.limits import Offer, offer_of
 from scaling.dispatch.local.run import run_local
 from scaling.dispatch.states.cancelled import change_cancelled
 from scaling.dispatch.states.read_state import Reader
@@ -136,7 +136,7 @@ def test_what_starts_from_a_cancelled_run_is_left_out_too(folder):
     ]
     entries.sort(key=lambda entry: len(entry.needs))
     asked = replace(asked, entries=tuple(entries), cancelled=frozenset([parent.run_id]))
-    assert [entry.run_id for entry in offer(asked, gpus=0).queue] == [other.run_id]
+    assert [entry.run_id for entry in offer_of(asked, gpus=0).queue] == [other.run_id]
 
 
 def test_dispatches_of_another_user_are_left_to_them(folder):

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from scaling.dispatch.limits import offer
+from scaling.dispatch.limits import offer_of
 from scaling.dispatch.states.front import Front, clear_front, front_runs, move_to_front
 from scaling.dispatch.states.paused import lift_pause, pause, paused_words, refuse_paused
 from scaling.dispatch.states.read_state import Reader
@@ -52,10 +52,10 @@ def test_a_limit_pays_for_the_front_before_what_is_cheaper(folder):
     runs = [planned(seed) for seed in range(3)]
     plan(folder, *(run.run_id for run in runs))
     cost = runs[0].C_spent
-    kept = offer(order(folder, runs, limits=Limits(flops=1.5 * cost)), gpus=0).queue
+    kept = offer_of(order(folder, runs, limits=Limits(flops=1.5 * cost)), gpus=0).queue
     last = next(run for run in runs if run.run_id != kept[0].run_id)
     move_to_front(folder, [last.run_id])
-    moved = offer(order(folder, runs, limits=Limits(flops=1.5 * cost)), gpus=0).queue
+    moved = offer_of(order(folder, runs, limits=Limits(flops=1.5 * cost)), gpus=0).queue
     assert ([entry.run_id for entry in moved], len(kept)) == ([last.run_id], 1)
 
 

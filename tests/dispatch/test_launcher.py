@@ -38,11 +38,11 @@ class InlineLauncher:
 
     def submit(self, order, view):
         from scaling.dispatch.dispatches import new_dispatch
-        from scaling.dispatch.limits import offer
+        from scaling.dispatch.limits import offer_of
         from scaling.dispatch.queue import write_queue
         from scaling.dispatch.single import run_single
 
-        offered, dispatch = offer(order, gpus=0), new_dispatch(order.folder)
+        offered, dispatch = offer_of(order, gpus=0), new_dispatch(order.folder)
         dispatch.write(dispatch.begin(self.settings, offered, order.limits))
         write_queue(dispatch.queue, offered.queue)
         ended = [run_single(replace(order, entries=(entry,)), Local()) for entry in offered.queue]

@@ -9,8 +9,7 @@ import pytest
 from scaling.dispatch.claims.claim import acquire
 from scaling.dispatch.dispatches import new_dispatch, queued_elsewhere
 from scaling.dispatch.launchers import Local
-from scaling.dispatch.limits import Offer, Spent, beyond, check_again, spent
-from scaling.dispatch.limits import offer as offered_runs
+from scaling.dispatch.limits import Offer, Spent, beyond, check_again, offer_of, spent
 from scaling.dispatch.order import Order, order_of
 from scaling.dispatch.process import Process
 from scaling.dispatch.queue import entries, write_queue
@@ -30,7 +29,7 @@ def queue(folder):
 
 
 def offer(limits, folder, queue, **how):
-    return offered_runs(Order(folder, tuple(queue), SettledRuns(folder), limits), **how)
+    return offer_of(Order(folder, tuple(queue), SettledRuns(folder), limits), **how)
 
 
 def settle(folder, entry, gpu_seconds):
@@ -94,14 +93,14 @@ def test_runs_of_the_sweep_that_are_not_asked_for_now_count_against_the_limits(f
     runs = [planned(seed) for seed in range(4) if planned(seed).run_id != queue[0].run_id]
     forecasts = {run.run_id: Forecast(1800.0, 0, "cpu", "") for run in runs}
     asked = order_of(folder, runs, forecasts=forecasts, limits=Limits(gpu_hours=2.0))
-    offered = offered_runs(asked, gpus=1)
+    offered = offer_of(asked, gpus=1)
     assert (len(offered.queue), offered.before.gpu_hours) == (2, 1.0)
     write_atomically(
         folder.plan, "\n".join(["run_id,overrides,C", *lines[1:]]) + "\n"
     )  # a narrower sweep of the same name
     write_queue(new_dispatch(folder).queue, queue[:1])
     asked = order_of(folder, runs, forecasts=forecasts, limits=Limits(gpu_hours=2.0))
-    offered = offered_runs(asked, gpus=1)
+    offered = offer_of(asked, gpus=1)
     assert (len(offered.queue), offered.before.gpu_hours) == (2, 1.0)
 
 
@@ -133,10 +132,10 @@ def test_what_another_dispatch_is_to_train_is_paid_for(folder, queue):
     assert queued_elsewhere(folder) == {entry.run_id for entry in queue[:2]}
     runs = [planned(seed) for seed in range(4) if planned(seed).run_id in {entry.run_id for entry in queue[2:]}]
     asked = order_of(folder, runs, limits=Limits(flops=3 * queue[0].C))
-    assert len(offered_runs(asked, gpus=1).queue) == 2
-    offered = offered_runs(asked, gpus=1, promised=queued_elsewhere(folder))
+    assert len(offer_of(asked, gpus=1).queue) == 2
+    offered = offer_of(asked, gpus=1, promised=queued_elsewhere(folder))
     assert len(offered.queue) == 1
     settle(folder, queue[0], 1.0)  # paid for once
-    assert len(offered_runs(asked, gpus=1, promised=queued_elsewhere(folder)).queue) == 1
+    assert len(offer_of(asked, gpus=1, promised=queued_elsewhere(folder)).queue) == 1
     other.write(replace(other.read(), ended=True))
     assert queued_elsewhere(folder) == set()

@@ -28,7 +28,7 @@ from scaling.errors import UserError, printable
 from scaling.folders import RunFolder, SweepFolder, append_line, check_writable
 from scaling.limits import UNLIMITED
 from scaling.models.custom import load_factory
-from scaling.security.rights import check_own, kept_to_oneself, shared_as
+from scaling.security.rights import check_own_file, kept_to_oneself, shared_as
 from scaling.security.trust import trusting
 from scaling.terminal_table import HarmlessConsole
 
@@ -124,16 +124,16 @@ def test_nothing_is_written_through_links(tmp_path):
 
 def test_what_somebody_else_has_written_or_may_write_is_refused(tmp_path, monkeypatch):
     queue = tmp_path / "queue.jsonl"
-    check_own(queue)
+    check_own_file(queue)
     queue.write_text("")
     queue.chmod(0o644)
-    check_own(queue)
+    check_own_file(queue)
     queue.chmod(0o664)
     with pytest.raises(UserError, match="which others may write"):
-        check_own(queue)
+        check_own_file(queue)
     (tmp_path / "link").symlink_to(queue)
     with pytest.raises(UserError, match="which is a link"):
-        check_own(tmp_path / "link")
+        check_own_file(tmp_path / "link")
 
 
 def test_a_file_of_another_user_is_refused(tmp_path):
@@ -143,7 +143,7 @@ def test_a_file_of_another_user_is_refused(tmp_path):
     theirs.write_text("{}")
     os.chown(theirs, 12345, 12345)
     with pytest.raises(UserError, match="which is not yours"):
-        check_own(theirs)
+        check_own_file(theirs)
 
 
 def test_what_a_dispatch_tells_its_jobs_is_its_owner_s_alone_in_a_group_s_results(tmp_path):
@@ -162,7 +162,7 @@ def test_what_a_dispatch_tells_its_jobs_is_its_owner_s_alone_in_a_group_s_result
         with kept_to_oneself():
             (files.path / "pickle").touch()
     for path in (files.path, files.facts, files.queue, files.path / "pickle"):
-        check_own(path)
+        check_own_file(path)
     assert (tmp_path / "results" / "shared").stat().st_mode & stat.S_IWGRP
     last_dispatch(sweep)
     files.facts.chmod(0o666)

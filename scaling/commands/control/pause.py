@@ -70,13 +70,13 @@ def _plan_again(sweep: SweepFolder) -> Plan | None:
     from scaling.compose.session import session
     from scaling.plan.expand import expand
     from scaling.plan.files import read_arguments
-    from scaling.security.rights import check_own
+    from scaling.security.rights import check_own_file
 
     arguments = read_arguments(sweep)
     if arguments is None:
         return None
     try:
-        check_own(sweep.sweep)
+        check_own_file(sweep.sweep)
         with session() as loader:
             plan = expand(loader, arguments)
     except UserError as error:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from scaling import devices
-from scaling.dispatch import limits as guard
 from scaling.dispatch.dispatches import DispatchFolder, new_dispatch
 from scaling.dispatch.launchers import Local
+from scaling.dispatch.limits import Offer
 from scaling.dispatch.local.capacity import gpus_for, workers_a_gpu, workers_for
 from scaling.dispatch.local.forkserver import fork_server
 from scaling.dispatch.local.worker import LocalWorker
@@ -55,7 +55,7 @@ class Pool:
         """Replace a worker that has ended, on the same GPU."""
         self.start(self.places[ended.job_id])
 
-    def give(self, offer: guard.Offer, limits: Limits) -> None:
+    def give(self, offer: Offer, limits: Limits) -> None:
         """Give the workers their queue."""
         facts = self.dispatch.begin(self.settings, offer, limits)
         self.dispatch.write(replace(facts, workers=len(self.jobs)))

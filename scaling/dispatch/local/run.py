@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from scaling import devices
-from scaling.dispatch import limits as guard
 from scaling.dispatch.dispatches import queued_elsewhere
 from scaling.dispatch.launchers import Local
+from scaling.dispatch.limits import offer_of
 from scaling.dispatch.local.pool import start_ahead
 from scaling.dispatch.local.supervisor import Supervisor
 from scaling.dispatch.order import Order
@@ -29,7 +29,7 @@ def run_local(order: Order, settings: Local, *, view: View | None = None) -> Out
     pool = start_ahead(order, settings, most=len(todo)) if todo else None  # torch starts while the queue is made here
     if pool is not None and view is not None:
         view.say(f"starting {len(pool.jobs)} worker{'s' if len(pool.jobs) > 1 else ''}")
-    offer = guard.offer(order, gpus=gpus, promised=queued_elsewhere(order.folder) if order.limits else ())
+    offer = offer_of(order, gpus=gpus, promised=queued_elsewhere(order.folder) if order.limits else ())
     reader = Reader(order.folder, [entry.planned for entry in order.entries], settled=order.settled)
     stopped, held, out_of_reach = False, offer.held, dict[str, str]()
     if pool is not None and offer.queue:

@@ -13,7 +13,7 @@ from scaling.dispatch.states.state import State, Status
 from scaling.dispatch.task import PROCESS_CHANGED, Report
 from scaling.errors import UserError
 from scaling.folders import Place
-from scaling.security.rights import check_own
+from scaling.security.rights import check_own_file
 
 if TYPE_CHECKING:
     from scaling.dispatch.local.pool import Pool
@@ -170,7 +170,7 @@ def report_of(job: Any) -> Report | None:
     """Return a worker's report, None if it died."""
     if not job.paths.result_pickle.exists():
         return None
-    check_own(job.paths.result_pickle)
+    check_own_file(job.paths.result_pickle)
     if job.exception() is not None:
         return None
     result = job.result()

@@ -14,7 +14,7 @@ import scaling
 from scaling.dispatch.queue import Entry
 from scaling.errors import UserError
 from scaling.folders import write_atomically
-from scaling.security.modules import is_own
+from scaling.security.modules import is_own_file
 
 SKIP = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
 ROOT = Path(scaling.__file__).resolve().parent  # the package itself
@@ -53,7 +53,7 @@ def import_path(target: Path | None) -> str:
 
     target: the snapshot, None for none. UserError for a path with a colon.
     """
-    here, own = str(Path.cwd()), [path for path in sys.path if path and is_own(path)]
+    here, own = str(Path.cwd()), [path for path in sys.path if path and is_own_file(path)]
     first = [] if target is None else [str(target)]
     paths = list(dict.fromkeys([*first, *(path for path in own if path != here), here]))
     wrong = [path for path in paths if ":" in path]
@@ -95,7 +95,7 @@ def _copy_module(name: str, target: Path) -> None:
 
 def _is_local(path: str) -> bool:
     """Return whether a path is the user's own and below the working directory; others are imported from their place."""
-    return is_own(path) and Path(path).is_relative_to(Path.cwd())
+    return is_own_file(path) and Path(path).is_relative_to(Path.cwd())
 
 
 def _git(*arguments: str) -> str:

@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from scaling.dispatch import limits as guard
 from scaling.dispatch.claims.stop import read_stop_request
 from scaling.dispatch.dispatches import Dispatch, DispatchFolder, dispatches, new_dispatch
 from scaling.dispatch.launcher import Sheet
 from scaling.dispatch.launchers import Slurm
+from scaling.dispatch.limits import NOTHING, Offer, offer_of
 from scaling.dispatch.order import Order
 from scaling.dispatch.queue import Entry, read_queue, write_queue
 from scaling.dispatch.slurm.cluster import Cluster, needed_cluster, read_cluster
@@ -103,10 +103,10 @@ def rehearse(order: Order, settings: Slurm) -> list[Sheet]:
     return [Sheet(share.title, sheet(share, settings, dispatch, order.folder.name)) for share in dealt.shares]
 
 
-def _dealt(order: Order, settings: Slurm, cluster: Cluster | None) -> tuple[set[str], guard.Offer, Deal]:
+def _dealt(order: Order, settings: Slurm, cluster: Cluster | None) -> tuple[set[str], Offer, Deal]:
     """Return the runs that are queued in live jobs, the offered runs, and their jobs."""
     covered = covered_runs(order)
-    offer = guard.offer(order, gpus=settings.gpus, covered=covered)
+    offer = offer_of(order, gpus=settings.gpus, covered=covered)
     limit = None if cluster is None else cluster.limit(settings.partition)
     return covered, offer, deal(offer.queue, settings, memory=order.memory, limit=limit)
 
@@ -157,14 +157,14 @@ class Submitter:
 
     def __init__(self, order: Order, dispatch: DispatchFolder, settings: Slurm, cluster: Cluster) -> None:
         self._folder, self._train, self._on_end = order.folder, order.train, order.on_end
-        self._groups, self._limits, self._before = 1, UNLIMITED, guard.NOTHING
+        self._groups, self._limits, self._before = 1, UNLIMITED, NOTHING
         self._dispatch = dispatch
         self._settings = settings
         self._cluster = cluster
         self._facts: Dispatch | None = None
         self._unclosed: list[str] = []  # groups whose closing job was refused
 
-    def submit(self, dealt: Deal, offer: guard.Offer, limits: Limits) -> dict[str, tuple[str, ...]]:
+    def submit(self, dealt: Deal, offer: Offer, limits: Limits) -> dict[str, tuple[str, ...]]:
         """Submit every group, writing each accepted job to disk before the next is submitted."""
         try:
             write_queue(self._dispatch.queue, dealt.queue)

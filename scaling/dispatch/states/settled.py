@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scaling.accounting import COUNT_COLUMNS
-from scaling.content.digests import NOTHING_KNOWN, Content
+from scaling.content.content import NOTHING_KNOWN, Content
 from scaling.dispatch.states import index
 from scaling.dispatch.states.index import Index, Stamp
 from scaling.folders import RunFolder, SweepFolder, set_aside

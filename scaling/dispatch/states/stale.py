@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from scaling.config import GROUPS, RunConfig, read_config
+from scaling.content.content import Content
 from scaling.content.digest import digest_of, joined
-from scaling.content.digests import Content
 from scaling.content.run_content import code_of, kwargs_of
 from scaling.dispatch.states.settled import SettledRuns
 from scaling.errors import UserError

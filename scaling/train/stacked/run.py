@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from scaling.content.digests import Content
+from scaling.content.content import Content
 from scaling.content.run_content import content_of
 from scaling.folders import RunFolder, read_lines
 from scaling.global_streams import own_streams

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from scaling.commands.rounds.candidates import priced
-from scaling.dispatch.limits import offer
+from scaling.dispatch.limits import offer_of
 from scaling.dispatch.order import order_of
 from scaling.dispatch.states.trunks import without_lost_trunks
 from scaling.folders import SweepFolder
@@ -79,5 +79,5 @@ def test_within_a_limit_branches_without_their_trunk_cost_all_their_steps(length
     order = order_of(SweepFolder(here / "results", "x"), lengths)
     alone = sorted(run.quantities.C for run in lengths)
     for limit, count in ((alone[0] + alone[1], 2), (alone[3], 1), (sum(run.C_spent for run in lengths), 4)):
-        offered = offer(type(order)(order.folder, order.entries, order.settled, Limits(flops=limit)), gpus=0)
+        offered = offer_of(type(order)(order.folder, order.entries, order.settled, Limits(flops=limit)), gpus=0)
         assert len(offered.queue) == count, limit

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from types import SimpleNamespace
 
-from scaling.dispatch import limits as guard
 from scaling.dispatch.dispatches import new_dispatch
 from scaling.dispatch.launchers import Slurm
+from scaling.dispatch.limits import offer_of
 from scaling.dispatch.slurm import submit as module
 from scaling.dispatch.slurm.cluster import Cluster
 from scaling.dispatch.slurm.deal import Deal, JobShare
@@ -31,7 +31,7 @@ def test_jobs_of_several_arrays_know_how_many_share_the_queue_and_have_places_of
     monkeypatch.setattr(module, "executor_for", executor_for)
     monkeypatch.setattr(module, "submit_file", lambda file: str(len(made)))
     asked = order(folder, [planned(seed) for seed in range(3)])
-    offer = guard.offer(asked, gpus=0)
+    offer = offer_of(asked, gpus=0)
     share = JobShare("", 7, 3, 1.0, minutes=15, memory_gb=4.0, parallel=6)
     submitter = module.Submitter(asked, new_dispatch(folder), Slurm(snapshot=False), Cluster("22.05", (), 4, False))
     jobs = submitter.submit(Deal(offer.queue, (share,)), offer, UNLIMITED)
