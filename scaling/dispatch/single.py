@@ -15,7 +15,7 @@ from scaling.dispatch.queue import Entry
 from scaling.dispatch.states.attempts import FAILURES, read_attempts
 from scaling.dispatch.states.outcome import Failure, Outcome
 from scaling.dispatch.states.paused import pause_file
-from scaling.dispatch.task import Report, Step, Task
+from scaling.dispatch.task import Report, Result, Task
 from scaling.dispatch.worker import Worker
 from scaling.errors import UserError
 from scaling.folders import RunFolder, check_writable
@@ -38,28 +38,28 @@ def run_single(order: Order, settings: Local, *, watch: Callable[[Any], None] | 
     try:
         with Signals(stop):
             worker = Worker(task, stop=stop, heartbeat=heartbeat)
-            step = worker.settle(entry)
+            result = worker.settle(entry)
     finally:
         heartbeat.end()
     seconds = time.monotonic() - started
-    if step is Step.SETTLED:
+    if result is Result.SETTLED:
         return Outcome(1, 1, 0, seconds=seconds)
     files = folder.run(entry.run_id)
-    _refuse_unready(entry, step, files)
+    _refuse_unready(entry, result, files)
     if stop.reason and stop.reason != "disk_full":
         return Outcome(1, 0, 0, stopped=True, seconds=seconds)
     _refuse_unwritable(entry, worker.report, stop.reason, files)
     return Outcome(1, 0, 0, _failures(entry, files), seconds=seconds)
 
 
-def _refuse_unready(entry: Entry, step: Step, files: RunFolder) -> None:
+def _refuse_unready(entry: Entry, result: Result, files: RunFolder) -> None:
     """Raise UserError for a run whose parent is not settled, or that another process trains."""
-    if step in (Step.EARLY, Step.BLOCKED):
+    if result in (Result.EARLY, Result.BLOCKED):
         raise UserError(
             f"found run {entry.needs[0]} without weights at step {entry.step}, where run {entry.run_id} starts; "
             f"wanted it settled; give its command again with train.keep=milestones"
         )
-    if step in (Step.BUSY, Step.UNSURE):
+    if result in (Result.BUSY, Result.UNSURE):
         claim = read_claim(files.claim)
         who = f"process {claim.process.pid} on {claim.process.host}" if claim else "another process"
         raise UserError(

@@ -19,7 +19,7 @@ Train = Callable[..., Any]
 PROCESS_CHANGED = "process_changed"  # reason to replace a worker: the code of a run changed its process permanently
 
 
-class Step(Enum):
+class Result(Enum):
     """The result of one look at one run."""
 
     SETTLED = "settled"  # it has a record, by this worker or another

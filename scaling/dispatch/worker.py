@@ -23,11 +23,11 @@ from scaling.dispatch.states.attempts import dead_attempt, disk_full, ended_atte
 from scaling.dispatch.states.front import Front
 from scaling.dispatch.states.index import Index
 from scaling.dispatch.states.settled import clear_for_training, is_settled
-from scaling.dispatch.task import PROCESS_CHANGED, Report, Step, Task, Train, load
+from scaling.dispatch.task import PROCESS_CHANGED, Report, Result, Task, Train, load
 from scaling.folders import RunFolder, remove_temporary_files
 from scaling.security.worker_reuse import permanent_changes
 
-__all__ = ["Report", "Step", "Task", "Worker", "load"]  # Task: pickles of version 0.1.0 name it here
+__all__ = ["Report", "Result", "Task", "Worker", "load"]  # Task: pickles of version 0.1.0 name it here
 log = logging.getLogger(__name__)
 PASSING_PAUSE = 2.0  # seconds before a run is tried again after a temporary file error
 STUCK_FORECASTS = 20  # times the forecast, without a step, after which a run is stuck
@@ -80,18 +80,18 @@ class Worker:
         """Train runs until the remaining ones are trained by others or cannot start."""
         pause = TICK
         while walk.left and not self.stop.reason:
-            steps = self._pass(walk, queue)
-            if Step.SETTLED in steps or Step.AGAIN in steps or Step.FAILED in steps:
+            results = self._pass(walk, queue)
+            if Result.SETTLED in results or Result.AGAIN in results or Result.FAILED in results:
                 pause = TICK
                 continue
-            if not steps & {Step.UNSURE, Step.EARLY}:
+            if not results & {Result.UNSURE, Result.EARLY}:
                 return
             self.stop.wait(pause)
             pause = min(2 * pause, max(TICK, self.task.beat_seconds))
 
-    def _pass(self, walk: QueueWalk, queue: LazyQueue) -> set[Step]:
+    def _pass(self, walk: QueueWalk, queue: LazyQueue) -> set[Result]:
         """Look once at every remaining run, free ones first; return the results that occurred."""
-        seen: dict[str, Step] = {}
+        seen: dict[str, Result] = {}
         self._parents.forget()
         for run_id in walk.round():
             if self._parents.known_early(queue.needs(run_id)):
@@ -103,34 +103,34 @@ class Worker:
             seen |= found
             if permanent_changes():
                 self.stop.say(PROCESS_CHANGED)
-            for each, step in found.items():
-                walk.visited(each, done=step in (Step.SETTLED, Step.FAILED, Step.HELD))
-                if step is Step.FAILED and each not in self.report.out_of_reach:
+            for each, result in found.items():
+                walk.visited(each, done=result in (Result.SETTLED, Result.FAILED, Result.HELD))
+                if result is Result.FAILED and each not in self.report.out_of_reach:
                     self.notes.failed(each, self.task.queue.parent.name)
-        self.report.later = sum(step is Step.LATER for step in seen.values())
+        self.report.later = sum(result is Result.LATER for result in seen.values())
         return set(seen.values())
 
-    def _look_with_stack(self, entry: Entry, walk: QueueWalk, queue: LazyQueue) -> dict[str, Step]:
+    def _look_with_stack(self, entry: Entry, walk: QueueWalk, queue: LazyQueue) -> dict[str, Result]:
         """Look at one run, and at those that can be trained together with it; return results by run id."""
         if entry.stack_key and entry.stack_key not in self.singles:
-            found: dict[str, Step] = {}
+            found: dict[str, Result] = {}
             rest = list(filter(None, map(queue.get, walk.together(LOOKED_AT, of=entry.run_id))))
             return {entry.run_id: self._retried(entry, lambda: claim_together(self, entry, rest, found)), **found}
         return {entry.run_id: self._retried(entry, lambda: self.look(entry))}
 
-    def settle(self, entry: Entry) -> Step:
+    def settle(self, entry: Entry) -> Result:
         """Settle one run, with retries; wait until it is certain whether an existing claim is dead."""
         while True:
             self._parents.forget()
-            step = self._retried(entry, lambda: self.look(entry))
-            if self.stop.reason or step not in (Step.UNSURE, Step.AGAIN):
-                return step
-            time.sleep(TICK if step is Step.UNSURE else 0)
+            result = self._retried(entry, lambda: self.look(entry))
+            if self.stop.reason or result not in (Result.UNSURE, Result.AGAIN):
+                return result
+            time.sleep(TICK if result is Result.UNSURE else 0)
 
-    def look(self, entry: Entry) -> Step:
+    def look(self, entry: Entry) -> Result:
         """Look at one run, and train it if it is free."""
-        if (step := self.claim(entry)) is not None:
-            return step
+        if (result := self.claim(entry)) is not None:
+            return result
         try:
             return self._attempt(entry, self.task.folder.run(entry.run_id))
         finally:
@@ -141,59 +141,59 @@ class Worker:
         self.notes.dropped(run_id)
         self.heartbeat.drop(run_id)
 
-    def claim(self, entry: Entry, *, after: float = 0.0) -> Step | None:
+    def claim(self, entry: Entry, *, after: float = 0.0) -> Result | None:
         """Claim a run for training; return None if it is held now, else why not.
 
         after: forecast seconds of the runs that are trained together with it.
         """
         files = self.task.folder.run(entry.run_id)
         if is_settled(files, entry.keeps):
-            return Step.SETTLED
+            return Result.SETTLED
         if (early := self._parents.early(entry, self._may_still_run)) is not None:
             return early
         life, _ = self.observer.look(files.claim)
         if life in (Life.ALIVE, Life.UNSURE):
-            return Step.BUSY if life is Life.ALIVE else Step.UNSURE
+            return Result.BUSY if life is Life.ALIVE else Result.UNSURE
         if self._used_up(files, entry):
-            return Step.FAILED
+            return Result.FAILED
         if self.heartbeat.reason_not_to_start(entry.run_id):
-            return Step.HELD
+            return Result.HELD
         if not self._in_time(entry, after):
-            return Step.LATER
+            return Result.LATER
         task = self.task
         facts = {"job": task.job, "worker": task.name, "gpus": task.gpus, "period": task.beat_seconds}
         held, dead = take(files.claim, self.observer, **facts)
         if held is None:
-            return Step.UNSURE if life is Life.DEAD else Step.BUSY
+            return Result.UNSURE if life is Life.DEAD else Result.BUSY
         return self._claimed(entry, files, held, dead)
 
-    def _claimed(self, entry: Entry, files: RunFolder, held: HeldClaim, dead: Claim | None) -> Step | None:
+    def _claimed(self, entry: Entry, files: RunFolder, held: HeldClaim, dead: Claim | None) -> Result | None:
         """Check a run again after claiming it; return None if it is ready, else release it and return why."""
         self.heartbeat.hold(entry.run_id, held, stuck_seconds=self._stuck_seconds(entry))
         self.notes.claimed(entry, held.claim)
         if self._walk is not None:
             self._walk.took()
-        step: Step | None = Step.AGAIN
+        result: Result | None = Result.AGAIN
         try:
-            step = self._after_claim(entry, files, dead)
+            result = self._after_claim(entry, files, dead)
         finally:
-            if step is not None:
+            if result is not None:
                 self.drop(entry.run_id)
-        return step
+        return result
 
-    def _after_claim(self, entry: Entry, files: RunFolder, dead: Claim | None) -> Step | None:
+    def _after_claim(self, entry: Entry, files: RunFolder, dead: Claim | None) -> Result | None:
         if is_settled(files, entry.keeps):  # by another worker, just before our claim
-            return Step.SETTLED
+            return Result.SETTLED
         if dead is not None:
             self._record_death(entry, files, dead)
         if self._used_up(files, entry):  # by that death, or by another worker meanwhile
-            return Step.FAILED
+            return Result.FAILED
         if self._beyond_limit(entry):
-            return Step.HELD
+            return Result.HELD
         clear_for_training(files)
         return None
 
-    def _attempt(self, entry: Entry, files: RunFolder) -> Step:
+    def _attempt(self, entry: Entry, files: RunFolder) -> Result:
         started, failure = now(), None
         try:
             status = self._train_one(entry, files)
@@ -215,7 +215,7 @@ class Worker:
         failure: BaseException | None,
         share: float = 1.0,
         stack: int = 1,
-    ) -> Step:
+    ) -> Result:
         """Record how an attempt ended; status: of the record, or why it was stopped; share: of the GPUs' time."""
         files, task = self.task.folder.run(entry.run_id), self.task
         if failure is not None:
@@ -226,17 +226,17 @@ class Worker:
         self.notes.tried(files, attempt)
         if status in attempts.SETTLED:
             self.report.settled += 1
-            return Step.SETTLED
+            return Result.SETTLED
         if status == "file_error" and not self._used_up(files, entry):
             time.sleep(PASSING_PAUSE)
-            return Step.AGAIN
+            return Result.AGAIN
         if failure is None:
-            return Step.HELD if self.stop.runs.get(entry.run_id) else Step.AGAIN
+            return Result.HELD if self.stop.runs.get(entry.run_id) else Result.AGAIN
         if self._used_up(files, entry):
             self.report.failed += 1
             self.report.sentence = self.report.sentence or attempt.error
-            return Step.FAILED
-        return Step.AGAIN
+            return Result.FAILED
+        return Result.AGAIN
 
     def _train_one(self, entry: Entry, files: RunFolder) -> str:
         run = entry.planned_run()

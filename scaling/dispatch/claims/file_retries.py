@@ -9,7 +9,7 @@ from collections.abc import Callable
 from scaling.dispatch.claims.stop import Stop
 from scaling.dispatch.queue import Entry
 from scaling.dispatch.states.attempts import disk_full, passing
-from scaling.dispatch.task import Report, Step, Task
+from scaling.dispatch.task import Report, Result, Task
 
 log = logging.getLogger(__name__)
 PASSING_SECONDS = 30.0  # to wait for a file server
@@ -22,7 +22,7 @@ class FileRetries:
     def __init__(self, task: Task, stop: Stop, report: Report) -> None:
         self._task, self._stop, self._report = task, stop, report
 
-    def __call__(self, entry: Entry, look: Callable[[], Step]) -> Step:
+    def __call__(self, entry: Entry, look: Callable[[], Result]) -> Result:
         """Look at one run; wait and retry if the disk is full, or if its files are temporarily out of reach."""
         waited = 0.0
         for pause in (*SPACE_TRIES, 0):
@@ -36,22 +36,22 @@ class FileRetries:
                 log.warning("%s under %s; trying again in %d s", error.strerror, self._task.folder.results, pause)
                 time.sleep(pause)
                 waited += pause
-        return Step.AGAIN
+        return Result.AGAIN
 
-    def cut(self, run_id: str) -> Step:
+    def cut(self, run_id: str) -> Result:
         """Skip a run whose line in the queue cannot be read."""
         return self._leave(run_id, run_id, f"its line in {self._task.queue} is cut")
 
-    def _disk_full(self, error: OSError) -> Step:
+    def _disk_full(self, error: OSError) -> Result:
         self._stop.say("disk_full")
         self._report.sentence = f"found no space left under {self._task.folder.results} ({error.strerror})"
-        return Step.AGAIN
+        return Result.AGAIN
 
-    def _out_of_reach(self, entry: Entry, error: OSError) -> Step:
+    def _out_of_reach(self, entry: Entry, error: OSError) -> Result:
         """Skip a run whose files cannot be read or written."""
         return self._leave(entry.run_id, entry.label, f"{error.strerror or error}: {error.filename or entry.run_id}")
 
-    def _leave(self, run_id: str, label: str, why: str) -> Step:
+    def _leave(self, run_id: str, label: str, why: str) -> Result:
         self._report.out_of_reach[run_id] = why
         log.warning("run %s (%s) is left: %s", run_id, label, why)
-        return Step.FAILED
+        return Result.FAILED

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from scaling.dispatch.claims.claim import Life, Observer
 from scaling.dispatch.queue import Entry, LazyQueue
 from scaling.dispatch.states.settled import is_known_settled, is_settled
-from scaling.dispatch.task import Step
+from scaling.dispatch.task import Result
 from scaling.folders import RunFolder, SweepFolder
 
 
@@ -22,7 +22,7 @@ class Parents:
 
     def __init__(self, folder: SweepFolder, observer: Observer) -> None:
         self._folder, self._observer = folder, observer
-        self._known: dict[tuple[str, int | None], Step | None] = {}
+        self._known: dict[tuple[str, int | None], Result | None] = {}
         self._unsettled: set[str] = set()
 
     def forget(self) -> None:
@@ -34,7 +34,7 @@ class Parents:
         """Return whether one of these runs is known not to be settled, so that a run that needs it can be skipped."""
         return not self._unsettled.isdisjoint(needs)
 
-    def early(self, entry: Entry, comes: Callable[[str], bool]) -> Step | None:
+    def early(self, entry: Entry, comes: Callable[[str], bool]) -> Result | None:
         """Return EARLY or BLOCKED for a run whose parents are not all settled, None for one that can start.
 
         comes: returns whether this dispatch may still train an unclaimed run.
@@ -47,16 +47,16 @@ class Parents:
                 return self._known[key]
         return self._before_fork(entry, comes)
 
-    def _parent(self, files: RunFolder, step: int | None) -> Step | None:
+    def _parent(self, files: RunFolder, step: int | None) -> Result | None:
         life, _ = self._observer.look(files.claim)  # read before the record, so that no settling is missed
         settled = is_settled(files)
         if settled and (step is None or files.kept_weights(step).is_file()):
             return None
         if not settled:
             self._unsettled.add(files.run_id)
-        return Step.EARLY if life in (Life.ALIVE, Life.UNSURE) else Step.BLOCKED
+        return Result.EARLY if life in (Life.ALIVE, Life.UNSURE) else Result.BLOCKED
 
-    def _before_fork(self, entry: Entry, comes: Callable[[str], bool]) -> Step | None:
+    def _before_fork(self, entry: Entry, comes: Callable[[str], bool]) -> Result | None:
         """Return EARLY or BLOCKED while the run that this one forks from may still reach the step of the fork.
 
         None if its state exists, or never will: then the run is trained from the beginning.
@@ -68,5 +68,5 @@ class Parents:
         if trunk.fork(entry.fork[1]).is_file() or is_settled(trunk):
             return None
         if life in (Life.ALIVE, Life.UNSURE):
-            return Step.EARLY
-        return Step.BLOCKED if comes(entry.fork[0]) else None
+            return Result.EARLY
+        return Result.BLOCKED if comes(entry.fork[0]) else None

@@ -27,7 +27,7 @@ from scaling.dispatch.states.attempts import (
     one_line,
     read_attempts,
 )
-from scaling.dispatch.task import Step, Task, load
+from scaling.dispatch.task import Result, Task, load
 
 if TYPE_CHECKING:
     from scaling.train.stacked.run import Ending, Member
@@ -44,10 +44,10 @@ class Claimer(Protocol):
     singles: set[str]
     notes: IndexNotes
 
-    def look(self, entry: Entry) -> Step:
+    def look(self, entry: Entry) -> Result:
         """Look at one run alone."""
 
-    def claim(self, entry: Entry, *, after: float = 0.0) -> Step | None:
+    def claim(self, entry: Entry, *, after: float = 0.0) -> Result | None:
         """Claim a run; return None if it is held now, else why not."""
 
     def drop(self, run_id: str) -> None:
@@ -55,41 +55,41 @@ class Claimer(Protocol):
 
     def conclude(
         self, entry: Entry, started: float, *, status: str, failure: BaseException | None, share: float, stack: int
-    ) -> Step:
+    ) -> Result:
         """Record how an attempt ended."""
 
     def cause_of_stop(self, run_id: str) -> str:
         """Return why a run was stopped."""
 
 
-def claim_together(worker: Claimer, leader: Entry, rest: Sequence[Entry], steps: dict[str, Step]) -> Step:
-    """Train a run together with others that fit; return its result, and add those of the others to `steps`.
+def claim_together(worker: Claimer, leader: Entry, rest: Sequence[Entry], results: dict[str, Result]) -> Result:
+    """Train a run together with others that fit; return its result, and add those of the others to `results`.
 
     rest: candidates, in the order of the queue.
     """
-    steps.clear()
-    teams = _teams(worker, leader, rest, steps)
+    results.clear()
+    teams = _teams(worker, leader, rest, results)
     try:
         if len(teams[0]) > 1:
-            Team(worker, teams, steps).train()
+            Team(worker, teams, results).train()
     finally:
         for entry in chain.from_iterable(teams):
             worker.drop(entry.run_id)
     if len(teams[0]) == 1:
-        steps[teams[0][0].run_id] = worker.look(teams[0][0])
-    if not teams[0] and leader.run_id not in steps:  # it is settled, or can only be trained alone
+        results[teams[0][0].run_id] = worker.look(teams[0][0])
+    if not teams[0] and leader.run_id not in results:  # it is settled, or can only be trained alone
         return worker.look(leader)
-    return steps.pop(leader.run_id, Step.AGAIN)
+    return results.pop(leader.run_id, Result.AGAIN)
 
 
-def _teams(worker: Claimer, leader: Entry, rest: Sequence[Entry], steps: dict[str, Step]) -> list[list[Entry]]:
+def _teams(worker: Claimer, leader: Entry, rest: Sequence[Entry], results: dict[str, Result]) -> list[list[Entry]]:
     """Claim the runs of a stack and, where several stacks in parallel are faster, those of stacks with other keys.
 
     The stacks are at most the worker's share of the work, and fit into memory together; a run whose last stack died is
     not combined with others.
     """
     bounds = bounds_of(leader, workers=worker.task.workers)
-    teams = [_team(worker, fair_share(leader, rest, worker.task), steps, bounds=bounds, room=bounds.room)]
+    teams = [_team(worker, fair_share(leader, rest, worker.task), results, bounds=bounds, room=bounds.room)]
     part, keys = work_of(rest[:LOOKED_AT]) / max(1, worker.task.workers), {leader.stack_key, "", *worker.singles}
     room = bounds.room - bounds.memory(teams[0])
     for place, other in enumerate(rest):
@@ -103,7 +103,7 @@ def _teams(worker: Claimer, leader: Entry, rest: Sequence[Entry], steps: dict[st
         if own.kind != bounds.kind or any(_has_died(worker.task, each) for each in (*taken, other)):
             continue
         share = fair_share(other, rest[place:], worker.task)
-        team = _team(worker, share, steps, bounds=own, room=room, after=taken)
+        team = _team(worker, share, results, bounds=own, room=room, after=taken)
         if len(team) > 1:
             teams.append(team)
             room -= own.memory(team)
@@ -116,7 +116,7 @@ def _teams(worker: Claimer, leader: Entry, rest: Sequence[Entry], steps: dict[st
 def _team(
     worker: Claimer,
     share: Sequence[Entry],
-    steps: dict[str, Step],
+    results: dict[str, Result],
     *,
     bounds: Bounds,
     room: float,
@@ -128,9 +128,9 @@ def _team(
     for entry in share:
         if len(team) >= most or worker.stop.reason or (team and bounds.memory([*team, entry]) > room):
             break
-        step = worker.claim(entry, after=seconds)
-        if step is not None:
-            steps[entry.run_id] = step
+        result = worker.claim(entry, after=seconds)
+        if result is not None:
+            results[entry.run_id] = result
             continue
         own = largest_stack(read_attempts(task.folder.run(entry.run_id))) or most
         if len(team) >= own:
@@ -149,8 +149,8 @@ def _has_died(task: Task, entry: Entry) -> bool:
 class Team:
     """Claimed runs that are trained together, in one or several stacks."""
 
-    def __init__(self, worker: Claimer, teams: Sequence[Sequence[Entry]], steps: dict[str, Step]) -> None:
-        self.worker, self.steps, self.started = worker, steps, now()
+    def __init__(self, worker: Claimer, teams: Sequence[Sequence[Entry]], results: dict[str, Result]) -> None:
+        self.worker, self.results, self.started = worker, results, now()
         self.left = {entry.run_id: entry for entry in chain.from_iterable(teams)}
         self.sizes = {entry.run_id: len(team) for team in teams for entry in team}
 
@@ -203,7 +203,7 @@ class Team:
 
     def _conclude(self, entry: Entry, *, status: str, failure: BaseException | None, seconds: float) -> None:
         share = min(1.0, seconds / max(now() - self.started, 1e-9))
-        self.steps[entry.run_id] = self.worker.conclude(
+        self.results[entry.run_id] = self.worker.conclude(
             entry, self.started, status=status, failure=failure, share=share, stack=self.sizes[entry.run_id]
         )
         self.worker.drop(entry.run_id)
@@ -225,4 +225,4 @@ class Team:
                 stack=size,
             )
             worker.notes.tried(task.folder.run(run_id), attempt)
-            self.steps[run_id] = Step.AGAIN
+            self.results[run_id] = Result.AGAIN
