@@ -8,6 +8,11 @@ SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))  # seconds of each unit of time
 
 
+def many(n: int, noun: str) -> str:
+    """Show a number of things: 1 run, 2 runs."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
 def duration(seconds: float | None) -> str:
     """Show a duration: 4.2 s, 44 s, 3 min 20 s, 5 h 12 min, 2 d 3 h; – for None."""
     if seconds is None:

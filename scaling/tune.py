@@ -18,6 +18,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
+from scaling.compose.keys import value_at
 from scaling.config import read_stored_config
 from scaling.errors import UserError
 from scaling.folders import RunFolder, SweepFolder
@@ -96,14 +97,11 @@ def _varied(runs: Sequence[PlannedRun], tuned: Sequence[str]) -> list[str]:
 
 
 def _value(config: Mapping[str, Any], key: str) -> Any:
-    value: Any = config
-    for step in key.split("."):
-        if not isinstance(value, Mapping) or step not in value:
-            raise UserError(
-                f"found the key {key}; wanted one of the config, such as optim.lr or model.width; change it"
-            )
-        value = value[step]
-    return value
+    try:
+        return value_at(config, key)
+    except LookupError:
+        sentence = f"found the key {key}; wanted one of the config, such as optim.lr or model.width; change it"
+        raise UserError(sentence) from None
 
 
 def label(group: Group) -> str:

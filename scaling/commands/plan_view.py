@@ -11,7 +11,7 @@ from scaling.commands.plan_forecast import PlanForecast
 from scaling.commands.plan_warnings import plan_warnings
 from scaling.config import RECIPE_VERSION
 from scaling.dispatch.states.stale import WAYS_OUT, stale_words
-from scaling.numbers import big, duration, flops, size
+from scaling.numbers import big, duration, flops, many, size
 from scaling.plan.plan import Plan
 from scaling.plan.planned import PlannedRun, as_overrides
 from scaling.terminal_table import Column, print_table
@@ -62,11 +62,6 @@ def _row(view: PlanForecast, run: PlannedRun) -> list[str]:
         duration(forecast.seconds) if forecast else "",
         view.status[run.run_id],
     ]
-
-
-def many(n: int, noun: str) -> str:
-    """Return "1 run", "2 runs"."""
-    return f"{n:,} {noun}{'s' if n != 1 else ''}"
 
 
 def summary(view: PlanForecast) -> list[str]:

@@ -18,7 +18,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from scaling.compose.interpolation import MARK, Composed
-from scaling.compose.keys import takes
+from scaling.compose.keys import takes, value_at
 from scaling.compose.session import PRIMARY, compose, one_sentence_errors
 from scaling.errors import UserError
 from scaling.internals.hydra import HYDRA, ConfigFiles, compose_without_hydra
@@ -81,11 +81,11 @@ def _takes_all(config: Mapping[str, Any], override: Override) -> bool:
     return all(_is_set(config, key) or takes(config, key) for key, _ in leaves(override.key_or_group, override.value()))
 
 
-def _is_set(config: Any, key: str) -> bool:
-    for step in key.split("."):
-        if not isinstance(config, Mapping) or step not in config:
-            return False
-        config = config[step]
+def _is_set(config: Mapping[str, Any], key: str) -> bool:
+    try:
+        value_at(config, key)
+    except LookupError:
+        return False
     return True
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from scaling.compose.keys import value_at
 from scaling.compose.session import one_sentence_errors
 
 MARK = "${"
@@ -111,11 +112,7 @@ def _followed(value: Any, keys: Mapping[str, Any], depth: int = 0) -> Any:
 
 
 def _at(key: str, keys: Mapping[str, Any], depth: int) -> Any:
-    found: Any = keys
-    for step in key.split("."):
-        if not isinstance(found, Mapping) or step not in found:
-            raise LookupError(key)
-        found = found[step]
+    found = value_at(keys, key)
     if found == MISSING:
         raise LookupError(key)
     return _followed(found, keys, depth + 1)

@@ -1,4 +1,4 @@
-"""The keys that a group of a config may have, whether or not the config sets them."""
+"""The keys of a config by their dotted names: the value of one, and which ones a group may have."""
 
 from __future__ import annotations
 
@@ -7,6 +7,15 @@ from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
 from scaling.config import load_class, types_of
+
+
+def value_at(config: Any, key: str) -> Any:
+    """Return the value at a dotted key of nested mappings; LookupError if there is none."""
+    for step in key.split("."):
+        if not isinstance(config, Mapping):
+            raise LookupError(key)
+        config = config[step]
+    return config
 
 
 def takes(config: Mapping[str, Any], key: str) -> bool:

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from scaling.dispatch.states.outcome import Failure, Outcome
 from scaling.dispatch.states.state import RunState, State, Status
-from scaling.numbers import duration, measured
+from scaling.numbers import duration, many, measured
 from scaling.terminal_table import Column, print_table
 
 COLOURS = {
@@ -255,4 +255,4 @@ def _left_lines(outcome: Outcome) -> list[str]:
 
 
 def _runs_are(n: int) -> str:
-    return "1 run is" if n == 1 else f"{n} runs are"
+    return f"{many(n, 'run')} {'is' if n == 1 else 'are'}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
+from scaling.numbers import many
 from scaling.plan.identity import asked_precision
 from scaling.plan.planned import PlannedRun
 
@@ -35,10 +36,10 @@ class Learned:
         """Return the factor for an estimate and its basis in words, "" without one."""
         found = self.of_shape.get(shape_of(run)) if self.of_shape else None
         if found:
-            return median(found), f"{_many(len(found), 'such run')} done"
+            return median(found), f"{many(len(found), 'such run')} done"
         found = self.alike.get(kind_of(run)) if self.alike else None
         if found and len(found) >= FEWEST:
-            return median(found), f"{_many(len(found), 'similar run')} done"
+            return median(found), f"{many(len(found), 'similar run')} done"
         return 1.0, ""
 
     def seconds(self, run: PlannedRun) -> tuple[float, str] | None:
@@ -46,7 +47,7 @@ class Learned:
         found = self.step_seconds.get(shape_of(run)) if self.step_seconds else None
         if not found or not run.quantities.steps:
             return None
-        return median(found) * run.quantities.steps, f"{_many(len(found), 'such run')} done, no probe"
+        return median(found) * run.quantities.steps, f"{many(len(found), 'such run')} done, no probe"
 
 
 def learn(done: Iterable[Took]) -> Learned:
@@ -76,7 +77,3 @@ def kind_of(run: PlannedRun) -> Key:
     config = run.config
     code = (config.model.family, getattr(config.model, "module", None), config.stage.name)
     return (*code, config.optim.name, config.augment.name, asked_precision(config), config.train.engine)
-
-
-def _many(n: int, noun: str) -> str:
-    return f"{n} {noun}{'s' if n > 1 else ''}"

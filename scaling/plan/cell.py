@@ -10,7 +10,7 @@ from typing import Any
 from scaling.accounting import COUNT_COLUMNS
 from scaling.compose.groups import Choice
 from scaling.compose.interpolation import Composed
-from scaling.compose.keys import names_of, takes
+from scaling.compose.keys import names_of, takes, value_at
 from scaling.config import RunConfig, Train, plain, read_config, read_group
 from scaling.errors import ImpossibleRun, UserError, suggestion
 from scaling.plan.expressions import Expression, parse
@@ -218,15 +218,15 @@ class Names:
             return getattr(count_model(self.config), name)
         if name in COLUMNS:
             return getattr(self.quantities, name)
-        value: Any = self.raw
         path = SHORT.get(name, name)
         if path == "model.family":
             return self.config.model.family
-        for step in path.split("."):
-            if not isinstance(value, Mapping) or step not in value:
-                hint = suggestion(name, [*SHORT, *COUNT_COLUMNS, *COLUMNS])
-                raise UserError(f"found {name} in an expression of the sweep, no quantity and no config key; {hint}")
-            value = value[step]
+        try:
+            value = value_at(self.raw, path)
+        except LookupError:
+            hint = suggestion(name, [*SHORT, *COUNT_COLUMNS, *COLUMNS])
+            unknown = f"found {name} in an expression of the sweep, no quantity and no config key; {hint}"
+            raise UserError(unknown) from None
         if value is None:
             raise UserError(f"found {name} in an expression of the sweep, but {path} is null here; give it a value")
         return value

@@ -12,6 +12,7 @@ from hydra.core.override_parser.types import Override, QuotedString
 
 from scaling.compose.groups import leaves
 from scaling.compose.interpolation import PLAN_KEYS, Composed
+from scaling.compose.keys import value_at
 from scaling.compose.roots import sweep_name
 from scaling.compose.session import check_hydras, one_sentence_errors
 from scaling.errors import UserError
@@ -154,7 +155,7 @@ def hold(
     """
     in_file = list(dict.fromkeys(key for block in blocks for key in block.keys()))  # noqa: SIM118 - no dictionary
     new = {key: (request.fixed[key],) for key in in_file if key in request.fixed}
-    new |= {key: (_found(config.run, key),) for key in in_file if key in request.merged and not is_group(key)}
+    new |= {key: (value_at(config.run, key),) for key in in_file if key in request.merged and not is_group(key)}
     _check_clashes(request, [key for key in in_file if key not in new], rules, is_group)
     for key, values in {**new, **request.axes}.items():
         given = key in request.axes
@@ -182,13 +183,6 @@ def _refuse(mine: str, others: Sequence[str]) -> None:
             f"found {mine} on the command line beside {others[0]}, which the sweep varies or computes; "
             f"wanted one of the two; give {others[0]}, or change the sweep"
         )
-
-
-def _found(config: Mapping[str, Any], key: str) -> Any:
-    value: Any = config
-    for step in key.split("."):
-        value = value[step]
-    return value
 
 
 def inside(key: str, other: str) -> bool:

@@ -10,6 +10,7 @@ import torch
 
 from scaling.devices import cores, device_name, host_memory
 from scaling.errors import UserError
+from scaling.numbers import many
 
 SHARE_FOR_STACKS = 0.75  # of the memory; the rest is for what the forecast does not know
 
@@ -36,7 +37,7 @@ def hardware_name(device: torch.device) -> str:
 def describe_device(device: torch.device) -> str:
     """Return a device as records describe it: its name and, for the processor, the number of threads."""
     threads = torch.get_num_threads()
-    used = "" if device.type == "cuda" else f", {threads} thread{'s' if threads > 1 else ''}"
+    used = "" if device.type == "cuda" else f", {many(threads, 'thread')}"
     return hardware_name(device) + used
 
 

@@ -11,6 +11,7 @@ from scaling.commands.completion.words import complete_results
 from scaling.commands.control.choice import RUNS, WHERE, chosen
 from scaling.commands.options import as_typed, json_option, sweep_folder, write_json
 from scaling.errors import UserError
+from scaling.numbers import many
 
 if TYPE_CHECKING:
     from scaling.folders import SweepFolder
@@ -66,6 +67,6 @@ def _moved_words(sweep: SweepFolder, moved: Sequence[str]) -> str:
     )
     left = len(moved) - settled - running
     beside = [f"{n:,} {words}" for n, words in ((settled, "settled already"), (running, "in training")) if n]
-    return f"{left:,} run{'s' if left != 1 else ''} of {as_typed(sweep.path)} go{'es' if left == 1 else ''} first" + (
+    return f"{many(left, 'run')} of {as_typed(sweep.path)} go{'es' if left == 1 else ''} first" + (
         f" ({', '.join(beside)})" if beside else ""
     )

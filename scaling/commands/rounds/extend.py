@@ -16,7 +16,7 @@ from scaling.commands.rounds.candidates import command_of
 from scaling.commands.rounds.restore_runs import restore_runs
 from scaling.commands.rounds.round_files import Round, keep_round, one_at_a_time, own_rounds, put_back, spent
 from scaling.commands.rounds.suggest import Goal, goal_options, read_goal, suggest_round
-from scaling.numbers import cost
+from scaling.numbers import cost, many
 from scaling.plan.rows import read_rows
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def next_round(
     before = own_rounds(folder)
     made, paid = len(before), spent(before, goal.unit)
     if made >= most_rounds:
-        return None, f"{'1 round' if made == 1 else f'{made} rounds'} made, as many as asked for"
+        return None, f"{many(made, 'round')} made, as many as asked for"
     left = goal.limit - paid
     if left <= 0:
         return None, f"the limit is spent: {cost(paid, goal.unit)} of {cost(goal.limit, goal.unit)}"
@@ -99,8 +99,7 @@ def settle_round(folder: SweepFolder, made: Round, unit: str, console: Console) 
     from scaling.plan.expand import expand
 
     runs = made.facts["runs"]
-    size = "1 run" if len(runs) == 1 else f"{len(runs)} runs"
-    console.print(f"round {int(made.path.name)}: {size}, {cost(made.facts['cost'], unit)}")
+    console.print(f"round {int(made.path.name)}: {many(len(runs), 'run')}, {cost(made.facts['cost'], unit)}")
     with one_at_a_time(folder, "suggesting"), session() as loader:
         if set(runs) <= {row["run_id"] for row in read_rows(folder)}:
             put_back(folder)

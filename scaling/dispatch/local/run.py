@@ -15,6 +15,7 @@ from scaling.dispatch.local.supervisor import Supervisor
 from scaling.dispatch.order import Order
 from scaling.dispatch.states.outcome import Outcome, outcome_of
 from scaling.dispatch.states.read_state import Reader
+from scaling.numbers import many
 
 if TYPE_CHECKING:
     from scaling.dispatch.show import View
@@ -28,7 +29,7 @@ def run_local(order: Order, settings: Local, *, view: View | None = None) -> Out
     found = len(order.entries) - len(todo)
     pool = start_ahead(order, settings, most=len(todo)) if todo else None  # torch starts while the queue is made here
     if pool is not None and view is not None:
-        view.say(f"starting {len(pool.jobs)} worker{'s' if len(pool.jobs) > 1 else ''}")
+        view.say(f"starting {many(len(pool.jobs), 'worker')}")
     offer = offer_of(order, gpus=gpus, promised=queued_elsewhere(order.folder) if order.limits else ())
     reader = Reader(order.folder, [entry.planned for entry in order.entries], settled=order.settled)
     stopped, held, out_of_reach = False, offer.held, dict[str, str]()
