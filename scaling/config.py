@@ -58,9 +58,8 @@ def _keep(value: Any) -> Any:
 
 Share = Annotated[float, Field(ge=0, le=1)]
 ShareBelowOne = Annotated[float, Field(ge=0, lt=1)]
-Graph = Annotated[
-    Literal["auto", "off"], BeforeValidator(lambda given: "off" if given is False else given)
-]  # YAML's off
+OFF = BeforeValidator(lambda given: "off" if given is False else given)  # YAML reads off as false
+Graph = Annotated[Literal["auto", "off"], OFF]
 Keep = Annotated[Literal["none", "last", "milestones"], BeforeValidator(_keep)]
 
 

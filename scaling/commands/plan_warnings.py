@@ -62,9 +62,9 @@ def _of_budgets(runs: Sequence[PlannedRun]) -> Iterator[str]:
         )
     yield from _of_range(curves)
     if len(curves) < BUDGETS_AHEAD:
-        need = (
-            f"a law N*(C) needs {BUDGETS}" if len(curves) < BUDGETS else f"to extrapolate N*(C) needs {BUDGETS_AHEAD}"
-        )
+        need = f"to extrapolate N*(C) needs {BUDGETS_AHEAD}"
+        if len(curves) < BUDGETS:
+            need = f"a law N*(C) needs {BUDGETS}"
         yield f"only {len(curves)} budgets have several sizes; {need}"
 
 

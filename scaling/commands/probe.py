@@ -38,9 +38,8 @@ def probe(arguments: tuple[str, ...], multirun: bool, device: str, json_path: st
     if json_path != "-":
         click.echo(f"{speed.device}: {speed.run:.2f} s per run before it trains; then by precision:")
         for precision, costs in speed.costs.items():
-            products = (
-                f" (large products {1e-9 * speed.products[precision]:,.0f})" if precision in speed.products else ""
-            )
+            rate = speed.products.get(precision)
+            products = "" if rate is None else f" (large products {1e-9 * rate:,.0f})"
             click.echo(
                 f"  {precision}: {costs.step * 1e6:.0f} us a step, {costs.layer * 1e6:.0f} us a layer, "
                 f"{1e-9 / costs.flop if costs.flop else 0.0:,.0f} GFLOP/s{products}"

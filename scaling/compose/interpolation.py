@@ -19,16 +19,8 @@ MISSING = "???"  # OmegaConf's mark of a value that has to be given
 MOST_STEPS = 20  # length of a chain of interpolations
 KEY = re.compile(r"\$\{\s*([A-Za-z_]\w*(?:\.\w+)*)\s*\}")  # ${optim.lr}
 NAME = re.compile(r"[A-Za-z_]\w*(?:\.\w+)*")  # of a key, or of a resolver, in an interpolation
-PLAN_KEYS = (
-    "launcher",
-    "results",
-    "group",
-    "name",
-    "mirror",
-    "on_end",
-    "sweep",
-    "hydra",
-)  # of the plan as a whole, not of one run
+# Keys of the plan as a whole, not of one run.
+PLAN_KEYS = ("launcher", "results", "group", "name", "mirror", "on_end", "sweep", "hydra")
 RULES = ("set", "where")  # of a sweep and of its stages: expressions
 
 

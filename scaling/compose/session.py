@@ -31,12 +31,8 @@ from scaling.security.environment import refuse_secrets
 
 PRIMARY = "config"  # conf/config.yaml
 NO_GROUP = re.compile(r"Could not override '([\w/]+)'")  # Hydra's message if a group is not in the defaults list
-HYDRAS = (
-    "hydra.searchpath",
-    "hydra.verbose",
-    "hydra/job_logging",
-    "hydra/hydra_logging",
-)  # Hydra's keys with an effect
+# Hydra's keys with an effect.
+HYDRAS = ("hydra.searchpath", "hydra.verbose", "hydra/job_logging", "hydra/hydra_logging")
 SWEEPER = "hydra_plugins.scaling.Planner"  # Hydra makes sweepers only from modules in hydra_plugins
 
 

@@ -60,7 +60,5 @@ def check_labels(labels: np.ndarray, what: str, where: object, *, classes: int |
     if low < 0:
         raise UserError(f"found {what} from {low} to {high} in {where}; wanted whole numbers from 0; count them from 0")
     if classes is not None and high >= classes:
-        counted = (
-            f"count the labels from 0, or set data.classes={high + 1}" if low > 0 else f"set data.classes={high + 1}"
-        )
-        raise UserError(f"found {what} from {low} to {high} in {where}; wanted 0 to {classes - 1}; {counted}")
+        advice = f"{'count the labels from 0, or ' if low > 0 else ''}set data.classes={high + 1}"
+        raise UserError(f"found {what} from {low} to {high} in {where}; wanted 0 to {classes - 1}; {advice}")

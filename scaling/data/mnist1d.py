@@ -16,6 +16,7 @@ import numpy as np
 from scaling.data.base import Arrays, Splits, Stream
 from scaling.data.made import MadeSet
 
+# The published templates of the digits 0 to 9.
 STROKES = np.array(
     [
         [5, 6, 6.5, 6.75, 7, 7, 7, 7, 6.75, 6.5, 6, 5],
@@ -29,7 +30,7 @@ STROKES = np.array(
         [5, 4, 3.5, 3.5, 4, 5, 5, 4, 3.5, 3.5, 4, 5],
         [5, 4, 3.5, 3.5, 4, 5, 5, 5, 5, 4.7, 4.3, 5],
     ]
-)  # the published templates of the digits 0 to 9
+)
 HEIGHT = 1 / 6  # of a template after standardisation
 PADDING = (36, 60)  # zeros appended, both ends included
 LENGTH = STROKES.shape[1] + PADDING[1]  # points after dilation

@@ -210,11 +210,7 @@ def _blocked(folder: SweepFolder, unsettled: Sequence[Entry]) -> set[str]:
     found: set[str] = set()
     for entry in unsettled:  # parents come before their children
         for need in entry.needs:
-            lost = (
-                need not in to_come
-                and entry.step is not None
-                and not folder.run(need).kept_weights(entry.step).is_file()
-            )
-            if lost or need in found:
+            here = need in to_come or entry.step is None or folder.run(need).kept_weights(entry.step).is_file()
+            if not here or need in found:
                 found.add(entry.run_id)
     return found

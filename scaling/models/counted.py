@@ -50,9 +50,8 @@ def count_layers(model: Countable, shape: tuple[int, ...], outputs: int) -> list
     """
     module, flops = _measured(model, shape, outputs)
     parts = with_matrices(module)
-    names = [name for name, part in parts.items() if _own_flops(flops, name, part)] or list(
-        parts
-    )  # those with FLOPs, if there are any
+    used = [name for name, part in parts.items() if _own_flops(flops, name, part)]
+    names = used or list(parts)
     embed, head = _ends(model, module, names)
     layers, seen, attributed = [], set[nn.Parameter](), 0
     for name, part in module.named_modules():

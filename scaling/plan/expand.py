@@ -29,11 +29,8 @@ from scaling.plan.request import Request, hold, overlap, read_request
 from scaling.plan.trunk import share_trunks
 
 SHARED_FOLDERS = ("runs", "features")  # shared by all sweeps of a results folder
-SHARED = (
-    "train.device",
-    "train.checkpoint_seconds",
-    "recipe_version",
-)  # keys of the command line that also apply to the runs of stages
+# Keys of the command line that also apply to the runs of stages.
+SHARED = ("train.device", "train.checkpoint_seconds", "recipe_version")
 
 
 def expand(loader: ConfigLoader, arguments: Sequence[str]) -> Plan:

@@ -61,12 +61,9 @@ def _moved_words(sweep: SweepFolder, moved: Sequence[str]) -> str:
     from scaling.dispatch.states.state import State
 
     status, asked = read_status(sweep), set(moved)
-    settled, running = (
-        sum(run.run_id in asked for run in status.of(*states))
-        for states in ((State.FINISHED, State.DIVERGED), (State.RUNNING,))
-    )
+    settled = sum(run.run_id in asked for run in status.of(State.FINISHED, State.DIVERGED))
+    running = sum(run.run_id in asked for run in status.of(State.RUNNING))
     left = len(moved) - settled - running
     beside = [f"{n:,} {words}" for n, words in ((settled, "settled already"), (running, "in training")) if n]
-    return f"{many(left, 'run')} of {as_typed(sweep.path)} go{'es' if left == 1 else ''} first" + (
-        f" ({', '.join(beside)})" if beside else ""
-    )
+    others = f" ({', '.join(beside)})" if beside else ""
+    return f"{many(left, 'run')} of {as_typed(sweep.path)} go{'es' if left == 1 else ''} first{others}"

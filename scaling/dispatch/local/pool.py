@@ -92,16 +92,16 @@ def start_ahead(order: Order, settings: Local, *, most: int) -> Pool:
         train=order.train,
     )
     pool = Pool(settings, dispatch, task, gpus)
-    each = (
-        1
-        if not gpus
-        else workers_a_gpu(
-            settings.threads,
-            work=[(entry.C, entry.forecast_seconds) for entry in order.open_entries],
-            memory=order.memory.values(),
-            stacked=any(entry.stack_key for entry in order.entries),
-        )
-    )
-    for place in range(workers_for(settings, gpus=len(gpus), most=most, a_gpu=each)):
+    a_gpu = _workers_a_gpu(order, settings) if gpus else 1
+    for place in range(workers_for(settings, gpus=len(gpus), most=most, a_gpu=a_gpu)):
         pool.start(place)
     return pool
+
+
+def _workers_a_gpu(order: Order, settings: Local) -> int:
+    return workers_a_gpu(
+        settings.threads,
+        work=[(entry.C, entry.forecast_seconds) for entry in order.open_entries],
+        memory=order.memory.values(),
+        stacked=any(entry.stack_key for entry in order.entries),
+    )

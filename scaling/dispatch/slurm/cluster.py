@@ -39,10 +39,9 @@ class Cluster:
 
         partition: None for the default one; for several, separated by commas as for sbatch, the shortest limit counts.
         """
-        names = (
-            [found.name for found in self.partitions if found.default] if partition is None else partition.split(",")
-        )
-        limits = [found.minutes for found in self.partitions if found.name in names and found.minutes is not None]
+        names = None if partition is None else partition.split(",")
+        chosen = [found for found in self.partitions if (found.default if names is None else found.name in names)]
+        limits = [found.minutes for found in chosen if found.minutes is not None]
         return min(limits, default=None)
 
 

@@ -23,24 +23,12 @@ NUMBERS = ("seconds", "gpu_seconds", "step", "stack")
 LARGEST = 1e18  # valid value of one of these
 FINAL = ("out_of_memory", "refused", "not_finite")  # another try would end the same way
 STACK_DIED = "stack_died"  # any of the runs trained together may have been the cause
-LOST = (
-    "node_lost",
-    "requeued",
-    "preempted",
-    "terminated",
-    "timed_out",
-    "file_error",
-)  # also the causes of attempts by a run that crashes its node
+# Also the causes of attempts by a run that crashes its node.
+LOST = ("node_lost", "requeued", "preempted", "terminated", "timed_out", "file_error")
 KILLED_TRIES = 3  # a run under which workers die this often is taken for the cause
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
-PASSING = (
-    errno.ESTALE,
-    errno.EIO,
-    errno.ETIMEDOUT,
-    errno.ECONNRESET,
-    errno.EREMOTEIO,
-    errno.EROFS,
-)  # temporary errors of a file server
+# Temporary errors of a file server.
+PASSING = (errno.ESTALE, errno.EIO, errno.ETIMEDOUT, errno.ECONNRESET, errno.EREMOTEIO, errno.EROFS)
 LONG = 20_000  # characters of an error's text, and of either end of its traceback
 FRUITLESS_TRIES = 5  # attempts in a row that ended for free causes without a step gained
 
@@ -155,10 +143,9 @@ def passing(error: BaseException) -> bool:
 def one_line(error: BaseException) -> str:
     """Return an error as one line, at most 300 characters."""
     text = " ".join(_said(error).split())
-    named = (
-        text if isinstance(error, UserError) else f"{type(error).__name__}: {text}" if text else type(error).__name__
-    )
-    return named[:300]
+    if not isinstance(error, UserError):
+        text = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return text[:300]
 
 
 def whole(error: BaseException) -> str:

@@ -25,9 +25,8 @@ class RowFile:
     def __init__(self, path: Path, array: np.ndarray, *, start: int) -> None:
         self.start, self.row_bytes, self._array = start, array[0].nbytes, array
         self._descriptor = os.open(path, os.O_RDONLY)
-        self._is_told = MINCORE is not None and (
-            os.fstat(self._descriptor).st_uid == os.geteuid() or os.access(path, os.W_OK)
-        )  # for files of other users the kernel reports that all is in memory
+        own = os.fstat(self._descriptor).st_uid == os.geteuid() or os.access(path, os.W_OK)
+        self._is_told = MINCORE is not None and own  # of other users' files the kernel reports that all is in memory
         weakref.finalize(self, os.close, self._descriptor)
 
     @classmethod
