@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
 
 from scaling.commands.completion.words import complete_data
-from scaling.commands.options import OVERRIDES, json_option, only_overrides, terminal, trust_option, write_json
+from scaling.commands.options import OVERRIDES, answer, json_option, only_overrides, terminal, trust_option
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -33,11 +33,8 @@ def list_sets(json_path: str | None) -> None:
     from scaling.data.prepare.survey import survey
 
     found = survey()
-    if json_path is not None:
-        write_json({"data": [dataclasses.asdict(entry) for entry in found]}, json_path)
-    if json_path != "-":
-        for entry in found:
-            click.echo(f"{entry.name:15} {'ready: ' + entry.where if entry.ready else entry.advice}")
+    lines = (f"{entry.name:15} {'ready: ' + entry.where if entry.ready else entry.advice}" for entry in found)
+    answer({"data": [asdict(entry) for entry in found]}, json_path, *lines)
 
 
 @data.command("prepare", context_settings=OVERRIDES, epilog=EPILOG)
@@ -56,15 +53,14 @@ def prepare_set(name: str, arguments: tuple[str, ...], json_path: str | None, *,
     settings = {key.removeprefix("data."): yaml.safe_load(value) for key, _, value in pairs}
     with _ImageProgress() as progress:
         ready = prepare(name, settings, watch=progress.tell, force=force)
-    if json_path is not None:
-        write_json(dataclasses.asdict(ready), json_path)
-    if json_path != "-":
-        train = "without end" if ready.n_train is None else f"{ready.n_train:,}"
-        click.echo(
-            f"{ready.name} is ready: {ready.where}\n"
-            f"  {train} training, {ready.n_validation:,} validation and {ready.n_test:,} test examples "
-            f"of shape {ready.shape} in {ready.classes} classes; loss of the constant predictor {ready.chance:.4f}"
-        )
+    train = "without end" if ready.n_train is None else f"{ready.n_train:,}"
+    answer(
+        asdict(ready),
+        json_path,
+        f"{ready.name} is ready: {ready.where}",
+        f"  {train} training, {ready.n_validation:,} validation and {ready.n_test:,} test examples "
+        f"of shape {ready.shape} in {ready.classes} classes; loss of the constant predictor {ready.chance:.4f}",
+    )
 
 
 class _ImageProgress:

@@ -124,6 +124,26 @@ def write_json(content: Mapping[str, Any], path: str) -> None:
         Path(path).write_text(text + "\n")
 
 
+def answer(content: Mapping[str, Any], json_path: str | None, *lines: str) -> None:
+    """Write the content as JSON if --json is given, and print the same in lines unless stdout is for JSON alone."""
+    if json_path is not None:
+        write_json(content, json_path)
+    if json_path != "-":
+        for line in lines:
+            click.echo(line)
+
+
+def run_verb(name: str, words: Sequence[str], *, written: Path) -> dict[str, Any]:
+    """Run a verb of the analysis, which prints its result, and return its JSON, kept in the file `written`."""
+    context = click.get_current_context().find_root()
+    assert isinstance(context.command, click.Group), "every verb belongs to the command line"
+    verb = context.command.get_command(context, name)
+    assert verb is not None, "the analysis has it"
+    verb.main([*words, "--json", str(written)], standalone_mode=False)
+    found: dict[str, Any] = json.loads(written.read_text())
+    return found
+
+
 def as_typed(path: Path) -> str:
     """Return a path as typed in a command here, quoted for the shell."""
     typed = os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from scaling.commands.options import OVERRIDES, json_option, only_overrides, overrides, write_json
+from scaling.commands.options import OVERRIDES, answer, json_option, only_overrides, overrides
 
 if TYPE_CHECKING:
     from scaling.forecast.speed import Speed
@@ -33,17 +33,15 @@ def probe(arguments: tuple[str, ...], multirun: bool, device: str, json_path: st
     """
     with _progress():
         speed = _measure(only_overrides(arguments), device)
-    if json_path is not None:
-        write_json(dataclasses.asdict(speed), json_path)
-    if json_path != "-":
-        click.echo(f"{speed.device}: {speed.run:.2f} s per run before it trains; then by precision:")
-        for precision, costs in speed.costs.items():
-            rate = speed.products.get(precision)
-            products = "" if rate is None else f" (large products {1e-9 * rate:,.0f})"
-            click.echo(
-                f"  {precision}: {costs.step * 1e6:.0f} us a step, {costs.layer * 1e6:.0f} us a layer, "
-                f"{1e-9 / costs.flop if costs.flop else 0.0:,.0f} GFLOP/s{products}"
-            )
+    lines = [f"{speed.device}: {speed.run:.2f} s per run before it trains; then by precision:"]
+    for precision, costs in speed.costs.items():
+        rate = speed.products.get(precision)
+        products = "" if rate is None else f" (large products {1e-9 * rate:,.0f})"
+        lines.append(
+            f"  {precision}: {costs.step * 1e6:.0f} us a step, {costs.layer * 1e6:.0f} us a layer, "
+            f"{1e-9 / costs.flop if costs.flop else 0.0:,.0f} GFLOP/s{products}"
+        )
+    answer(dataclasses.asdict(speed), json_path, *lines)
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,12 +12,13 @@ import click
 
 from scaling.commands.options import (
     OVERRIDES,
+    answer,
     json_option,
     only_overrides,
     overrides,
     recipe_option,
+    run_verb,
     terminal,
-    write_json,
 )
 from scaling.commands.settling import as_typed
 from scaling.errors import UserError
@@ -84,13 +84,10 @@ def tune(
     found = _search(plan, ranges, by, tries=tries, at_once=at_once, widen=widen, seed=study_seed, console=console)
     law, reason = _law(plan.folder.path, [one.key for one in ranges])
     rules = rules_of(law, [one.key for one in ranges])
-    if json_path is not None:
-        best = [{**dataclasses.asdict(entry), "group": dict(entry.group)} for entry in found]
-        facts = {"keys": [one.key for one in ranges], "best": best, "rules": rules, "tuned": law, "reason": reason}
-        write_json(facts, json_path)
-    if json_path != "-":
-        written = ", ".join(f"{key}: {rule}" for key, rule in rules.items())
-        click.echo(f"set: {{{written}}}" if rules else f"no law yet: {reason or 'too few optima'}")
+    best = [{**dataclasses.asdict(entry), "group": dict(entry.group)} for entry in found]
+    facts = {"keys": [one.key for one in ranges], "best": best, "rules": rules, "tuned": law, "reason": reason}
+    written = ", ".join(f"{key}: {rule}" for key, rule in rules.items())
+    answer(facts, json_path, f"set: {{{written}}}" if rules else f"no law yet: {reason or 'too few optima'}")
     if apply_to is not None:
         write_rules(Path(apply_to), rules, source=f"tuned in {as_typed(plan.folder.path)}")
 
@@ -120,17 +117,11 @@ def rules_of(law: Mapping[str, Any], keys: Sequence[str]) -> dict[str, str]:
 
 def _law(folder: Path, keys: Sequence[str]) -> tuple[dict[str, Any], str]:
     """Let the analysis find the optima of all trials; return its result, or why it refuses."""
-    context = click.get_current_context().find_root()
-    assert isinstance(context.command, click.Group), "every verb belongs to the command line"
-    verb = context.command.get_command(context, "tuned")
-    assert verb is not None, "the analysis has it"
-    written = folder / "tuned.json"
     options = [part for key in keys for part in ("--key", key)]
     try:
-        verb.main([str(folder), *options, "--json", str(written)], standalone_mode=False)
+        return run_verb("tuned", [str(folder), *options], written=folder / "tuned.json"), ""
     except ValueError as refusal:  # one sentence of the analysis
         return {}, str(refusal)
-    return json.loads(written.read_text()), ""
 
 
 def _search(

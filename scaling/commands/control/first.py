@@ -9,7 +9,7 @@ import click
 
 from scaling.commands.completion.words import complete_results
 from scaling.commands.control.choice import RUNS, WHERE, chosen
-from scaling.commands.options import as_typed, json_option, sweep_folder, write_json
+from scaling.commands.options import answer, as_typed, json_option, sweep_folder
 from scaling.errors import UserError
 from scaling.numbers import many
 
@@ -49,10 +49,7 @@ def first(folder: str, words: tuple[str, ...], where: str | None, clear: bool, j
     else:
         moved = move_to_front(sweep, runs)
         text = _moved_words(sweep, moved)
-    if json_path is not None:
-        write_json({"moved": list(moved), "front": list(front_runs(sweep))}, json_path)
-    if json_path != "-":
-        click.echo(text)
+    answer({"moved": list(moved), "front": list(front_runs(sweep))}, json_path, text)
 
 
 def _moved_words(sweep: SweepFolder, moved: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from scaling.commands.completion.words import complete_results
-from scaling.commands.options import as_typed, json_option, sweep_folder, trust_option, write_json
+from scaling.commands.options import answer, as_typed, json_option, sweep_folder, trust_option
 from scaling.errors import UserError
 
 if TYPE_CHECKING:
@@ -30,14 +30,13 @@ def pause(folder: str, json_path: str | None) -> None:
     path, new = as_typed(sweep.path), paused.pause(sweep)
     status = read_status(sweep)
     running = status.counts["running"]
-    if json_path is not None:
-        write_json({"paused": True, "new": new, "running": running, "settled": status.settled}, json_path)
-    if json_path != "-":
-        now = "paused" if new else f"was {paused.paused_words(sweep)} before"
-        stop = f"; {running:,} running runs write a checkpoint and stop" if running else ""
-        click.echo(
-            f"{path} {now}, {status.settled:,}/{len(status.runs):,} settled{stop}; scaling resume {path} continues"
-        )
+    now = "paused" if new else f"was {paused.paused_words(sweep)} before"
+    stop = f"; {running:,} running runs write a checkpoint and stop" if running else ""
+    answer(
+        {"paused": True, "new": new, "running": running, "settled": status.settled},
+        json_path,
+        f"{path} {now}, {status.settled:,}/{len(status.runs):,} settled{stop}; scaling resume {path} continues",
+    )
 
 
 @click.command(epilog="\b\nExample:\n  scaling resume results/mine")
@@ -59,10 +58,8 @@ def resume(folder: str, wait: bool, json_path: str | None) -> None:
     if plan is not None:
         execute(plan, wait=wait, json_path=json_path)
         return
-    if json_path is not None:
-        write_json({"paused": False, "started": False}, json_path)
-    if json_path != "-":
-        click.echo(f"{path} is no longer paused; repeat the command that started it, in its directory")
+    text = f"{path} is no longer paused; repeat the command that started it, in its directory"
+    answer({"paused": False, "started": False}, json_path, text)
 
 
 def _plan_again(sweep: SweepFolder) -> Plan | None:

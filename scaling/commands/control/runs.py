@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import asdict
 
 import click
 
 from scaling.commands.completion.words import complete_results
 from scaling.commands.control.choice import RUNS, WHERE, chosen, the_one
-from scaling.commands.options import as_typed, json_option, sweep_folder, terminal, write_json
+from scaling.commands.options import answer, as_typed, json_option, sweep_folder, terminal
 from scaling.errors import UserError, printable
 
 
@@ -23,24 +24,19 @@ def cancel(folder: str, words: tuple[str, ...], where: str | None, json_path: st
 
     sweep = sweep_folder(folder)
     cancelled = stop(sweep, runs=chosen(sweep, words, where))
-    if json_path is not None:
-        write_json(cancelled.to_dict(), json_path)
-    if json_path != "-":
-        what = "all its runs" if cancelled.runs is None else f"{cancelled.runs:,} runs"
-        again = "the same `scaling run`" if cancelled.runs is None else "`scaling retry` with their names"
-        click.echo(
-            f"asked {len(cancelled.dispatches)} dispatches to stop ({what}), {len(cancelled.jobs)} jobs cancelled; "
-            f"continue with {again}"
+    what = "all its runs" if cancelled.runs is None else f"{cancelled.runs:,} runs"
+    again = "the same `scaling run`" if cancelled.runs is None else "`scaling retry` with their names"
+    lines = [
+        f"asked {len(cancelled.dispatches)} dispatches to stop ({what}), {len(cancelled.jobs)} jobs cancelled; "
+        f"continue with {again}",
+        *(f"not cancelled: dispatch {other}, who must cancel it" for other in cancelled.others),
+    ]
+    if cancelled.still:
+        lines.append(
+            f"not cancelled: {', '.join(cancelled.still)}, which train its runs for another sweep, or for a "
+            f"dispatch that cannot be read; `scancel` ends them"
         )
-        for other in cancelled.others:
-            click.echo(printable(f"not cancelled: dispatch {other}, who must cancel it"))
-        if cancelled.still:
-            click.echo(
-                printable(
-                    f"not cancelled: {', '.join(cancelled.still)}, which train its runs for another sweep, or for a "
-                    f"dispatch that cannot be read; `scancel` ends them"
-                )
-            )
+    answer(asdict(cancelled), json_path, *map(printable, lines))
 
 
 @click.command(epilog="\b\nExamples:\n  scaling retry results/mine\n  scaling retry results/mine --where 'width > 64'")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from scaling.commands.completion.words import complete_results
-from scaling.commands.options import json_option, sweep_folder, trust_option, write_json
+from scaling.commands.options import answer, json_option, run_verb, sweep_folder, trust_option
 from scaling.commands.rounds.round_files import Suggested, keep_round, one_at_a_time, put_back
 from scaling.errors import UserError
 from scaling.numbers import cost
@@ -101,17 +100,14 @@ def suggest(results: str, pool: str | None, out: str | None, json_path: str | No
     folder = sweep_folder(results)
     goal, bounds = read_goal(asked)
     if pool is not None:
-        choice = choose(folder, Path(pool), goal.options(goal.limit))
-        if json_path is not None:
-            write_json(choice, json_path)
+        answer(choose(folder, Path(pool), goal.options(goal.limit)), json_path)
         return
     path = Path(out or f"sweeps/{folder.name.replace('/', '-')}-next.yaml")
     with one_at_a_time(folder, "suggesting"):
         found = suggest_round(folder, goal, bounds, left=goal.limit, out=path)
         keep_round(folder, found, by="suggest")
     click.echo(f"written to {path}: {found.facts['command']}")
-    if json_path is not None:
-        write_json(found.facts, json_path)
+    answer(found.facts, json_path)
 
 
 def read_goal(asked: Mapping[str, Any]) -> tuple[Goal, dict[str, tuple[float, float]]]:
@@ -228,12 +224,5 @@ def write_candidates(path: Path, pool: Sequence[Candidate], unit: str) -> Path:
 
 def choose(folder: SweepFolder, pool: Path, options: Sequence[str]) -> dict[str, Any]:
     """Let the analysis choose from a table of candidates; it prints its choice, and refuses if none helps."""
-    context = click.get_current_context().find_root()
-    assert isinstance(context.command, click.Group), "every verb belongs to the command line"
-    verb = context.command.get_command(context, "choose")
-    assert verb is not None, "the analysis has it"
-    written = folder.path / "next" / "choice.json"
-    words = [str(folder.path), "--candidates", str(pool), *options, "--json", str(written)]
-    verb.main(words, standalone_mode=False)
-    found: dict[str, Any] = json.loads(written.read_text())
-    return found
+    words = [str(folder.path), "--candidates", str(pool), *options]
+    return run_verb("choose", words, written=folder.path / "next" / "choice.json")

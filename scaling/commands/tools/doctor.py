@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from scaling.commands.options import json_option, write_json
+from scaling.commands.options import answer, json_option
 from scaling.errors import UserError
 
 PACKAGES = ("torch", "hydra-core", "submitit", "optuna", "pandas", "scipy", "matplotlib")
@@ -24,13 +24,7 @@ PACKAGES = ("torch", "hydra-core", "submitit", "optuna", "pandas", "scipy", "mat
 def doctor(results: str, json_path: str | None) -> None:
     """Say what this machine has: Python, torch, devices, SLURM, data sets, the right to write, a measured speed."""
     facts = {name: found for name, look in checks(Path(results).expanduser()).items() if (found := look())}
-    if json_path is not None:
-        write_json(facts, json_path)
-    if json_path != "-":
-        for name, found in facts.items():
-            for line in _lines(found):
-                click.echo(f"{name:9} {line}")
-                name = ""
+    answer(facts, json_path, *(line for name, found in facts.items() for line in _lines(name, found)))
 
 
 def checks(results: Path) -> dict[str, Callable[[], Any]]:
@@ -100,5 +94,6 @@ def _writable(results: Path) -> str:
     return f"{folder} is not writable: give another folder with results=DIR"
 
 
-def _lines(found: str | list[str]) -> list[str]:
-    return [found] if isinstance(found, str) else found
+def _lines(name: str, found: str | list[str]) -> list[str]:
+    lines = [found] if isinstance(found, str) else found
+    return [f"{'' if number else name:9} {line}" for number, line in enumerate(lines)]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from scaling.commands.options import OVERRIDES, json_option, only_overrides, overrides, write_json
+from scaling.commands.options import OVERRIDES, answer, json_option, only_overrides, overrides
 from scaling.errors import printable
 from scaling.plan.planned import as_overrides
 
@@ -70,10 +70,7 @@ def measure(
     write_plan(plan, forecast_rows(look.forecasts))
     path = plan.folder.path / f"{name}.csv"
     write_atomically(path, to_csv(rows))
-    if json_path is not None:
-        write_json({"models" if name == "efficiency" else "layers": rows}, json_path)
-    if json_path != "-":
-        click.echo(f"written: {path}")
+    answer({"models" if name == "efficiency" else "layers": rows}, json_path, f"written: {path}")
 
 
 def _activations(plan: Plan, *, steps: int, device: str, quiet: bool) -> list[dict[str, Any]]:
