@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,10 +49,6 @@ class Cancelled:
     runs: int | None
     others: tuple[str, ...] = ()
     still: tuple[str, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the result as plain JSON."""
-        return asdict(self)
 
 
 def cancel(folder: SweepFolder, *, runs: Collection[str] | None = None) -> Cancelled:

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 REMEMBERED = 4_096  # entries that a worker keeps in memory
 ALL = ""  # the group of runs that any worker may take
-# A line of the places file: run, group, start, size and, in newer versions, steps whose weights are kept, and parents.
+PLACES = ".places"  # suffix of the file with the place of each line
+# One of its lines: run, group, start, size and, in newer versions, steps whose weights are kept, and parents.
 PLACE = r"^(\S+)\t{group}\t(.*)$"
 KEEPS, NEEDS = 2, 3  # columns after the group
 NONE = "\t\t"  # the end of a line where both are empty
@@ -187,29 +188,20 @@ def _depths(made: Iterable[Entry]) -> dict[str, int]:
     return {run_id: depth(run_id) for run_id in needs}
 
 
-@dataclass(frozen=True)
-class QueueFile:
-    """A queue on disk, with a file of the position of each line (.places), so that workers read only what they take."""
+def write_queue(path: Path, queue: Sequence[Entry]) -> None:
+    """Write a queue and the places of its lines, so that workers read only what they take, each file atomically.
 
-    path: Path
-
-    @property
-    def places(self) -> Path:
-        """The file with one line a run: id, group, start and size of its line, steps with kept weights, parents."""
-        return self.path.with_suffix(".places")
-
-    def write(self, queue: Sequence[Entry]) -> None:
-        """Write both files atomically, the queue last, because workers wait for it."""
-        start, lines, places = 0, [], []
-        for entry in queue:
-            line = (entry.line() + "\n").encode()
-            lines.append(line)
-            keeps = " ".join(map(str, entry.keeps))
-            needs = " ".join(entry.needs)
-            places.append(f"{entry.run_id}\t{entry.group}\t{start}\t{len(line)}\t{keeps}\t{needs}\n")
-            start += len(line)
-        write_atomically(self.places, "".join(places), mode=OWN_FILE)
-        write_atomically(self.path, b"".join(lines), mode=OWN_FILE)
+    The queue is the last to be written, because workers wait for it.
+    """
+    start, lines, places = 0, [], []
+    for entry in queue:
+        line = (entry.line() + "\n").encode()
+        lines.append(line)
+        keeps, needs = " ".join(map(str, entry.keeps)), " ".join(entry.needs)
+        places.append(f"{entry.run_id}\t{entry.group}\t{start}\t{len(line)}\t{keeps}\t{needs}\n")
+        start += len(line)
+    write_atomically(path.with_suffix(PLACES), "".join(places), mode=OWN_FILE)
+    write_atomically(path, b"".join(lines), mode=OWN_FILE)
 
 
 def _text(path: Path) -> str:
@@ -236,7 +228,7 @@ class LazyQueue:
         self._file: BinaryIO | None = None
         self._places: dict[str, str] = {}
         self._read: dict[str, Entry] = {}
-        text = _text(QueueFile(path).places)
+        text = _text(path.with_suffix(PLACES))
         if path.exists() and _end(text) < path.stat().st_size:  # of an older version, or truncated
             self._read = {entry.run_id: entry for entry in read_queue(path, group=group)}
         else:
@@ -286,11 +278,6 @@ class LazyQueue:
         if self._file is None:
             self._file = open_file(self._path, most=None)
         return Entry.read(json.loads(os.pread(self._file.fileno(), size, start)))
-
-
-def write_queue(path: Path, queue: Sequence[Entry]) -> None:
-    """Write a queue atomically."""
-    QueueFile(path).write(queue)
 
 
 def read_queue(path: Path, *, group: str = ALL) -> list[Entry]:

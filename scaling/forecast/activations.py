@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from math import prod
 from typing import Any
 
@@ -30,7 +30,10 @@ EXAMPLES = 256  # of the validation set, whose activations are measured
 
 @dataclass(frozen=True)
 class ActivationScale:
-    """The root mean square of a layer's outputs after `step` steps (size), and of their change since the start."""
+    """The root mean square of a layer's outputs after `step` steps (size), and of their change since the start.
+
+    Its fields are the columns of activations.csv.
+    """
 
     family: str
     param: str
@@ -42,10 +45,6 @@ class ActivationScale:
     layer: str
     size: float
     change: float
-
-    def row(self) -> dict[str, Any]:
-        """Return the columns of activations.csv."""
-        return asdict(self)
 
 
 def activation_scales(run: PlannedRun, *, steps: int, device: str = "auto") -> list[ActivationScale]:

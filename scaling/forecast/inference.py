@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from statistics import median
 from time import perf_counter
-from typing import Any
 
 import torch
 from torch import nn
@@ -28,7 +27,7 @@ BETTER = 1.02  # least gain in throughput for which a batch four times as large 
 
 @dataclass(frozen=True)
 class Efficiency:
-    """The inference cost of one model on one device: the forward pass in evaluation mode.
+    """The inference cost of one model on one device, in evaluation mode; its fields are the columns of efficiency.csv.
 
     forward_flops: of one example; latency_ms: median for one example; throughput: examples/s at `best_batch`;
     memory_bytes: at that batch, on a GPU its peak (`memory_from` = measured), on a CPU the weights and the largest sum
@@ -50,10 +49,6 @@ class Efficiency:
     device: str
     threads: int
     precision: str
-
-    def row(self) -> dict[str, Any]:
-        """Return the columns of efficiency.csv."""
-        return asdict(self)
 
 
 def measure(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ def expand(loader: ConfigLoader, arguments: Sequence[str]) -> Plan:
     if single:
         overrides = request.of_run(without=SHARED)
         graph.runs = {
-            run_id: run.with_overrides(overrides) if not run.overrides else run for run_id, run in graph.runs.items()
+            run_id: run if run.overrides else replace(run, overrides=overrides) for run_id, run in graph.runs.items()
         }
     return Plan(
         name=_checked_name(config.of_plan("name") or request.sweep or ("single" if single else "adhoc")),
@@ -172,10 +173,10 @@ def _plan_cells(
         if isinstance(outcome, Dropped):
             graph.dropped.append(Dropped(cell, outcome.reason))
         elif outcome.run_id in graph.runs:
-            _check_same(graph.runs[outcome.run_id], outcome.with_overrides(cell))
+            _check_same(graph.runs[outcome.run_id], outcome)
             graph.duplicates += 1
         else:
-            graph.runs[outcome.run_id] = outcome.with_overrides(cell)
+            graph.runs[outcome.run_id] = replace(outcome, overrides=cell)
     return graph
 
 

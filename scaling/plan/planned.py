@@ -189,10 +189,6 @@ class PlannedRun:
             "run": {name: end[name] for name in ("D", "C", "C_counted", "epochs")} | {"steps": quantities.steps},
         }
 
-    def with_overrides(self, overrides: Mapping[str, Any]) -> PlannedRun:
-        """Return the same run with other displayed overrides."""
-        return dataclasses.replace(self, overrides=overrides)
-
     def to_dict(self) -> dict[str, Any]:
         """Return the run as plain JSON, for the workers' queue: the inverse of `from_dict`."""
         own = {"overrides": dict(self.overrides), "lr_rule": self.lr_rule, "config": plain(self.config)}

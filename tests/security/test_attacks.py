@@ -23,7 +23,7 @@ from scaling.dispatch.dispatches import Dispatch, last_dispatch, new_dispatch
 from scaling.dispatch.launcher import launcher_of_dispatch
 from scaling.dispatch.launchers import Local, Slurm
 from scaling.dispatch.limits import Offer
-from scaling.dispatch.queue import QueueFile
+from scaling.dispatch.queue import write_queue
 from scaling.errors import UserError, printable
 from scaling.folders import RunFolder, SweepFolder, append_line, check_writable
 from scaling.limits import UNLIMITED
@@ -157,7 +157,7 @@ def test_what_a_dispatch_tells_its_jobs_is_its_owner_s_alone_in_a_group_s_result
     with shared_as(sweep.results):
         files = new_dispatch(sweep)
         files.write(files.begin(Local(), Offer(()), UNLIMITED))
-        QueueFile(files.queue).write([])
+        write_queue(files.queue, [])
         append_line(tmp_path / "results" / "shared", {})
         with kept_to_oneself():
             (files.path / "pickle").touch()

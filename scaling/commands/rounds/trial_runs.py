@@ -79,7 +79,7 @@ class Candidates:
                     f"found no run of the sweep with {tried} at {label(one.group)}; wanted each value to be possible; "
                     f"change --range, or the sweep's where:"
                 )
-            runs.append(other.with_overrides({**other.overrides, **one.values}))
+            runs.append(replace(other, overrides={**other.overrides, **one.values}))
         return replace(one, runs=tuple(runs))
 
     def _cell(self, run: PlannedRun) -> Cell:

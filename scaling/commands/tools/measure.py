@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -61,10 +62,7 @@ def measure(
     look = forecast_plan(plan, read_group("launcher", plan.launcher))
     say = None if json_path == "-" else _print_efficiency
     if activations is None:
-        name, rows = (
-            "efficiency",
-            [one.row() for one in measure_runs(plan.runs, device=device, threads=threads, say=say)],
-        )
+        name, rows = "efficiency", list(map(asdict, measure_runs(plan.runs, device=device, threads=threads, say=say)))
     else:
         name, rows = "activations", _activations(plan, steps=activations, device=device, quiet=json_path == "-")
     write_plan(plan, forecast_rows(look.forecasts))
@@ -76,10 +74,10 @@ def measure(
 def _activations(plan: Plan, *, steps: int, device: str, quiet: bool) -> list[dict[str, Any]]:
     from scaling.forecast.activations import activation_scales
 
-    rows = []
+    rows: list[dict[str, Any]] = []
     for run in plan.runs:
         found = activation_scales(run, steps=steps, device=device)
-        rows += [one.row() for one in found]
+        rows += map(asdict, found)
         last = {one.layer: one for one in found}
         if not quiet:
             moved = ", ".join(f"{layer} {one.change:.3g}" for layer, one in last.items())

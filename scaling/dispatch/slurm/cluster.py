@@ -6,7 +6,7 @@ import re
 import shutil
 from dataclasses import dataclass
 
-from scaling.dispatch.slurm.scheduler import ask
+from scaling.dispatch.slurm.scheduler import ask, minutes
 from scaling.errors import UserError
 
 ARRAY_DEFAULT = 1001  # SLURM's default of MaxArraySize
@@ -52,18 +52,14 @@ def read_cluster() -> Cluster | None:
     output = ask(["sinfo", "--noheader", "--format=%P|%l|%D|%c|%m|%G"])
     config = ask(["scontrol", "show", "config"])
     partitions = tuple(filter(None, map(_partition, (output or "").splitlines())))
-    if not partitions or config is None:
+    facts = dict(re.findall(r"^(\w+)\s*=\s*(\S+)", config or "", re.MULTILINE))
+    if not partitions or "SLURM_VERSION" not in facts:  # not an answer of SLURM
         return None
-    size = re.search(r"^MaxArraySize\s*=\s*(\d+)", config, re.MULTILINE)
-    version = re.search(r"^SLURM_VERSION\s*=\s*(\S+)", config, re.MULTILINE)
-    if version is None:  # not an answer of SLURM
-        return None
-    storage = re.search(r"^AccountingStorageType\s*=\s*(\S+)", config, re.MULTILINE)
     return Cluster(
-        version=version.group(1),
+        version=facts["SLURM_VERSION"],
         partitions=partitions,
-        max_array=int(size.group(1)) if size else ARRAY_DEFAULT,
-        accounting=bool(storage and "none" not in storage.group(1)) and shutil.which("sacct") is not None,
+        max_array=int(facts.get("MaxArraySize", ARRAY_DEFAULT)),
+        accounting="none" not in facts.get("AccountingStorageType", "none") and shutil.which("sacct") is not None,
     )
 
 
@@ -93,18 +89,6 @@ def _partition(line: str) -> Partition | None:
         memory_gb=int(memory) / 1000,
         gpus="" if gpus == "(null)" else gpus,
     )
-
-
-def minutes(limit: str) -> float | None:
-    """Return a time limit in minutes from SLURM's format, days-hours:minutes:seconds; None for infinite."""
-    if not re.fullmatch(r"[\d:-]+", limit):
-        return None
-    days, _, clock = limit.rpartition("-")
-    parts = [int(part) for part in clock.split(":")]
-    if days:
-        parts += [0] * (3 - len(parts))
-    hours, mins, seconds = [0, 0, 0, *parts][-3:]
-    return int(days or 0) * 1440 + hours * 60 + mins + seconds / 60
 
 
 def describe_cluster() -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from scaling.dispatch.dispatches import Dispatch, DispatchFolder
@@ -40,7 +41,7 @@ class SlurmLauncher:
         from scaling.dispatch.slurm.submit import submit
 
         found = submit(order, self._settings)
-        return Dispatched(None, found.to_dict(), found.sentences(), found=found.settled, held=found.held)
+        return Dispatched(None, asdict(found), found.sentences(), found=found.settled, held=found.held)
 
     def rehearse(self, order: Order) -> list[Sheet]:
         """Return the sbatch files that `submit` would make."""

@@ -143,14 +143,20 @@ def accepted_job(file: Path) -> str | None:
 def seconds_left(job: str) -> float | None:
     """Return the seconds until a job's time limit, None if it has none or SLURM does not answer."""
     output = ask(["squeue", "--noheader", f"--jobs={job}", "--format=%L"])
-    left = (output or "").strip()
-    if not re.fullmatch(r"[\d:-]+", left):
+    left = minutes((output or "").strip())
+    return None if left is None else 60 * left
+
+
+def minutes(limit: str) -> float | None:
+    """Return a time limit in minutes from SLURM's format, days-hours:minutes:seconds; None for infinite."""
+    if not re.fullmatch(r"[\d:-]+", limit):
         return None
-    days, _, clock = left.rpartition("-")
-    seconds = 0
-    for part in clock.split(":"):
-        seconds = seconds * 60 + int(part)
-    return seconds + int(days or 0) * 86400
+    days, _, clock = limit.rpartition("-")
+    parts = [int(part) for part in clock.split(":")]
+    if days:
+        parts += [0] * (3 - len(parts))
+    hours, mins, seconds = [0, 0, 0, *parts][-3:]
+    return int(days or 0) * 1440 + hours * 60 + mins + seconds / 60
 
 
 def cause_of_end(log: Path, since: float = 0.0) -> str:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from scaling.dispatch.claims.stop import read_stop_request
 from scaling.dispatch.dispatches import Dispatch, DispatchFolder, dispatches, new_dispatch
@@ -66,10 +65,6 @@ class Submission:
         if self.blocked:
             lines.append(f"{self.blocked:,} runs are blocked: what they start from diverged too early")
         return (*lines, *self.warnings)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the submission as plain JSON."""
-        return asdict(self)
 
 
 def submit(order: Order, settings: Slurm) -> Submission:

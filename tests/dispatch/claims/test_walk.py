@@ -9,7 +9,7 @@ import pytest
 from scaling.dispatch.claims.parents import has_weights
 from scaling.dispatch.claims.queue_walk import QueueWalk
 from scaling.dispatch.claims.spending import Spending
-from scaling.dispatch.queue import Entry, LazyQueue, QueueFile
+from scaling.dispatch.queue import Entry, LazyQueue, write_queue
 from scaling.dispatch.states import index
 from scaling.dispatch.states.index import Event, Index
 from scaling.dispatch.states.settled import is_settled
@@ -178,28 +178,29 @@ def test_what_the_index_calls_settled_is_checked_once_by_all_together(tmp_path, 
 
 
 def test_a_queue_is_read_by_its_places_where_they_are_whole(tmp_path):
-    queue = QueueFile(tmp_path / "queue.jsonl")
-    queue.write([Entry("a", 1.0, group="4GB", needs=("c",)), Entry("b", 2.0, group="8GB"), Entry("c", 3.0, keeps=(7,))])
-    whole = queue.places.read_text()
+    queue, places_file = tmp_path / "queue.jsonl", tmp_path / "queue.places"
+    a, b, c = Entry("a", 1.0, group="4GB", needs=("c",)), Entry("b", 2.0, group="8GB"), Entry("c", 3.0, keeps=(7,))
+    write_queue(queue, [a, b, c])
+    whole = places_file.read_text()
     older = "".join("\t".join(line.split("\t")[:4]) + "\n" for line in whole.splitlines())
     for places in (whole, older, whole[:-9], whole[:20], ""):
-        queue.places.write_text(places)
-        every, one = LazyQueue(queue.path), LazyQueue(queue.path, "8GB")
+        places_file.write_text(places)
+        every, one = LazyQueue(queue), LazyQueue(queue, "8GB")
         assert (every.run_ids, one.run_ids) == (["a", "b", "c"], ["b"])
         assert [(every.get(run_id) or Entry("none", 0.0)).C for run_id in "abc"] == [1.0, 2.0, 3.0]
         if places != older:
             assert (list(every.needs("a")), every.keeps("c"), every.keepers) == (["c"], (7,), {"c"})
-    queue.places.write_text(whole)
-    queue.path.unlink()
-    gone = LazyQueue(queue.path)
+    places_file.write_text(whole)
+    queue.unlink()
+    gone = LazyQueue(queue)
     assert [gone.get(run_id) for run_id in gone.run_ids] == [None] * 3  # which is told of each
 
 
 def test_a_run_that_was_settled_without_the_weights_that_are_asked_for_stays(tmp_path):
     """As where stages are added to a sweep while what they start from is in other jobs."""
-    queue, news = QueueFile(tmp_path / "queue.jsonl"), Index(tmp_path)
-    queue.write([Entry("a", 1.0, keeps=(60, 119)), Entry("b", 1.0), Entry("c", 1.0)])
-    lazy = LazyQueue(queue.path)
+    queue, news = tmp_path / "queue.jsonl", Index(tmp_path)
+    write_queue(queue, [Entry("a", 1.0, keeps=(60, 119)), Entry("b", 1.0), Entry("c", 1.0)])
+    lazy = LazyQueue(queue)
     assert [lazy.keeps(run_id) for run_id in lazy.run_ids] == [(60, 119), (), ()]
     walk = QueueWalk(lazy.run_ids, news, keepers=lazy.keepers, whole=lambda run_id: not lazy.keeps(run_id))
     claim(news, "a")
@@ -211,15 +212,15 @@ def test_a_run_that_was_settled_without_the_weights_that_are_asked_for_stays(tmp
 
 def test_a_record_out_of_reach_is_no_settled_run_and_ends_no_worker(folder):
     """It is looked at in its turn, where a worker tells of it."""
-    news, files, queue = Index(folder.results), folder.run("a"), QueueFile(folder.path / "queue.jsonl")
-    queue.write([Entry("a", 1.0, keeps=(60,)), Entry("b", 1.0)])
+    news, files, queue = Index(folder.results), folder.run("a"), folder.path / "queue.jsonl"
+    write_queue(queue, [Entry("a", 1.0, keeps=(60,)), Entry("b", 1.0)])
     for run_id in "ab":
         news.append(index.SETTLED, run_id, [5, 7])
         folder.run(run_id).path.mkdir(parents=True)
         folder.run(run_id).record.symlink_to("record.json")  # a link to itself: no file can be reached by it
     with pytest.raises(OSError, match="symbolic links"):
         is_settled(files)
-    lazy = LazyQueue(queue.path)
+    lazy = LazyQueue(queue)
     walk = QueueWalk(lazy.run_ids, news, keepers=lazy.keepers, whole=partial(has_weights, folder, lazy))
     assert list(walk.round()) == ["a"]
     assert walk.check() == 1

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from scaling.dispatch.launchers import Slurm
 from scaling.dispatch.queue import Entry
-from scaling.dispatch.slurm.cluster import Cluster, Partition, minutes
+from scaling.dispatch.slurm.cluster import Cluster, Partition
 from scaling.dispatch.slurm.deal import deal, memory_class
-from scaling.dispatch.slurm.scheduler import cause_of_death, cause_of_end
+from scaling.dispatch.slurm.scheduler import cause_of_death, cause_of_end, minutes
 
 
 def entry(number, seconds):
