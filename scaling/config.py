@@ -40,7 +40,8 @@ MEMBERS = {  # what a class of a group must have
 PLAIN = (str, int, float, bool, type(None))
 MOST_READ = 4096  # groups in the cache
 _read: dict[str, Any] = {}
-MIRRORS = ("wandb", "tensorboard", "mlflow")  # tools that can show runs while they are trained
+Mirror = Literal["wandb", "tensorboard", "mlflow"]  # tools that can show runs while they are trained
+MIRRORS: tuple[str, ...] = get_args(Mirror)
 FROM_SCRATCH = {"_target_": "scaling.stages.train.FromScratch"}  # the stage of a config without one
 RECIPE_VERSION = 2  # raised whenever a default changes or the same config would give other weights
 UNNUMBERED = 1  # the recipe of stored configs without a recipe_version
@@ -51,16 +52,14 @@ def part(default: Any = dataclasses.MISSING, *, identity: bool = True) -> Any:
     return field(default=default, metadata={"identity": identity})
 
 
-def _keep(value: Any) -> Any:
-    """Return last for true and none for false, as YAML reads yes and no."""
-    return {True: "last", False: "none"}[value] if isinstance(value, bool) else value
-
-
 Share = Annotated[float, Field(ge=0, le=1)]
 ShareBelowOne = Annotated[float, Field(ge=0, lt=1)]
-OFF = BeforeValidator(lambda given: "off" if given is False else given)  # YAML reads off as false
-Graph = Annotated[Literal["auto", "off"], OFF]
-Keep = Annotated[Literal["none", "last", "milestones"], BeforeValidator(_keep)]
+# YAML reads off and no as false, and yes as true.
+Graph = Annotated[Literal["auto", "off"], BeforeValidator(lambda given: "off" if given is False else given)]
+Keep = Annotated[
+    Literal["none", "last", "milestones"],
+    BeforeValidator(lambda given: {False: "none", True: "last"}[given] if isinstance(given, bool) else given),
+]
 
 
 @dataclass(frozen=True)
@@ -279,7 +278,8 @@ def _wanted(message: str) -> str:
     subject, _, what = message.partition("should be ")
     if subject.lower() != "input ":
         return f"{message[:1].lower()}{message[1:]}"
-    what = what.partition(", unable to")[0].replace("a valid ", "a ").replace("a integer", "a whole number")
+    what = what.partition(", unable to")[0].partition(" or an instance of")[0]
+    what = what.replace("a valid ", "a ").replace("a integer", "a whole number")
     return f"wanted {'a value ' if what.startswith(('greater', 'less')) else ''}{what}"
 
 

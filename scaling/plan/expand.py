@@ -17,7 +17,7 @@ from hydra.core.config_loader import ConfigLoader
 from scaling.compose.groups import Composer, GroupConfigs
 from scaling.compose.interpolation import PLAN_KEYS, Composed, named_in
 from scaling.compose.shadows import check_config
-from scaling.config import MIRRORS
+from scaling.config import Mirror, read_part
 from scaling.errors import UserError
 from scaling.internals.hydra import group_options
 from scaling.limits import Limits
@@ -55,7 +55,7 @@ def expand(loader: ConfigLoader, arguments: Sequence[str]) -> Plan:
         name=_checked_name(config.of_plan("name") or request.sweep or ("single" if single else "adhoc")),
         results=results,
         launcher=config.of_plan("launcher"),
-        group=_group(config),
+        group=_read_key(config, "group", bool, default=False),
         limit=_limit(sweep.get("limit") or {}),
         runs=tuple(graph.runs.values()),
         dropped=tuple(graph.dropped),
@@ -63,8 +63,8 @@ def expand(loader: ConfigLoader, arguments: Sequence[str]) -> Plan:
         sweep=request.sweep,
         arguments=tuple(arguments),
         single=single,
-        mirror=_mirror(config),
-        on_end=_command(config.of_plan("on_end")),
+        mirror=_read_key(config, "mirror", Mirror | None) or "",
+        on_end=_read_key(config, "on_end", str | None) or "",
     )
 
 
@@ -74,24 +74,9 @@ def _results(value: Any) -> Path:
     return Path(str(value)).expanduser()
 
 
-def _group(config: Composed) -> bool:
-    found = config.of_plan("group") if "group" in config.written else False  # an older config of a user may lack it
-    if not isinstance(found, bool):
-        raise UserError(f"found group={found!r}; wanted true or false; change it")
-    return found
-
-
-def _mirror(config: Composed) -> str:
-    value = config.of_plan("mirror") if "mirror" in config.written else None
-    if value not in (None, *MIRRORS):
-        raise UserError(f"found mirror={value!r}; wanted {', '.join(MIRRORS[:-1])} or {MIRRORS[-1]}; change it")
-    return value or ""
-
-
-def _command(value: Any) -> str:
-    if not isinstance(value, str | None):
-        raise UserError(f"found on_end={value!r}; wanted a shell command, as text; put it in quotes")
-    return value or ""
+def _read_key(config: Composed, key: str, kind: Any, default: Any = None) -> Any:
+    """Return a checked key of the plan as a whole; a user's own config of an older version may lack it."""
+    return read_part(kind, config.of_plan(key) if key in config.written else default, where=key)
 
 
 def _sweep(config: Composed, request: Request) -> Mapping[str, Any]:
@@ -124,17 +109,10 @@ def _graph(
     if not graph.runs:
         reason = graph.dropped[0].reason if graph.dropped else "the grid has no cells"
         raise UserError(reason if len(graph.dropped) == 1 else f"found no cell of the grid that can be run: {reason}")
-    if _flag(sweep, "trunk"):
+    if read_part(bool, sweep.get("trunk", False), where="sweep.trunk"):
         graph.runs = share_trunks(graph.runs)
     shared = [f"{key}={request.fixed[key]}" for key in SHARED if key in request.fixed]
     return add_stages(graph, read_stages(sweep.get("stages") or []), GroupConfigs(composer, shared), is_group)
-
-
-def _flag(sweep: Mapping[str, Any], key: str) -> bool:
-    value = sweep.get(key, False)
-    if not isinstance(value, bool):
-        raise UserError(f"found sweep.{key}={value!r}; wanted true or false; change it")
-    return value
 
 
 def _check_one_plan(config: Composed, blocks: Sequence[Block], rules: Rules) -> None:
@@ -240,12 +218,8 @@ def _checked_name(name: Any) -> str:
 
 
 def _limit(raw: Any) -> Limits:
-    if not isinstance(raw, Mapping):
-        raise UserError(f"found sweep.limit={raw!r}; wanted gpu_hours or flops below it; change it")
-    unknown = set(raw) - {"gpu_hours", "flops"}
-    if unknown:
-        raise UserError(f"found sweep.limit.{min(unknown)}; wanted gpu_hours or flops; change it")
-    for key, value in raw.items():
-        if value is not None and not (isinstance(value, int | float) and value is not True and value > 0):
-            raise UserError(f"found sweep.limit.{key}={value!r}; wanted a positive number; change it")
-    return Limits(gpu_hours=raw.get("gpu_hours"), flops=raw.get("flops"))
+    limits = read_part(Limits, raw, where="sweep.limit")
+    for key, value in vars(limits).items():
+        if value is not None and value <= 0:
+            raise UserError(f"found sweep.limit.{key}={value:g}; wanted a positive number; change it")
+    return limits

@@ -7,7 +7,9 @@ import pytest
 
 def test_a_mirror_is_a_tool_that_is_installed(scaling, monkeypatch):
     one = ("model.width=8", "train.steps=2")
-    assert "found mirror='paper'; wanted wandb, tensorboard or mlflow" in scaling("plan", *one, "mirror=paper", code=2)
+    assert "found mirror='paper'; wanted 'wandb', 'tensorboard' or 'mlflow'" in scaling(
+        "plan", *one, "mirror=paper", code=2
+    )
     assert "mirrored to mlflow" in scaling("plan", *one, "mirror=mlflow")
     monkeypatch.setattr("scaling.commands.mirror.find_spec", lambda name: None)
     said = scaling("run", *one, "mirror=wandb", code=2)

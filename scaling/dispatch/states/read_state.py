@@ -6,7 +6,7 @@ Imports neither torch nor pandas nor pydantic, so that a thousand runs are read 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -31,20 +31,16 @@ NAMED = 3  # runs at the front that a note names
 JOBS_SECONDS = 10.0  # between two queries of a scheduler
 JobStates = Mapping[str, str]  # job of the scheduler -> its state, for unfinished jobs
 Told = tuple[DispatchFolder, Dispatch]  # a dispatch and its folder
-Ask = Callable[[Sequence[str]], JobStates | None]  # None: the scheduler does not answer
 
 
-def read_status(folder: SweepFolder, *, ask: Ask | None = None) -> Status:
-    """Return the state of every run of a sweep; ask: queries the scheduler, by default that of the sweep's jobs."""
-    return Reader(folder, read_plan(folder), ask=ask).read_with_trouble()
+def read_status(folder: SweepFolder) -> Status:
+    """Return the state of every run of a sweep."""
+    return Reader(folder, read_plan(folder)).read_with_trouble()
 
 
 def _trouble(folder: SweepFolder) -> list[str]:
     """Return sentences on what keeps the jobs of a sweep from training."""
-    queued: dict[str, list[Told]] = {}
-    for files, dispatch in dispatches(folder):
-        if dispatch.jobs and not dispatch.ended:
-            queued.setdefault(dispatch.kind, []).append((files, dispatch))
+    queued = _by_launcher((files, dispatch) for files, dispatch in dispatches(folder) if not dispatch.ended)
     sentences = [text for found in queued.values() for text in launcher_of_dispatch(found[-1][1]).trouble(found)]
     for path in unreadable_dispatches(folder):
         sentences.append(f"{path} cannot be read, so the state of its jobs is unknown, and they cannot be cancelled")
@@ -52,23 +48,12 @@ def _trouble(folder: SweepFolder) -> list[str]:
 
 
 class Reader:
-    """Reads the states of the same runs repeatedly; a settled run is read once.
+    """Reads the states of the same runs repeatedly; a settled run is read once. settled: cache of settled runs."""
 
-    settled: cache of settled runs; ask: queries the scheduler, by default that of the sweep's jobs.
-    """
-
-    def __init__(
-        self,
-        folder: SweepFolder,
-        planned: Iterable[Planned],
-        *,
-        settled: SettledRuns | None = None,
-        ask: Ask | None = None,
-    ) -> None:
+    def __init__(self, folder: SweepFolder, planned: Iterable[Planned], *, settled: SettledRuns | None = None) -> None:
         self._folder = folder
         self._planned = tuple(planned)
         self._records = settled or SettledRuns(folder)
-        self._ask = ask
         self._settled: dict[str, RunState] = {}
         self._silent = ""
         self._news = Index(folder.results)
@@ -82,7 +67,7 @@ class Reader:
     def read_with_trouble(self) -> Status:
         """Read the states; if runs are left, add notes on what keeps jobs from training, at most JOBS_SECONDS old."""
         status = self.read()
-        if self._ask is not None or not status.of(State.RUNNING, State.PENDING, State.MISSING):
+        if not status.of(State.RUNNING, State.PENDING, State.MISSING):
             return status
         if time.monotonic() - self._trouble[0] > JOBS_SECONDS:
             self._trouble = (time.monotonic(), _trouble(self._folder))
@@ -142,17 +127,15 @@ class Reader:
         jobs: JobStates | None = {}
         self._silent = ""
         if len(self._settled) < len(self._planned):
-            for kind, queued in _queued(every).items():
+            for kind, queued in _by_launcher(every).items():
                 states = self._states(queued)
                 if states is None:
-                    self._silent = f"{kind} does not answer: states are from the files alone"
+                    self._silent = f"{kind.upper()} does not answer: states are from the files alone"
                 jobs = None if jobs is None or states is None else {**jobs, **states}
         alive = [dispatch for _, dispatch in every if not dispatch.ended and _alive(dispatch, jobs)]
         return jobs, alive
 
     def _states(self, queued: Sequence[Told]) -> JobStates | None:
-        if self._ask is not None:
-            return self._ask([job for _, dispatch in queued for job in dispatch.jobs])
         when, states = self._asked
         if time.monotonic() - when > JOBS_SECONDS:
             states = launcher_of_dispatch(queued[-1][1]).job_states(queued)
@@ -200,12 +183,12 @@ def claim_lives(files: RunFolder, claim: Claim, jobs: JobStates | None) -> bool:
     return silence < (PERIODS * claim.period if jobs else max(SILENT, PERIODS * claim.period))
 
 
-def _queued(every: Iterable[Told]) -> dict[str, list[Told]]:
-    """Return the dispatches with jobs in a scheduler, by the scheduler's name."""
+def _by_launcher(every: Iterable[Told]) -> dict[str, list[Told]]:
+    """Return the dispatches with jobs in a scheduler, by the launcher's name."""
     found: dict[str, list[Told]] = {}
     for files, dispatch in every:
         if dispatch.jobs:
-            found.setdefault(dispatch.kind.upper(), []).append((files, dispatch))
+            found.setdefault(dispatch.kind, []).append((files, dispatch))
     return found
 
 

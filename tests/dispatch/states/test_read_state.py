@@ -11,6 +11,7 @@ import time
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -21,6 +22,7 @@ from scaling.dispatch.launchers import Local
 from scaling.dispatch.local.run import run_local
 from scaling.dispatch.process import Process, this_process
 from scaling.dispatch.show import print_status
+from scaling.dispatch.states import read_state
 from scaling.dispatch.states.attempts import Attempt, iso
 from scaling.dispatch.states.read_state import Reader, read_status
 from scaling.dispatch.states.state import Planned, RunState, State
@@ -51,6 +53,17 @@ def write_record(folder, run_id, status="finished", seconds=20.0):
     write_stand_in_record(folder.run(run_id), status, loss=0.5, seconds=seconds)
 
 
+@pytest.fixture
+def scheduler(monkeypatch):
+    """Let a scheduler say so of the jobs of these tests; None: it does not answer."""
+
+    def says(jobs):
+        launcher = SimpleNamespace(job_states=lambda queued: jobs, trouble=lambda queued: [])
+        monkeypatch.setattr(read_state, "launcher_of_dispatch", lambda dispatch: launcher)
+
+    return says
+
+
 def tried(folder, run_id, cause, end=0.0):
     attempt = Attempt(iso(end - 1), iso(end), "n1", "7", cause, 1.0, 0.0, error="why it ended")
     attempt.append(folder.run(run_id))
@@ -63,8 +76,8 @@ def dispatch(folder, **facts):
     return made
 
 
-def states(folder, **more):
-    return {run.run_id: run.state.value for run in read_status(folder, **more).runs}
+def states(folder):
+    return {run.run_id: run.state.value for run in read_status(folder).runs}
 
 
 def test_each_state_from_the_files(folder):
@@ -130,34 +143,36 @@ def test_a_run_whose_worker_has_just_died_is_stopped_and_not_unbegun(folder):
     assert [(run.state, run.attempts) for run in read_status(folder).runs] == [("missing", 1), ("missing", 0)]
 
 
-def test_attempts_are_of_the_dispatch_that_has_their_job_whatever_the_clocks_of_nodes_say(folder):
+def test_attempts_are_of_the_dispatch_that_has_their_job_whatever_the_clocks_of_nodes_say(folder, scheduler):
     write_plan(folder, IDS[:2])
     dispatch(folder, kind="slurm", jobs=("7",))
     tried(folder, IDS[0], "crashed", end=STARTED - 100)
     jobs = {"7_0": "RUNNING", "8_0": "RUNNING"}
-    assert states(folder, ask=lambda ids: jobs) == dict(zip(IDS[:2], ["failed", "pending"], strict=True))
+    scheduler(jobs)
+    assert states(folder) == dict(zip(IDS[:2], ["failed", "pending"], strict=True))
     [(made, first)] = dispatches(folder)
     made.write(replace(first, ended=True))
     dispatch(folder, kind="slurm", jobs=("8",), started=STARTED - 1000)  # by a clock that is late
-    assert states(folder, ask=lambda ids: jobs) == dict.fromkeys(IDS[:2], "pending")
+    scheduler(jobs)
+    assert states(folder) == dict.fromkeys(IDS[:2], "pending")
 
 
-def test_a_worker_that_gives_no_sign_of_life_though_its_job_runs_is_told(folder):
+def test_a_worker_that_gives_no_sign_of_life_though_its_job_runs_is_told(folder, scheduler):
     write_plan(folder, IDS[:1])
     files = folder.run(IDS[0])
     files.path.mkdir(parents=True)
     files.claim.write_bytes(Claim("f" * 12, Process("n1", "far", 1, 1), job="70_0", since=STARTED).dump())
     dispatch(folder, kind="slurm", jobs=("70",))
-    ask = {"ask": lambda ids: {"70_0": "RUNNING"}}
-    assert read_status(folder, **ask).notes == ()
+    scheduler({"70_0": "RUNNING"})
+    assert read_status(folder).notes == ()
     os.utime(files.claim, (time.time() - 200, time.time() - 200))
-    status = read_status(folder, **ask)
+    status = read_status(folder)
     assert status.counts["running"] == 1
     assert f"run {IDS[0]} has had no heartbeat since " in status.notes[0]
     assert "(job 70_0 on n1)" in status.notes[0]
     for path in folder.jobs.iterdir():
         os.utime(path, (time.time() - 200, time.time() - 200))  # by the clock of a file server that is late
-    assert read_status(folder, **ask).notes == ()
+    assert read_status(folder).notes == ()
 
 
 def test_claim_of_a_dead_process_is_no_running_run(folder):
@@ -168,7 +183,7 @@ def test_claim_of_a_dead_process_is_no_running_run(folder):
     assert states(folder) == {IDS[0]: "missing"}
 
 
-def test_scheduler_is_asked_for_claims_of_other_machines(folder):
+def test_scheduler_is_asked_for_claims_of_other_machines(folder, scheduler):
     write_plan(folder, IDS[:3])
     far = Process("n1", "far", 1, 1)
     for number in range(3):
@@ -178,14 +193,19 @@ def test_scheduler_is_asked_for_claims_of_other_machines(folder):
         os.utime(files.claim, (0, 0))  # silent since long
     dispatch(folder, kind="slurm", process=far, jobs=("70",))
     jobs = {"70_0": "RUNNING", "70_1": "PENDING"}
-    assert states(folder, ask=lambda ids: jobs) == dict(zip(IDS[:3], ["running", "pending", "pending"], strict=True))
-    assert states(folder, ask=lambda ids: {}) == dict.fromkeys(IDS[:3], "missing")
+    scheduler(jobs)
+    assert states(folder) == dict(zip(IDS[:3], ["running", "pending", "pending"], strict=True))
+    scheduler({})
+    assert states(folder) == dict.fromkeys(IDS[:3], "missing")
     for number in range(3):
         hours = time.time() + 7200
         os.utime(folder.run(IDS[number]).claim, (hours, hours))  # by the clock of a node that goes ahead
-    assert states(folder, ask=lambda ids: jobs) == dict(zip(IDS[:3], ["running", "pending", "pending"], strict=True))
-    assert states(folder, ask=lambda ids: {}) == dict.fromkeys(IDS[:3], "missing")
-    status = read_status(folder, ask=lambda ids: None)  # SLURM is silent: that alone says nothing
+    scheduler(jobs)
+    assert states(folder) == dict(zip(IDS[:3], ["running", "pending", "pending"], strict=True))
+    scheduler({})
+    assert states(folder) == dict.fromkeys(IDS[:3], "missing")
+    scheduler(None)  # that alone says nothing
+    status = read_status(folder)
     assert status.counts["pending"] == 3
     assert "does not answer" in status.notes[0]
 
