@@ -6,6 +6,7 @@ Beside the command line it is the one place of `scaling` that knows the package 
 user's project may have. Nothing is loaded before it is used, and never torch or Hydra.
 """
 
+# ruff: noqa: F405
 from __future__ import annotations
 
 import sys
@@ -15,30 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from analysis.verbs import ApproachComparison as ApproachComparison
-    from analysis.verbs import Backtest as Backtest
-    from analysis.verbs import Comparison as Comparison
-    from analysis.verbs import Fit as Fit
-    from analysis.verbs import Forecast as Forecast
-    from analysis.verbs import Frontier as Frontier
-    from analysis.verbs import IsoFlop as IsoFlop
-    from analysis.verbs import Ledger as Ledger
-    from analysis.verbs import Suggestion as Suggestion
-    from analysis.verbs import allocate as allocate
-    from analysis.verbs import backtest as backtest
-    from analysis.verbs import columns as columns
-    from analysis.verbs import compare as compare
-    from analysis.verbs import fit as fit
-    from analysis.verbs import fit_frontier as fit_frontier
-    from analysis.verbs import forecast as forecast
-    from analysis.verbs import frontier as frontier
-    from analysis.verbs import isoflop as isoflop
-    from analysis.verbs import load_table as load_table
-    from analysis.verbs import own_law as own_law
-    from analysis.verbs import plot as plot
-    from analysis.verbs import read_ledger as read_ledger
-    from analysis.verbs import report as report
-    from analysis.verbs import suggest as suggest
+    from analysis.verbs import *  # noqa: F403 - exactly the names in __all__, as a test asserts
 
 __all__ = [
     "ApproachComparison",
