@@ -68,6 +68,7 @@ def _captured(
         if not is_out_of_memory(error):
             note("torch's memory pools in the state of a failed CUDA graph capture")
         raise
+    torch.cuda.current_stream(device).wait_stream(stream)  # on which torch has set up the generators
     return graph
 
 
