@@ -16,7 +16,9 @@ from contextlib import contextmanager
 from scaling.security.monkeypatches import has_guests, put_back, remember
 
 log = logging.getLogger(__name__)
-POOLS = ("ThreadPoolExecutor", "ahead", "gather", "checkpoint")  # names of threads that are idle or end by themselves
+# Names, or their beginnings, of threads that are idle or end by themselves. Dummy: torch differentiates in them on a GPU.
+OURS = ("ThreadPoolExecutor", "ahead", "gather", "checkpoint")
+OF_LIBRARIES = ("tqdm_monitor", "InductorSubproc", "subproc_worker_timer", "Dummy-")
 _left: list[str] = []
 _worker = threading.Event()  # set in the process of a worker
 
@@ -63,7 +65,7 @@ def permanent_changes_noted() -> Iterator[None]:
             if replaced:
                 note(f"{', '.join(replaced[:3])} replaced")
             for thread in set(threading.enumerate()) - threads:
-                if not thread.name.startswith(POOLS):
+                if not thread.name.startswith((*OURS, *OF_LIBRARIES)):
                     note(f"the thread {thread.name}")
             for mode in set(_modes()) - modes:
                 note(mode)

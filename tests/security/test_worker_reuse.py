@@ -90,6 +90,17 @@ def test_a_hook_and_a_thread_that_stay_are_told(worker):
     assert worker_reuse.permanent_changes() == "the thread theirs; a hook on all modules"
 
 
+@pytest.mark.parametrize("name", ["tqdm_monitor", "InductorSubproc"])
+def test_an_idle_thread_of_a_library_may_stay(worker, name):
+    over = threading.Event()
+    thread = threading.Thread(target=over.wait, name=name)
+    with permanent_changes_noted():
+        thread.start()
+    over.set()
+    thread.join()
+    assert worker_reuse.permanent_changes() == ""
+
+
 def test_only_workers_look(worker, monkeypatch):
     worker_reuse._worker.clear()
     with permanent_changes_noted():
