@@ -41,7 +41,7 @@ class Noise(DataSet):
         return _noise(self, D_unique or EXAMPLES)
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=32)  # each precision is timed on the same noise
 def _noise(data: Noise, n: int) -> Splits:
     rng = np.random.default_rng(data.seed)
 

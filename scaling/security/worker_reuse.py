@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from scaling.security.monkeypatches import has_guests, put_back, remember
 
 log = logging.getLogger(__name__)
-# Names, or their beginnings, of threads that are idle or end by themselves. Dummy: torch differentiates in them on a GPU.
+# Names, or their beginnings, of threads that are idle or end by themselves. Dummy: torch differentiates there on a GPU.
 OURS = ("ThreadPoolExecutor", "ahead", "gather", "checkpoint")
 OF_LIBRARIES = ("tqdm_monitor", "InductorSubproc", "subproc_worker_timer", "Dummy-")
 _left: list[str] = []
