@@ -3,7 +3,7 @@
 Synthetic images are written on the spot and mapped into memory: each batch is gathered in threads, normalised and
 augmented on the device. On a GPU the images are held in its memory as well, and steps are compiled besides. The share
 is the FLOPs of the model's own products, forward and backward, over those of large square products timed in the same
-minute. Run: python -m tests.benchmarks.bench_images [cpu|cuda]
+minute. Run: python -m tests.benchmarks.bench_images [cpu|cuda] [SECONDS, after which it begins no further row]
 """
 
 from __future__ import annotations
@@ -121,6 +121,7 @@ def product_rate(where: torch.device) -> float:
 def main() -> None:
     """Print the table, a row when it is measured."""
     where = torch.device(sys.argv[1] if len(sys.argv) > 1 else "cpu")
+    until = perf_counter() + float(sys.argv[2] if len(sys.argv) > 2 else "inf")
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     console = Console(width=110)
     console.print(f"batch of {BATCH[where.type]:,}, {PIXELS} pixels, {PRECISION[where.type]}, {hardware_name(where)}")
@@ -129,6 +130,9 @@ def main() -> None:
         write_images(file)
         for (name, model), (said, augment) in product(MODELS.items(), AUGMENTATIONS.items()):
             for place, engine in WAYS[where.type]:
+                if perf_counter() > until:
+                    console.print(f"{name:12} {said:18} {place:6} {engine:8} left out: the time is up")
+                    continue
                 memory.MAPPED_BYTES, mapped.HELD_SHARE = 0, 0.0 if place == "mapped" else 0.5  # as if it were too large
                 run = planned(file, model, augment, where.type, engine)
                 first, seconds, products = step_seconds(run, where)

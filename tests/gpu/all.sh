@@ -36,21 +36,25 @@ fi
 "$PYTHON" -c 'import torch; assert torch.cuda.is_available()' || { echo "found no GPU that torch can use; wanted one"; exit 2; }
 
 declare -a NAMES SECONDS_TAKEN CODES
-part() {  # part NAME LIMIT COMMAND …: run it within LIMIT seconds, keep what it says
-  local name=$1 limit=$2 started=$SECONDS; shift 2
+part() {  # part NAME LIMIT COMMAND …: run it within LIMIT seconds and the eight minutes of all, keep what it says
+  local name=$1 limit=$2 left=$((475 - SECONDS)) started=$SECONDS; shift 2
+  [ "$limit" -le "$left" ] || limit=$((left > 1 ? left : 1))
   timeout -k 5 "$limit" "$@" >"$OUT/$name.txt" 2>&1
   CODES+=($?); NAMES+=("$name"); SECONDS_TAKEN+=($((SECONDS - started)))
   echo "== $name: exit ${CODES[-1]}, ${SECONDS_TAKEN[-1]} s"; tail -n 30 "$OUT/$name.txt"
 }
 nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader | tee "$OUT/card.txt"
-beside=$("$PYTHON" -c 'import xdist' 2>/dev/null && echo "-n 8")
+plugins=$("$PYTHON" -c 'import xdist' 2>/dev/null && echo "-p xdist -n 8")
+export PYTEST_DISABLE_PLUGIN_AUTOLOAD=1
 # shellcheck disable=SC2086 # several words, or none
-part tests    110 "$PYTHON" -m pytest -q -ra $beside tests/gpu
-part probe     45 "$PYTHON" -m scaling probe
+part tests    110 "$PYTHON" -m pytest -o addopts= -q -ra -m "not slow" $plugins tests/gpu
+part probe     60 "$PYTHON" -m scaling probe
 part steps     60 "$PYTHON" -m tests.benchmarks.bench_gpu
-part images    75 "$PYTHON" -m tests.benchmarks.bench_images cuda
-part sweeps    70 "$PYTHON" -m tests.benchmarks.bench_stacks cuda
-part decades $((475 - SECONDS)) "$PYTHON" -m scaling run sweep=decades results="$OUT/results"
+part images    90 "$PYTHON" -m tests.benchmarks.bench_images cuda 60
+part sweeps   100 "$PYTHON" -m tests.benchmarks.bench_stacks cuda
+decades=("$PYTHON" -m scaling run sweep=decades results="$OUT/results")
+part decades  120 "${decades[@]}" train.budget=1e9,3e9,1e10,3e10,1e11,3e11,1e12,3e12,1e13
+part fifth    475 "${decades[@]}" # the fifth decade, as far as the time goes: its settled runs are kept
 
 {
   printf '%-8s %6s %5s  %s\n' part seconds exit "what it said last"
@@ -58,4 +62,6 @@ part decades $((475 - SECONDS)) "$PYTHON" -m scaling run sweep=decades results="
     printf '%-8s %6s %5s  %s\n' "${NAMES[i]}" "${SECONDS_TAKEN[i]}" "${CODES[i]}" "$(grep -v '^ *$' "$OUT/${NAMES[i]}.txt" | tail -1 | cut -c1-90)"
   done
 } | tee "$OUT/table.txt"
-for code in "${CODES[@]}"; do [ "$code" = 0 ] || exit 1; done
+for i in "${!NAMES[@]}"; do
+  [ "${CODES[i]}" = 0 ] || [ "${NAMES[i]}:${CODES[i]}" = fifth:124 ] || exit 1
+done
