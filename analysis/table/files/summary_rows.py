@@ -1,0 +1,52 @@
+"""Rows at the end of a table that summarise those above them, such as their means: they are no runs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from analysis.table.remarks import with_remarks
+from analysis.wording import listed
+
+MOST = 6
+"""Maximum number of such rows."""
+FEWEST = 4
+"""Minimum number of rows above them."""
+LARGEST = 20_000
+"""Number of rows above which a table was written by a program, which adds no such rows."""
+NEAR = 5e-3
+"""Relative difference up to which a value is the statistic, as it may be rounded."""
+SUMS = 1e-4
+"""The same for a sum, as in a series that doubles each value is nearly the sum of those before."""
+STATISTICS = {"means": "mean", "sums": "sum", "standard deviations": "std"}
+"""What a row may hold, with pandas' name for it."""
+BESIDE = {"medians": "median", "minima": "min", "maxima": "max"}
+"""The same of a row beside one of those; alone it may be a run, such as the largest."""
+
+
+def without_summary(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table without last rows of which all numbers are the same statistic of their columns, with a remark."""
+    numbers = table.select_dtypes("number").astype(float)
+    if len(table) > LARGEST or numbers.shape[1] < 2:
+        return table
+    for k in range(min(MOST, len(table) - FEWEST), 0, -1):
+        kinds = _kinds(numbers.iloc[:-k], numbers.iloc[-k:].to_numpy())
+        if all(kinds) and STATISTICS.keys() & set(kinds):
+            rows = "the last row holds" if k == 1 else f"the last {k} rows hold"
+            return with_remarks(table.iloc[:-k], f"left out: {rows} the {listed(kinds)} of the rows above")
+    return table
+
+
+def _kinds(above: pd.DataFrame, rows: np.ndarray) -> list[str]:
+    """Return the statistic of the columns above that each row holds; '' for one that holds none."""
+    varied = (above.max() > above.min()).to_numpy()
+    known = {kind: above.agg(name).to_numpy() for kind, name in {**STATISTICS, **BESIDE}.items()}
+    near = {kind: SUMS if kind == "sums" else NEAR for kind in known}
+    return [next((kind for kind, of in known.items() if _is(row, of, varied, near[kind])), "") for row in rows]
+
+
+def _is(row: np.ndarray, statistic: np.ndarray, varied: np.ndarray, near: float) -> bool:
+    """Tell whether the numbers of a row are the statistic, for columns that vary, of which there are several."""
+    there = np.isfinite(row) & varied
+    same = np.isclose(row[there], statistic[there], rtol=near, atol=0)
+    return bool(varied.sum() > 1 and there.any() and same.all())
