@@ -23,6 +23,8 @@ ABOVE = 3.0
 """Standard errors above the lowest mean from which a curve's minimum counts as too high."""
 LEAST = 1e-3
 """Share of y below which that difference is negligible."""
+EXACT = 1e-4
+"""Least noise, as a share of y: a curve is no nearer to the truth, and losses are written with about as many digits."""
 
 
 @dataclass(frozen=True)
@@ -47,13 +49,16 @@ class Valley:
 
 
 def noise_of(rows: pd.DataFrame, valleys: Sequence[Valley], y: str) -> np.ndarray:
-    """Return relative noise to resample from: deviations of seeds from their means, else residuals of the curves."""
-    deviations = scatter(rows, y)
-    if len(deviations) >= 8:
-        return deviations
-    spare = [one for one in valleys if one.freedom > 0]
-    residuals = [one.rest * np.sqrt(len(one.rest) / one.freedom) for one in spare]
-    return np.concatenate(residuals) if residuals else np.empty(0)
+    """Return relative noise to resample from: deviations of seeds from their means, else residuals of the curves.
+
+    Smaller ones than `EXACT` are scaled to it.
+    """
+    found = scatter(rows, y)
+    if len(found) < 8:
+        spare = [one for one in valleys if one.freedom > 0]
+        found = np.concatenate([np.empty(0), *(one.rest * np.sqrt(len(one.rest) / one.freedom) for one in spare)])
+    size = float(np.sqrt(np.mean(found**2))) if len(found) else EXACT
+    return found * max(1.0, EXACT / max(size, 1e-300))
 
 
 def misfits(valleys: Sequence[Valley], noise: float) -> tuple[str, ...]:
@@ -74,7 +79,7 @@ def unequal(valleys: Sequence[Valley]) -> dict[float, float]:
         if own < 1 or others < FEWEST:
             continue
         rest = (squares.sum() - squares[i]) / others
-        F = squares[i] / own / max(rest, 1e-300)
+        F = squares[i] / own / max(rest, EXACT**2)
         if tail(F, own, others) * len(valleys) < UNLIKELY and F > 1:
             found[one.budget] = float(np.sqrt(F))
     return found

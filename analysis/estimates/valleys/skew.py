@@ -9,7 +9,7 @@ from statistics import NormalDist
 import numpy as np
 
 from analysis.estimates.valleys.curve import Parabola, find_minima
-from analysis.estimates.valleys.misfit import Valley
+from analysis.estimates.valleys.misfit import EXACT, Valley
 
 PRIOR = 0.2
 """Prior standard deviation of the skew: beta - alpha of a Chinchilla law, whose exponents are about .2 to .5."""
@@ -48,7 +48,7 @@ def common_skew(valleys: Sequence[Valley]) -> Skew:
     for _ in range(STEPS):
         rest, low, high = (_rests(usable, found.mean + step) for step in (0.0, -STEP, STEP))
         slope = (high - low) / (2 * STEP)
-        noise = max(float(rest @ rest) / spare, 1e-30)
+        noise = max(float(rest @ rest) / spare, EXACT**2)
         known = float(slope @ slope) / noise + PRIOR**-2
         step = -(float(slope @ rest) / noise + found.mean * PRIOR**-2) / known
         found = Skew(float(np.clip(found.mean + step, -MOST, MOST)), known**-0.5)

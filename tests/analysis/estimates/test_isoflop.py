@@ -124,6 +124,21 @@ def test_interval_covers_the_truth_as_often_as_it_says():
     assert 0.88 <= np.mean(covered) <= 1.0  # 95 % nominal, 100 draws: below .88 by luck in less than 1 of 100
 
 
+@pytest.mark.parametrize(("alpha", "beta"), [(0.34, 0.28), (0.5, 0.3)])
+def test_intervals_without_noise_allow_for_the_form_of_the_curve(alpha: float, beta: float):
+    rows, exponent, computes = [], beta / (alpha + beta), np.geomspace(1e18, 1e21, 6)
+    best = (alpha * 400 / (beta * 410)) ** (1 / (alpha + beta)) * (computes / 6) ** exponent
+    for k, (C, middle) in enumerate(zip(computes, best, strict=True)):
+        for N in middle * np.exp(np.linspace(-0.7, 0.7, 9) + 0.618 * k % 1 - 0.5):
+            rows.append((N, C / (6 * N), C, 1.7 + 400 * N**-alpha + 410 * (C / (6 * N)) ** -beta))
+    found = isoflop(pd.DataFrame(rows, columns=["N", "D", "C", "loss"]), resamples=200)
+    assert found.status == "ok"
+    low, high = found.N_law.exponent_interval
+    assert low < exponent < high < low + 0.02
+    for one, middle in zip(found.minima, best, strict=True):
+        assert one.N_interval[0] < middle < one.N_interval[1]
+
+
 def test_a_skew_that_budgets_share_leaves_neither_parabolas_nor_shapes_a_bias():
     table = worlds.isoflop(World(**{**vars(SKEWED), "noise": 0.0}), widths=tuple(range(4, 400, 8)), seeds=1)
     for shape in (None, Shape(SKEWED.alpha, SKEWED.beta)):
