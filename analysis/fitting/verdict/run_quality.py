@@ -29,7 +29,7 @@ AT_CHANCE = 0.95
 REPEATED = 4.0
 """Epochs up to which repeated examples are nearly as good as new ones (Muennighoff et al. 2023, section 6)."""
 MOST = 0.5
-"""Share of the scatter about a law of one size that another size explains from which it is named."""
+"""Share of the scatter about a law of one size that another size explains from which the law is weak."""
 OFF = 0.01
 """Relative excess over the loss at a setting's best rate from which a run's rate counts as mistuned."""
 PLATEAU = ("shifted", "m4", "bnsl1", "bnsl2")
@@ -49,14 +49,14 @@ def training_faults(found: Fit, law: Law) -> tuple[str, ...]:
     with np.errstate(all="ignore"):
         beyond = _beyond(found, law)
         outside = () if _located(found, beyond) else _of_grid(beyond)
-        return (*_of_runs(found, law, points), *_of_rates(points), *outside, *_of_end(found))
+        return (*_of_runs(found, law, points), *_other_size(found), *_of_rates(points), *outside, *_of_end(found))
 
 
 def remarks(found: Fit, law: Law) -> tuple[str, ...]:
-    """Return remarks that do not make a law weak: outliers, another size, a known optimum outside the sizes run."""
+    """Return remarks that do not make a law weak: outliers, a known optimum outside the sizes run."""
     with np.errstate(all="ignore"):
         beyond = _beyond(found, law)
-        return (*_far_off(found), *_other_size(found), *(_of_grid(beyond) if _located(found, beyond) else ()))
+        return (*_far_off(found), *(_of_grid(beyond) if _located(found, beyond) else ()))
 
 
 def _far_off(found: Fit) -> Iterator[str]:

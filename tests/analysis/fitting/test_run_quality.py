@@ -103,6 +103,7 @@ def test_a_law_of_one_size_names_another_that_explains_its_scatter(x: str, size:
     table = grid().drop(columns=["lr", "steps"])
     table = table.assign(C=6 * table.N * table.D)
     found = fit(table, "power", x=x, resamples=0)
+    assert found.certificate.status == "weak"
     assert any(f"scatter about this law of {x} goes with {size}: fit {instead}" in text for text in found.warnings)
     alone = fit(table[table["N"] == table["N"].max()], "power", x="D", resamples=0)
     assert not any("goes with" in text for text in alone.warnings)
