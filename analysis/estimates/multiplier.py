@@ -15,7 +15,8 @@ from analysis.fitting.display.in_notebook import InNotebook
 from analysis.fitting.display.plain import plain
 from analysis.fitting.intervals import percentile
 from analysis.fitting.result import Fit
-from analysis.fitting.settings import fit_law, settings_of
+from analysis.fitting.settings import settings_of
+from analysis.fitting.verdict.choose import fit_and_judge
 from analysis.laws import get_law
 from analysis.laws.base import Array, Law
 from analysis.laws.constrained_law import constrained
@@ -142,7 +143,7 @@ def compare(
     found = {}
     for name, rows in groups.items():
         try:
-            found[name] = fit_law(rows, form, y=y, x=x, settings=settings)
+            found[name] = fit_and_judge(rows, form, y=y, x=x, settings=settings)
         except (Refusal, UserError) as error:
             raise type(error)(f"{name}: {error}") from error
     return compare_fits(found)

@@ -95,6 +95,11 @@ def test_a_law_of_compute_alone_will_do():
     assert found.multiplier == pytest.approx(1.3, rel=0.05)
 
 
+def test_a_law_that_does_not_fit_is_called_weak():
+    found = compare(pair(1.3, np.random.default_rng(6)), "power", x="C", **QUICK)
+    assert {text.partition(": ")[0] for text in found.warnings if "weak fit: " in text} == {"a", "b"}
+
+
 @pytest.mark.slow
 def test_what_does_not_overlap_is_refused():
     groups = pair(1.1, np.random.default_rng(7))
