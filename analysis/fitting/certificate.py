@@ -13,6 +13,7 @@ from analysis.fitting.objective import Problem
 from analysis.fitting.solver import Solution
 from analysis.laws.base import Array, Bound, Inputs
 from analysis.numbers import measured, number, percent, times
+from analysis.wording import counted
 
 SAME_VALUE = 1e-6
 SAME_CURVE = 1e-4
@@ -204,8 +205,8 @@ def _reasons(
     if per < 3:
         more = 3 * len(theta) - problem.n
         reasons.append(
-            f"{number(per, 2)} points per parameter, fewer than 3; add {more} points, or take a law with fewer "
-            "parameters"
+            f"{number(per, 2)} points per parameter, fewer than 3; add {counted(more, 'point')}, or take a law with "
+            "fewer parameters"
         )
     if condition > 1e4:
         reasons.append(f"{', '.join(trade)} trade off against each other (condition {number(condition, 2)})")

@@ -23,6 +23,7 @@ from analysis.fitting.uncertainty import Uncertainty
 from analysis.laws import Law
 from analysis.laws.base import Array
 from analysis.numbers import measured, number, percent
+from analysis.wording import counted
 
 MANY = 4_000
 """Above this many points, starts are solved on an even subset of this size, and the optima refined on all points."""
@@ -100,7 +101,7 @@ def _fit_points(points: Points, law: Law, y: str, goal: Objective, how: How) -> 
     value = float(goal_value(problem, rest, points.weights))
     lack = lack_of_fit(points, rest, len(theta))
     floor = params["E"] if law.floor else None
-    remarks = warnings(points, floor, certificate, failed)
+    remarks = warnings(points, floor, certificate, failed) + few_refits(how)
     remarks += no_floor(problem, spread.inner(how.level), spread.intervals())
     if refits is not None and not refits.refitted:
         remarks = (f"{points.n} rows: intervals from the sandwich formula, not from refits", *remarks)
@@ -233,6 +234,15 @@ def no_floor(problem: Problem, ends: Array | None, intervals: Mapping[str, tuple
         f"{name} may be zero, and is at most {measured(intervals[name][1])}: {problem.law.bounds[name].at_low}"
         for name in (() if ends is None else vanishing(problem, ends))
     )
+
+
+def few_refits(how: How) -> tuple[str, ...]:
+    """Return a sentence where there are too few refits to leave one out at each end of an interval."""
+    wanted = round(2 / (1 - how.level))
+    if not 0 < how.resamples < wanted:
+        return ()
+    few = counted(how.resamples, "refit")
+    return (f"intervals from {few} are too narrow: {percent(how.level)} wants {wanted} or more (--resamples)",)
 
 
 def warnings(
