@@ -35,7 +35,10 @@ def parse_numbers(text: str) -> dict[str, list[float]]:
         name, equals, value = part.partition("=")
         number = as_number(value)
         if not equals or not name.strip() or not 0 < number < float("inf"):
-            raise UserError(f"found the target {text!r}; wanted NAME=POSITIVE NUMBER, such as C=1e18 or N=1e6,D=1e9")
+            raise UserError(
+                f"found the target {text!r}; wanted NAME=POSITIVE NUMBER, such as C=1e18 or N=1e6,D=1e9; for several "
+                "targets, give the option several times"
+            )
         numbers.setdefault(name.strip(), []).append(number)
     return numbers
 

@@ -14,6 +14,8 @@ NAMES = ("run", "run_name", "run_id", "runid", "name", "id", "uuid", "trial", "t
 """Columns that name a run by their own name, in any case; also whatever begins or ends with the word run."""
 SIZES = ("N", "D", "C")
 PROGRESS = ("D", "C", "step", "tokens", "epoch", "epochs")
+STEPS = ("step", "global_step", "iteration", "iter")
+"""Columns of a point of a learning curve, which a table of whole runs seldom has."""
 NONE = "none"
 """The value of run_column for a table in which each row is a run."""
 
@@ -42,7 +44,9 @@ def with_runs(table: pd.DataFrame, run_column: str | None) -> pd.DataFrame:
     named = [name for name in candidates if is_run_name(name)]
     if named:
         return with_remarks(table.assign(run_id=_names(table[named[0]])), _taken(table, named[0]))
-    return with_remarks(table, *(_asked(table, name) for name in candidates[:1]))
+    steps = any(plain(name) in STEPS for name in table.columns) and "N" in table.columns
+    curves = ["N"] if steps and _are_milestones(table, "N") else []  # a learning curve of each size, without a name
+    return with_remarks(table, *(_asked(table, name) for name in (candidates or curves)[:1]))
 
 
 def _taken(table: pd.DataFrame, name: str) -> str:
@@ -55,8 +59,9 @@ def _taken(table: pd.DataFrame, name: str) -> str:
 
 
 def _asked(table: pd.DataFrame, name: str) -> str:
+    what = "rising D" if name == "N" else "one N and rising D"
     return (
-        f"rows that share {name} have one N and rising D: where they are milestones of one run, intervals are too "
+        f"rows that share {name} have {what}: where they are milestones of one run, intervals are too "
         f"narrow; then say --run-column {_quoted(name)}"
     )
 

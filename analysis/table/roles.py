@@ -10,6 +10,7 @@ import pandas as pd
 
 from analysis.errors import UserError
 from analysis.table.files.examples_seen import examples_seen, is_factor
+from analysis.table.files.other_shapes import one_metric, one_row_each
 from analysis.table.remarks import with_taken
 from analysis.table.statuses import plain
 from analysis.table.written_numbers import NATS, counts_alone, factor_of, flops_of, read_numbers
@@ -35,14 +36,19 @@ ROLES = {  # of each column of ours: what others call it, in lower case, without
         *("valloss", "validationloss", "testloss", "evalloss", "finalloss", "finalvalloss", "finaltestloss"),
         *("finalevalloss", "lossval", "losstest", "losseval", "bestvalloss", "crossentropy", "nll", "valcrossentropy"),
     ),
-    "error": ("errorrate", "testerror", "valerror", "validationerror", "top1error", "errortest", "finalerror"),
+    "error": (
+        *("errorrate", "testerror", "valerror", "validationerror", "top1error", "errortest", "finalerror", "err"),
+        *("top1err", "testerr", "valerr", "errrate"),
+    ),
     "width": ("dmodel", "hiddensize", "hiddendim", "modelwidth", "embeddim"),
     "depth": ("nlayers", "nlayer", "numlayers", "layers", "modeldepth", "numhiddenlayers"),
     "D_unique": ("uniquetokens", "uniqueexamples", "uniquedata", "dunique"),
     "budget": ("computebudget", "flopbudget", "flopsbudget", "isoflop"),
 }
 PROPOSED = {
-    "loss": re.compile(r"loss|cross_?entropy|(^|_)(l|nll|xent|ce|bpb|bpc|bits_per_(byte|char|token))(_|$)"),
+    "loss": re.compile(
+        r"loss|cross_?entropy|(^|_)(l|nll|xent|ce|bpb|bpc|bits_per_(byte|char|character|token))(_|$)|neg(ative)?_log_?lik"
+    ),
     "error": re.compile(r"(^|_)(err|error|wer|cer)(_|$)"),
     "N": re.compile(r"param|(^|_)(n|size|weights)(_|$)|non_?emb"),
     "D": re.compile(r"(^|_)(d|data|dataset_size)(_|$)|token|example|sample|sequence|image"),
@@ -58,9 +64,20 @@ NATURAL = {"N": 14.0, "D": 15.0, "C": 28.0}
 PERPLEXITY = re.compile(r"(^|_)(ppl|perplexity)(_|$)")
 INSTEAD = {  # of the loss: what it is of other measures of a model's predictions
     PERPLEXITY: "log({})",
-    re.compile(r"(^|_)(ll|loglik|log_likelihood|logprob|log_prob|elbo)(_|$)"): "-{}",
+    re.compile(r"^(?!.*neg).*?(^|_)(ll|loglik|log_likelihood|logprob|log_prob|elbo)(_|$)"): "-{}",
 }
-ACCURATE = ("accuracy", "acc", "top1", "top1acc", "top1accuracy", "exactmatch", "valacc", "valaccuracy", "testaccuracy")
+ACCURATE = (
+    "accuracy",
+    "acc",
+    "acc1",
+    "top1",
+    "top1acc",
+    "top1accuracy",
+    "exactmatch",
+    "valacc",
+    "valaccuracy",
+    "testaccuracy",
+)
 """Names of responses that rise with size."""
 FORMULAS = {"C": ("C = 6*N*D", "ND"), "D": ("D = C/(6*N)", "CN"), "N": ("N = C/(6*D)", "CD")}
 """Each of N, D and C computed from the other two for a dense network (Kaplan et al. 2020)."""
@@ -164,6 +181,10 @@ def proposals(table: pd.DataFrame, column: str) -> str:
             return said
         mean = f"({' + '.join(map(ticked, likely))}) / {len(likely)}"  # columns of seeds
         return f"{said}, or take their mean by --derive {in_quotes(f'{column} = {mean}')}"
+    if column in COUNTS and (values := one_row_each(table, column)):
+        return values
+    if column in SMALL and (metric := one_metric(table, column, PROPOSED[column])):
+        return metric
     accurate = [str(name) for name in table.columns if is_accuracy(name)]
     if column == "loss" and "error" in table.columns:
         return "take --y error"
@@ -179,14 +200,18 @@ def _computed(table: pd.DataFrame, column: str) -> str:
     """Return the expression for a missing column from its logarithm or its factors, or of a loss from a perplexity."""
     for name in map(str, table.columns):
         match = LOG.fullmatch(name.strip())
-        if match and (match[2] == column or role_of(match[2]) == Role(column)):
+        if (
+            match
+            and f"{match[1]}{column}".lower() != "logloss"
+            and (match[2] == column or role_of(match[2]) == Role(column))
+        ):
             largest = pd.to_numeric(table[name], errors="coerce").max()
             usual = "exp({})" if largest > NATURAL.get(column, 0) else "10**{}"
             return POWERS.get(match[1].lower(), usual).format(ticked(name))
-    if any(_may_be(name, column) for name in table.columns):
-        return ""
-    if column == "D":
-        return examples_seen(map(str, table.columns))
+    computed = examples_seen(map(str, table.columns)) if column == "D" else ""
+    likely = [name for name in map(str, table.columns) if _may_be(name, column)]
+    if computed or likely:
+        return computed if all(ticked(name) in computed for name in likely) else ""
     if column == "loss":
         for words, formula in INSTEAD.items():
             of = [str(name) for name in table.columns if words.search(plain(name))]

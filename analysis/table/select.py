@@ -15,7 +15,7 @@ from analysis.table.expressions import mask
 from analysis.table.mixtures import with_mixtures
 from analysis.table.remarks import with_remarks
 from analysis.table.statuses import UNFINISHED, status_word, statuses, unclear, unknown
-from analysis.table.units import doubtful_units
+from analysis.table.units import doubtful_error, doubtful_units
 from analysis.table.written_numbers import as_number
 from analysis.wording import counted, listed
 
@@ -63,7 +63,7 @@ def select_rows(
         raise UserError(f"no row is left to fit {y} ({'; '.join(left_out) or 'the table is empty'}); wanted some runs")
     _same_recipe(chosen, pool)
     chosen = with_runs(chosen.reset_index(drop=True), run_column)
-    chosen = with_remarks(chosen, *_odd_statuses(chosen), *doubtful_units(chosen))
+    chosen = with_remarks(chosen, *_odd_statuses(chosen), *doubtful_units(chosen), *doubtful_error(chosen, y))
     return with_mixtures(chosen, pool, y), left_out
 
 

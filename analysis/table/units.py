@@ -42,6 +42,15 @@ def doubtful_units(rows: pd.DataFrame) -> list[str]:
     return broken if _near(ratio) else _by_ratio(ratio, sizes) or broken
 
 
+def doubtful_error(rows: pd.DataFrame, y: str) -> list[str]:
+    """Return a sentence where a response called error seems to be in per cent."""
+    largest = float(rows[y].max())
+    if y != "error" or largest <= 1:
+        return []
+    derived = '--derive "error = error / 100"'
+    return [f"error is up to {number(largest)}, and a share is at most 1: in per cent? If so, {derived}"]
+
+
 def _is_logarithm(values: np.ndarray) -> bool:
     """Tell whether values look like logarithms of counts: small, not integers, and similar in size."""
     return bool(

@@ -8,7 +8,9 @@ from collections.abc import Iterable
 from analysis.table.statuses import plain
 from analysis.wording import ticked
 
-PER_WEIGHT = re.compile(r"(tokens?|examples?|samples?|d)(_(per|to|over))?_(n|p|params?|parameters?|weights?)|tpp")
+PER_WEIGHT = re.compile(
+    r"(tokens?|toks?|examples?|samples?|d)(_(per|to|over))?_(n|p|params?|parameters?|weights?)(_ratio)?|tpp"
+)
 """A ratio of examples to parameters, such as tokens_per_param or D/N."""
 STEPS = re.compile(r"(run_|train_|training_|num_|n_|global_|optimizer_)?(steps?|iterations?|iters?|updates)")
 BATCH = re.compile(
@@ -16,14 +18,25 @@ BATCH = re.compile(
 )
 LENGTH = re.compile(r"(max_)?(seq|sequence|context|ctx)_?(len(gth)?|size)|block_size|context|n_ctx")
 """The tokens of one sequence, of which a batch that does not count tokens has several."""
+EPOCHS = re.compile(r"(run_|train_|training_|num_|n_)?epochs?")
+DATA_SET = re.compile(
+    r"(train_|training_)?(data_?set|data|corpus|unique)_(size|tokens?|examples?|samples?)|d_unique|unique_data"
+)
+"""Different examples, of which a run processes some several times."""
 
 
 def examples_seen(columns: Iterable[str]) -> str:
-    """Return D as a product of columns: a ratio and N, or steps, batch and length of a sequence; '' if they lack."""
+    """Return D as a product of columns; '' if they lack.
+
+    These are a ratio and N, epochs and the size of the data set, or steps, batch and length of a sequence.
+    """
     names = list(columns)
     ratio, steps, batch, length = (_first(names, words) for words in (PER_WEIGHT, STEPS, BATCH, LENGTH))
+    epochs, data_set = _first(names, EPOCHS), _first(names, DATA_SET)
     if ratio and "N" in names:
         return f"{ticked(ratio)} * N"
+    if epochs and data_set:
+        return f"{ticked(epochs)} * {ticked(data_set)}"
     if not (steps and batch):
         return ""
     factors = [steps, batch, *([length] if length and "tok" not in plain(batch) else [])]

@@ -172,12 +172,23 @@ def plain(table: pd.DataFrame) -> pd.DataFrame:
     strange = (pd.CategoricalDtype, pd.ArrowDtype, pd.SparseDtype)
     kinds = {name: table[name] for name, kind in table.dtypes.items() if isinstance(kind, strange)}
     table = table.assign(**{str(name): _usual(column) for name, column in kinds.items()}) if kinds else table
+    table = _without_arrays(table)
     odd = [
         name
         for name in table.columns
         if table[name].dtype == object and table[name].map(lambda value: isinstance(value, list | dict | set)).any()
     ]
     return table.assign(**{name: table[name].map(str) for name in odd}) if odd else table
+
+
+def _without_arrays(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with arrays of one number (of NumPy, PyTorch, JAX) as numbers."""
+    boxed = {
+        name: table[name].map(lambda value: value.item() if getattr(value, "shape", None) == () else value)
+        for name in table.columns
+        if table[name].dtype == object and table[name].map(lambda value: getattr(value, "shape", None) == ()).any()
+    }
+    return table.assign(**boxed) if boxed else table
 
 
 def _unindexed(table: pd.DataFrame) -> pd.DataFrame:

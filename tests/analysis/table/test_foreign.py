@@ -136,6 +136,12 @@ def test_what_a_column_was_taken_for_is_said():
         ({"params": 1e9, "D/N": 20.0}, "D", "--derive 'D = `D/N` * N'"),
         ({"steps": 9.0, "batch_size": 8, "seq_len": 4}, "D", '--derive "D = steps * batch_size * seq_len"'),
         ({"step": 9.0, "tokens_per_batch": 8, "seq_len": 4}, "D", '--derive "D = step * tokens_per_batch"'),
+        ({"epochs": 2.0, "dataset_size": 1e6}, "D", '--derive "D = epochs * dataset_size"'),
+        ({"params": 1e9, "tokens-to-params ratio": 20.0}, "D", "--derive 'D = `tokens-to-params ratio` * N'"),
+        ({"log_loss": 3.0}, "loss", "--columns loss=log_loss"),  # cross-entropy, as scikit-learn calls it
+        ({"neg. log likelihood": 3.0}, "loss", '--columns loss="neg. log likelihood"'),
+        ({"metric": "val_loss", "value": 3.0}, "loss", "--columns loss=value --where \"metric == 'val_loss'\""),
+        ({"N": 1e6, "1B": 3.0, "2B": 2.9, "4B": 2.8}, "D", "1B, 2B, 4B may be values of D: make one row for each"),
         ({"loss_s0": 3.0, "loss_s1": 3.0}, "loss", 'or take their mean by --derive "loss = (loss_s0 + loss_s1) / 2"'),
     ],
 )
@@ -144,6 +150,34 @@ def test_a_missing_column_is_proposed_from_those_that_are_there(columns, missing
     with pytest.raises(UserError) as error:
         require_columns(table, [missing])
     assert said in str(error.value)
+
+
+@pytest.mark.parametrize("names", [["mean"], ["Mean", "SD", "Min"], ["Total"]])
+def test_last_rows_that_summarise_those_above_are_no_runs(names):
+    runs = pd.DataFrame({"run": list("abcde"), "N": [1e6, 2e6, 4e6, 8e6, 16e6], "loss": [3.5, 3.2, 3.0, 2.9, 2.8]})
+    kinds = {"mean": "mean", "Mean": "mean", "SD": "std", "Min": "min", "Total": "sum"}
+    last = pd.DataFrame([{"run": name, **runs[["N", "loss"]].agg(kinds[name]).round(3)} for name in names])
+    read = load_table(pd.concat([runs, last]))
+    assert read["run"].tolist() == list("abcde")
+    (said,) = remarks_of(read)
+    assert said.startswith("left out: the last ")
+    largest = runs.iloc[[0, 1, 2, 3, 4]].assign(run="f", N=32e6, loss=2.75).tail(1)
+    assert len(load_table(pd.concat([runs, largest]))) == 6
+
+
+def test_arrays_of_one_number_are_numbers():
+    read = load_table(TABLE.assign(loss=pd.Series([np.array(value) for value in TABLE["loss"]], dtype=object)))
+    assert numbers_of(read["loss"], "loss").tolist() == TABLE["loss"].tolist()
+
+
+def test_learning_curves_without_a_name_are_asked_for():
+    curves = pd.concat([TABLE.assign(N=1e6, step=[1, 2, 4]), TABLE.assign(N=3e6, step=[1, 2, 4])], ignore_index=True)
+    assert "rows that share N have rising D" in selected(curves)[2]
+    assert "rows that share N" not in selected(curves.rename(columns={"step": "steps"}))[2]
+
+
+def test_an_error_above_one_is_asked_to_be_in_per_cent():
+    assert '--derive "error = error / 100"' in selected(TABLE.assign(error=[62.0, 50.0, 41.0]), y="error")[2]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,44 @@
+"""Tables of another shape: a column for each value of N, D or C, or a row for each metric of a run."""
+
+from __future__ import annotations
+
+import re
+
+import pandas as pd
+
+from analysis.table.statuses import plain
+from analysis.table.written_numbers import as_number
+from analysis.wording import in_quotes, listed, ticked
+
+METRICS = ("metric", "metrics", "metric_name", "measure", "variable", "quantity", "key", "tag")
+"""Columns that name what is measured in a row, in lower case."""
+VALUES = ("value", "values", "metric_value", "score", "result", "measurement")
+"""Columns of the measured values beside them."""
+FEWEST = 3
+"""Minimum number of columns named by values of one size."""
+LEAST = 1e3
+"""Smallest such value: loss_1 and loss_2 are of seeds."""
+
+
+def one_row_each(table: pd.DataFrame, column: str) -> str:
+    """Return what to do where the columns are values of a missing size, such as 1B or loss@1B; '' elsewhere."""
+    ends = {name: re.split(r"[@=_ ]", name)[-1] for name in map(str, table.columns)}
+    values = [name for name, end in ends.items() if as_number(end) >= LEAST]
+    if len(values) < FEWEST:
+        return ""
+    return (
+        f"{listed(values, 3)} may be values of {column}: make one row for each of them (melt of pandas, with "
+        f'var_name="{column}" and value_name="loss")'
+    )
+
+
+def one_metric(table: pd.DataFrame, column: str, known: re.Pattern[str]) -> str:
+    """Return the options that choose the rows of one metric, where rows name it; '' elsewhere. known: its names."""
+    names = {plain(name): str(name) for name in table.columns}
+    metric, value = (next((names[word] for word in words if word in names), "") for words in (METRICS, VALUES))
+    kinds = table[metric].dropna().map(str).unique() if metric and value else ()
+    found = sorted((kind for kind in kinds if known.search(plain(kind))), key=lambda kind: "train" in plain(kind))
+    if not found:
+        return ""
+    condition = in_quotes(f"{ticked(metric)} == '{found[0]}'")
+    return f"take --columns {column}={value} --where {condition}"
