@@ -109,7 +109,7 @@ def measured(
 
 def interval(ends: tuple[float, float] | None, write: Callable[[float], str] | None = None) -> str:
     """Write an interval; "" for None. write: writes one end (default: three digits)."""
-    return f"[{', '.join(map(write or partial(number, digits=3), ends))}]" if ends else ""
+    return f"[{', '.join(map(write or partial(measured, digits=3), ends))}]" if ends else ""
 
 
 def percent(share: float) -> str:

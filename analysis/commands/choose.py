@@ -80,9 +80,13 @@ def choose(
 
 
 def _named(pool: pd.DataFrame, rows: Sequence[Any]) -> list[str]:
-    """Return the overrides of the chosen candidates, or their row numbers in a table without overrides."""
-    names = pool["overrides"] if "overrides" in pool.columns else pool.index.to_series()
-    return [str(names[row]) for row in rows]
+    """Return the overrides of the chosen candidates, or their row labels and sizes in a table without overrides."""
+    from analysis.numbers import entry
+
+    if "overrides" in pool.columns:
+        return [str(pool["overrides"][row]) for row in rows]
+    sizes = [name for name in ("N", "D", "width", "depth", "batch") if name in pool.columns]
+    return [", ".join([f"{row}", *(f"{name} = {entry(name, pool[name][row])}" for name in sizes)]) for row in rows]
 
 
 def show_suggestion(found: Suggestion, names: Sequence[str] = ()) -> None:

@@ -135,9 +135,8 @@ def compare(
     their ranges of C or loss do not overlap.
     """
     if len(groups) != 2:
-        raise UserError(
-            f"found {counted(len(groups), 'group')} ({', '.join(groups)}); wanted two to compare; choose two"
-        )
+        found_groups = counted(len(groups), "group")
+        raise UserError(f"found {found_groups} ({', '.join(groups)}); wanted two to compare; choose two")
     settings = settings_of(level=level, **options)
     form = constrained(get_law(law), fix, tie)
     found = {}

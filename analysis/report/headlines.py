@@ -103,7 +103,7 @@ def _of_minima(group: GroupResults) -> Iterator[Headline]:
         slope, ends = exponent(found.N_law.exponent), interval(found.N_law.exponent_interval, exponent)
         bend = ", which bend away from a power of C" if found.N_law.bend else ""
         note = f"{len(found.usable)} of {len(found.minima)} minima{bend}"
-        yield Headline("best size grows as", f"C<sup>{slope}</sup>", ends, "weak" if found.reasons else "", note)
+        yield Headline("best size grows as", f"C<sup>{slope}</sup>", ends, found.status, note)
 
 
 def _of_joint(group: GroupResults) -> Iterator[Headline]:

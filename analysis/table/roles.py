@@ -84,17 +84,8 @@ FORMULAS = {"C": ("C = 6*N*D", "ND"), "D": ("D = C/(6*N)", "CN"), "N": ("N = C/(
 RISING = 0.5
 """Rank correlation with size from which a response counts as rising."""
 PREFIXES = (
-    "config",
-    "summary",
-    "params",
-    "metrics",
-    "hparams",
-    "data",
-    "values",
-    "stats",
-    "model",
-    "train",
-    "training",
+    *("config", "summary", "params", "metrics", "hparams"),
+    *("data", "values", "stats", "model", "train", "training"),
 )
 """Prefixes of names by trackers: config.model.n_params, summary.val/loss, params.lr, metrics.loss."""
 TRACKERS = PREFIXES[:5]

@@ -119,7 +119,7 @@ def test_a_fit_shows_itself_briefly_and_in_full(law):
 def test_a_weak_fit_gives_its_reasons(law):
     few = fit(worlds.small().head(9), "power", x="N", resamples=20)
     assert few.certificate.status == "weak"
-    for text in (few.summary(), few._repr_html_()):
+    for text in (few.summary(), unescape(few._repr_html_())):
         assert all(reason[:20] in text for reason in few.certificate.reasons)
 
 
