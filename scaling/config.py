@@ -174,7 +174,8 @@ def read_group(name: str, raw: Any) -> Any:
     if not isinstance(raw, Mapping) or "_target_" not in raw:
         raise UserError(f"found no {name} in the config; wanted one with a _target_; choose one with {name}=NAME")
     values = {key: value for key, value in raw.items() if key != "_target_"}
-    kind, needed = load_class(raw["_target_"]), MEMBERS.get(name, ())
+    kind = load_class(raw["_target_"])
+    needed = ("name", "lr") if name == "optim" and hasattr(kind, "build") else MEMBERS.get(name, ())
     fields = {field.name for field in dataclasses.fields(kind)}
     if lacking := [member for member in needed if not hasattr(kind, member) and member not in fields]:
         raise UserError(f"found {kind.__name__} without {lacking[0]}; wanted {', '.join(needed)} ({name}); add it")

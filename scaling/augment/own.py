@@ -44,6 +44,10 @@ def _wrong(augment: Any, shape: tuple[int, ...], outputs: int) -> str:
             found.append([part.clone() for part in _tensors(augment(x, y, torch.Generator().manual_seed(0)))])
         if not (torch.equal(x, whole) and torch.equal(y, labels)):
             return "changes its batch in place, and so the data of later steps; wanted a new one; use x = x.clone()"
+    if len(found[0][0]) != EXAMPLES:
+        return (
+            f"makes {len(found[0][0])} examples of {EXAMPLES}, while D and C count {EXAMPLES}; wanted as many as before"
+        )
     if all(_same(one, other) for one, other in zip(*found, strict=True)):
         return ""
     return (

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from scaling.commands.completion.words import complete_override
+from scaling.compose.roots import roots, sweep_name
 from scaling.errors import UserError
 from scaling.folders import SweepFolder
 from scaling.security.rights import shared_as
@@ -110,7 +111,9 @@ def only_overrides(arguments: Sequence[str]) -> list[str]:
         if argument.startswith("-"):
             raise UserError(f"found the unknown option {argument}; see --help for those there are")
         if argument.startswith("=") or ("=" not in argument and not argument.startswith("~")):
-            raise UserError(f"found {argument!r}; wanted overrides such as model.width=64 or sweep=quickstart")
+            known = any((folder / f"{sweep_name(argument)}.yaml").is_file() for folder in roots("sweeps"))
+            hint = f"; write sweep={argument}" if known else ""
+            raise UserError(f"found {argument!r}; wanted overrides such as model.width=64 or sweep=quickstart{hint}")
     return list(arguments)
 
 

@@ -97,7 +97,7 @@ def _settled(view: PlanForecast, total: Mapping[str, Any]) -> list[str]:
     """Say which cells are one run, and which settled runs differ from what the plan asks for."""
     lines = []
     if total["duplicates"]:
-        lines.append(f"{total['duplicates']:,} cells of the grid are runs already in the plan")
+        lines.append(f"{total['duplicates']:,} more cells of the grid give runs that the plan has already")
     if lacking := total["lacking_milestones"]:
         lines.append(
             f"{many(lacking, 'settled run')} {'lacks' if lacking == 1 else 'lack'} a milestone that you now ask for: "

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
+from scaling.compose.roots import roots
 from scaling.config import load_class, types_of
 
 
@@ -26,6 +28,18 @@ def takes(config: Mapping[str, Any], key: str) -> bool:
         return False
     kinds = types_of(load_class(keys["_target_"]))
     return path[0] in kinds and (len(path) == 1 or _is_open(kinds[path[0]]))
+
+
+def where_else(config: Mapping[str, Any], key: str) -> str:
+    """Return a hint for an unknown key that other groups, or other members of its group, have; "" if none has it."""
+    group, _, name = key.rpartition(".")
+    if not group:
+        found = [f"{other}.{key}" for other, keys in config.items() if isinstance(keys, Mapping) and key in keys]
+        return f"did you mean {' or '.join(found)}?" if found else ""
+    line = re.compile(rf"^{re.escape(name)}\s*:", re.MULTILINE)
+    files = (file for folder in roots("conf") for file in sorted(folder.glob(f"{group}/*.yaml")))
+    having = next((file.stem for file in files if line.search(file.read_text(errors="replace"))), None)
+    return f"{group}={having} has it; give members that differ in their keys a block each" if having else ""
 
 
 def names_of(keys: Mapping[str, Any]) -> list[str]:

@@ -23,6 +23,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from scaling.compose.aliases import AliasSource
+from scaling.compose.keys import where_else
 from scaling.compose.roots import roots, shipped
 from scaling.compose.shadows import in_the_way, refuse_config, shadow
 from scaling.compose.sources import GROUP, OwnConfigs, SearchPath, SweepSource
@@ -98,15 +99,16 @@ def _sentence(error: BaseException) -> str:
     if missing is not None and shadow("") is not None:
         refuse_config(missing[1])
     if isinstance(cause, ConfigKeyError | ConfigAttributeError) and cause.parent_node is not None and cause.full_key:
-        return _unknown(cause.full_key, [str(key) for key in cause.parent_node])
+        hint = where_else(cause.parent_node, cause.full_key)
+        return _unknown(cause.full_key, [str(key) for key in cause.parent_node], hint)
     return f"found a config that Hydra refuses: {text}"
 
 
-def _unknown(key: str, siblings: Sequence[str]) -> str:
+def _unknown(key: str, siblings: Sequence[str], hint: str) -> str:
     group = key.rpartition(".")[0]
     known = [f"{group}.{name}" if group else name for name in siblings if name not in ("_target_", "hydra")]
     beside = in_the_way(group.partition(".")[0])
-    hint = suggestion(key, known) if known else f"{group} has no keys here"
+    hint = hint or (suggestion(key, known) if known else f"{group} has no keys here")
     return f"found the unknown key {key}{beside}; {hint}"
 
 

@@ -87,7 +87,23 @@ def _load(file: Path) -> Any:
             f"found hydra settings in {file}, which can name code that Hydra runs; wanted keys of runs; take them "
             f"out, or put them into a conf of your own"
         )
+    _check_choices(file, OmegaConf.to_container(found, resolve=False))
     return found
+
+
+def _check_choices(file: Path, written: Any) -> None:
+    """Raise UserError for members of groups that are chosen in another way than by `override /GROUP: NAME`."""
+    groups = {folder.name for root in roots("conf") for folder in root.iterdir() if folder.is_dir()}
+    entries = [entry for entry in written.get("defaults") or [] if isinstance(entry, dict)]
+    defaults = [(f"defaults: {key}", key, name) for entry in entries for key, name in entry.items()]
+    chosen = [(key, key, name) for key, name in written.items() if isinstance(name, str)]
+    for shown, key, name in (*defaults, *chosen):
+        group = str(key).removeprefix("override ").lstrip("/ ")
+        if group in groups and not str(key).startswith("override /"):
+            raise UserError(
+                f"found {shown}: {name} in {file}; wanted members of groups in its defaults list; "
+                f"write defaults: [override /{group}: {name}]"
+            )
 
 
 class OwnConfigs(FileConfigSource):

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sized
+from collections.abc import Sequence, Sized
 
 import numpy as np
 
 from scaling.data.base import Arrays, DataSet
 from scaling.errors import UserError
 
+LARGEST_MEAN, LARGEST_VARIANCE = 0.5, 2.0  # of targets that count as scaled
 NUMBERS = "fiub"  # kinds of types: floats, whole numbers, bytes, bits
 
 
 def checked(data: DataSet, split: str, arrays: Arrays) -> Arrays:
     """Return examples with class labels as int64; UserError if number, type, shape or labels are invalid."""
     x, y = arrays.x, arrays.y
+    check_arrays(data, split, arrays)
     if not len(y) or len(x) != len(y):
         raise UserError(
             f"found {len(x)} examples and {len(y)} labels in the {split} split of {data.name}; "
@@ -39,6 +41,16 @@ def checked(data: DataSet, split: str, arrays: Arrays) -> Arrays:
     return arrays if y.dtype == np.int64 else Arrays(x, y.astype(np.int64))
 
 
+def check_arrays(data: DataSet, split: str, arrays: Arrays) -> None:
+    """Raise UserError for other things than NumPy arrays, such as lists or tensors."""
+    other = next((type(part) for part in (arrays.x, arrays.y) if not isinstance(part, np.ndarray)), None)
+    if other is not None:
+        raise UserError(
+            f"found a {other.__name__} in the {split} split of {data.name}; wanted NumPy arrays; convert it, as by "
+            f"numpy.asarray"
+        )
+
+
 def check_number(data: DataSet, drawn: Sized, n: int) -> None:
     """Raise UserError if the number of drawn examples is not n, since examples are identified by position."""
     if len(drawn) != n:
@@ -52,6 +64,27 @@ def check_finite(data: DataSet, split: str, arrays: Arrays) -> None:
     for what, values in (("examples", arrays.x), ("targets", arrays.y)):
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             raise UserError(f"found {split} {what} of {data.name} that are not finite; wanted numbers; mend the data")
+
+
+def check_moments(data: DataSet, mean: Sequence[float], std: Sequence[float]) -> None:
+    """Raise UserError if examples cannot be normalised by a mean and a deviation for all or for each channel."""
+    numbers = {1, data.shape[0]}
+    if len(mean) not in numbers or len(std) not in numbers or not all(0 < each < np.inf for each in std):
+        raise UserError(
+            f"found mean={tuple(mean)} and std={tuple(std)} of {data.name}; wanted one of each, or one for each of its "
+            f"{data.shape[0]} channels, and positive deviations; change them ((0.0,) and (1.0,) change nothing)"
+        )
+
+
+def check_scaled(data: DataSet, targets: np.ndarray) -> None:
+    """Raise UserError if targets are far from mean 0 and variance 1, in units of which losses are reported."""
+    mean, variance = float(targets.mean(dtype=np.float64)), float(targets.var(dtype=np.float64))
+    if not (abs(mean) < LARGEST_MEAN and 1 / LARGEST_VARIANCE < variance < LARGEST_VARIANCE):
+        raise UserError(
+            f"found targets of {data.name} with mean {mean:.3g} and variance {variance:.3g}; wanted mean 0 and "
+            f"variance 1, because losses are in units of Var(y); scale them by constants, as in (y - {mean:.3g}) / "
+            f"{variance**0.5:.3g}"
+        )
 
 
 def check_labels(labels: np.ndarray, what: str, where: object, *, classes: int | None = None) -> None:

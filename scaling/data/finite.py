@@ -8,9 +8,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from scaling.data.base import SPLITS, Arrays, DataSet, Picked, Published, Splits
+from scaling.data.base import SPLITS, Arrays, DataSet, Picked, Published, Source, Splits
 from scaling.data.chance import constant_predictor, mean_and_error
-from scaling.data.check import check_finite, checked
+from scaling.data.check import check_finite, check_moments, check_scaled, checked
 from scaling.data.memory import MEMORY, stays_in_file
 from scaling.data.read_again import read_twice
 from scaling.data.seeds import streams_of
@@ -47,6 +47,10 @@ class FiniteSet(DataSet):
     def read(self) -> Whole:
         """Read all of it; UserError says what is missing and what to do."""
         raise TypeError(f"{type(self).__name__} reads nothing")
+
+    def source(self) -> Source:
+        """Return that nothing is known to be missing: `read` says what is."""
+        return Source(ready=True, where=f"what {type(self).__name__} reads")
 
     def _read_seeded(self) -> Whole:
         with streams_of(self.name, "read"):
@@ -94,12 +98,20 @@ class FiniteSet(DataSet):
         """Read all of it; UserError if a split is not as declared."""
         digest = self.digest()  # before reading, so that later changes are detected
         whole = self._read_seeded() if is_shipped(type(self)) else read_twice(self.name, self._read_seeded)
+        if not isinstance(whole, Whole):
+            raise UserError(
+                f"found a {type(whole).__name__} from {type(self).__name__}.read; wanted scaling.data.finite.Whole, "
+                f"with train, validation, test, mean and std; change it"
+            )
         whole = replace(whole, digest=digest)
         train, validation, test = (checked(self, split, getattr(whole, split)) for split in SPLITS)
         whole = replace(whole, train=train, validation=validation, test=test)
+        check_moments(self, whole.mean, whole.std)
         for split in SPLITS:
             if not stays_in_file(getattr(whole, split).x):  # of the others only what is trained on is read
                 check_finite(self, split, getattr(whole, split))
+        if self.metric == "squared_error":
+            check_scaled(self, whole.train.y)
         if self.metric == "cross_entropy" and self.classes > 1 and (whole.train.y == whole.train.y[0]).all():
             raise UserError(
                 f"found {self.name}, whose training labels are all {whole.train.y[0]}; wanted several; mend them"

@@ -89,11 +89,6 @@ class LinearTeacher(MadeSet):
             y[start : start + ROWS] += x[start : start + ROWS].astype(np.float64) @ spectrum.theta
         return Arrays(x, y.astype(np.float32))
 
-    def ordered(self, n: int) -> Arrays:
-        """Return the first `n` examples of the fixed order, which has no classes to keep in proportion."""
-        parts = [self.order_part(self.chunk, i) for i in range(-(-n // self.chunk))]
-        return Arrays(np.concatenate([p.x for p in parts])[:n], np.concatenate([p.y for p in parts])[:n])
-
     def splits(self, train: Arrays | Stream, validation: Arrays, test: Arrays) -> Splits:
         """Put the splits together: the best constant is 0, whose expected loss is Var(y) = 1."""
         _, chance_se = mean_and_error(test.y.astype(np.float64) ** 2)

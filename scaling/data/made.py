@@ -11,8 +11,8 @@ import numpy as np
 
 from scaling.config import part
 from scaling.data.base import Arrays, DataSet, Source, Splits, Stream
-from scaling.data.chance import constant_predictor
-from scaling.data.check import check_finite, check_number, checked
+from scaling.data.chance import constant_predictor, mean_and_error
+from scaling.data.check import check_finite, check_number, check_scaled, checked
 from scaling.data.memory import MEMORY
 from scaling.data.seeds import generator, streams_of
 from scaling.data.subset import class_sequence
@@ -22,12 +22,13 @@ from scaling.security.modules import is_shipped
 T = TypeVar("T")
 FEWEST, ROUNDED = 1 << 14, 1 << 20  # the fixed order is made in powers of two of examples between these, then exactly
 IDLE_PARTS = 32  # chunks in a row without an example of a missing class, after which it is taken for never drawn
+UNEQUAL = 5.0  # standard deviations of a class's count beyond which classes are not equally frequent
 TRIED = 64  # examples that are drawn to see whether they follow from their generator
 
 
 @dataclass(frozen=True, kw_only=True)
 class MadeSet(DataSet):
-    """Data drawn from a distribution whose classes are equally frequent; subclasses define `draw`.
+    """Data drawn from a distribution; subclasses define `draw`.
 
     Without a size, training examples are drawn fresh without end, seeded by `data.seed` and the run's seed. With one,
     they are the first of one fixed order, nested and class-proportional. Validation and test sets do not depend on a
@@ -63,8 +64,21 @@ class MadeSet(DataSet):
 
     def splits(self, train: Arrays | Stream, validation: Arrays, test: Arrays) -> Splits:
         """Return the splits with the known facts of the distribution."""
-        chance, chance_se = constant_predictor(np.ones(self.classes, dtype=np.int64), test.y)
+        if self.metric == "squared_error":
+            check_scaled(self, validation.y)
+            chance, chance_se = mean_and_error((test.y.astype(np.float64) - validation.y.mean(dtype=np.float64)) ** 2)
+        else:
+            chance, chance_se = constant_predictor(self._class_counts(), test.y)
         return Splits(train, validation, test, chance=chance, chance_se=chance_se)
+
+    def _class_counts(self) -> np.ndarray:
+        """Return whole numbers in proportion to the frequencies of the classes: ones, unless a user's draw differs."""
+        equal = np.ones(self.classes, dtype=np.int64)
+        if is_shipped(type(self)):
+            return equal
+        labels = self._held_out("validation", self.n_validation).y
+        counts, expected = np.bincount(labels, minlength=self.classes), len(labels) / self.classes
+        return equal if np.abs(counts - expected).max() < UNEQUAL * expected**0.5 else counts
 
     def _held_out(self, split: str, n: int) -> Arrays:
         return self.remember("held out", split, lambda: self._part(n, split, self.task_seed))
@@ -89,7 +103,10 @@ class MadeSet(DataSet):
 
     def ordered(self, n: int) -> Arrays:
         """Draw examples until each position of the fixed order has one of its class."""
-        sequence = class_sequence(np.ones(self.classes, dtype=np.int64), n, seed=self.seed)
+        if self.metric == "squared_error":
+            x, y = _joined([self.order_part(self.chunk, i) for i in range(-(-n // self.chunk))])
+            return Arrays(x[:n], y[:n])
+        sequence = class_sequence(self._class_counts(), n, seed=self.seed)
         missing = np.bincount(sequence, minlength=self.classes)
         taken: list[Arrays] = []
         idle = 0  # parts on end that had none of what is missing
@@ -104,7 +121,7 @@ class MadeSet(DataSet):
             if idle == IDLE_PARTS:
                 raise UserError(
                     f"found no example of class {int(np.argmax(missing))} among {idle * self.chunk:,} that {self.name} "
-                    f"drew; wanted each of its {self.classes} classes as often as the others; mend its draw"
+                    f"drew; wanted each of its {self.classes} classes; mend its draw"
                 )
         x, y = _joined(taken)
         rows = np.empty(n, dtype=np.int64)

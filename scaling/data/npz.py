@@ -25,6 +25,10 @@ SPLITS = ("train", "val", "test")
 HELD_OUT_NAME = re.compile(  # names of arrays meant for a held-out split, such as X_test or valid_y
     r"(^|[^a-z]|[xy])(val(id(ation)?)?|(?<!std_)dev|test|eval|held_?out|holdout)([^a-z]|[xy]$|$)", re.IGNORECASE
 )
+SOME = 1_000  # examples that are looked at to find what is wrong with arrays
+MOSTLY_UNIQUE = 0.9  # share of training examples that differ from all others, below which equal ones mean little
+OTHER_UNITS = 20.0  # times the standard deviation
+NOTHING = 1e-4  # times the standard deviation of all features
 HELD_OUT_SHARE = 10  # one in so many training examples, for a split that the file lacks
 
 
@@ -90,14 +94,36 @@ class Npz(FiniteSet):
                 self._check_names(found, name)
                 splits[name], train = dealt(train, share, seed=SPLIT_SEED)
         measure = moments if train.x.dtype == np.uint8 and train.x.ndim == 4 else feature_moments
-        return Whole(train, splits["val"], splits["test"], *measure(train.x), facts={"file": self.file})
+        mean, std = measure(train.x)
+        self._check_features(train.x, std[0])
+        return Whole(train, splits["val"], splits["test"], mean, std, facts={"file": self.file})
 
     def _check_held_out(self, train: np.ndarray, held: np.ndarray, name: str) -> None:
-        """Raise UserError if held-out examples are the first training examples, unless all are alike."""
-        if np.array_equal(held, train[: len(held)]) and (held != held[0]).any():
+        """Raise UserError if held-out examples are training examples, or in other units."""
+        at_head = np.array_equal(held, train[: len(held)]) and (held != held[0]).any()
+        if at_head or _are_among(held, train):
             raise UserError(
-                f"found x_{name} of {self.path} at the head of x_train; wanted examples that are not trained on; hold "
+                f"found examples of x_{name} in x_train of {self.path}; wanted examples that are not trained on; hold "
                 f"some out, or leave x_{name} out to have a tenth of x_train instead"
+            )
+        (_, [own]), (_, [other]) = feature_moments(_some_of(train)), feature_moments(_some_of(held))
+        if (train.dtype == np.uint8) != (held.dtype == np.uint8) or not 1 / OTHER_UNITS < other / own < OTHER_UNITS:
+            raise UserError(
+                f"found x_{name} of {self.path} as {held.dtype} with standard deviation {other:.3g}, and x_train as "
+                f"{train.dtype} with {own:.3g}; wanted both in the same units, such as pixels from 0 to 255; scale one"
+            )
+
+    def _check_features(self, x: np.ndarray, std: float) -> None:
+        """Raise UserError if the normalisation, one for all features, leaves most of them next to nothing."""
+        if self.features is None or x.shape[1:] != self.shape:
+            return
+        own = _some_of(x).std(axis=0, dtype=np.float64)
+        usual = float(np.median(own[own > 0])) if own.any() else std
+        if usual < NOTHING * std:
+            raise UserError(
+                f"found features of x_train of {self.path} with a standard deviation of {usual:.3g} beside others so "
+                f"large that all values have {std:.3g}; wanted similar units, because one mean and one deviation "
+                f"normalise all features; write (x - x.mean(0)) / x.std(0), by the training examples"
             )
 
     def _check_names(self, found: Mapping[str, np.ndarray], lacking: str) -> None:
@@ -137,7 +163,8 @@ class Npz(FiniteSet):
         if not np.issubdtype(y.dtype, np.integer) or y.ndim != 1:
             raise UserError(
                 f"found y_{name} of type {y.dtype} and shape {y.shape} in {self.path}; wanted whole numbers from 0, "
-                f"one an example; change it, or take data=npz_regression where they are targets"
+                f"one an example; write numpy.unique(y, return_inverse=True)[1] for labels that are names or floats, "
+                f"or take data=npz_regression for targets"
             )
         check_labels(y, f"y_{name}", self.path, classes=self.classes)  # before the lacking splits are dealt by class
         return y.astype(np.int64)
@@ -175,6 +202,20 @@ BROKEN = (  # errors of NumPy and zipfile for files that are not plain arrays, t
 )
 
 
+def _some_of(x: np.ndarray) -> np.ndarray:
+    """Return some examples from all over an array."""
+    return x[:: max(1, len(x) // SOME)]
+
+
+def _are_among(held: np.ndarray, train: np.ndarray) -> bool:
+    """Return whether most of some held-out examples are training examples, of which few are alike."""
+    known = {hash(row.tobytes()) for row in train}
+    if len(known) < MOSTLY_UNIQUE * len(train):
+        return False
+    some = _some_of(held)
+    return sum(hash(row.tobytes()) in known for row in some) > len(some) / 2
+
+
 def _arrays(path: Path) -> dict[str, np.ndarray]:
     try:
         found = np.load(path, allow_pickle=False)
@@ -188,6 +229,11 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
     except UserError:
         raise
     except BROKEN as error:
+        if "Object arrays" in str(error):
+            raise UserError(
+                f"found an array of Python objects in {path}; wanted numbers; convert it, as labels that are names by "
+                f"numpy.unique(y, return_inverse=True)[1]"
+            ) from error
         raise UserError(
             f"found {path}, which is no .npz file of plain arrays; wanted one; write it with numpy.savez"
         ) from error

@@ -16,6 +16,13 @@ from scaling.security.modules import path_of
 SIZES = (3, 4, 2)  # of the layers on which it is tried
 
 
+def keep_shares(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    """Keep the rates of a user's groups relative to that of the run, which schedules multiply."""
+    for group in optimizer.param_groups:
+        if "lr" in group:
+            group.setdefault("share", float(group["lr"]) / lr)
+
+
 def check_optimiser(setting: Any) -> None:
     """Raise UserError if an optimiser that was saved and loaded takes other steps than without."""
     check_once(f"{type(setting)} {setting}", partial(_check, setting))

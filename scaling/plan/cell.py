@@ -10,7 +10,7 @@ from typing import Any
 from scaling.accounting import COUNT_COLUMNS
 from scaling.compose.groups import Choice
 from scaling.compose.interpolation import Composed
-from scaling.compose.keys import names_of, takes, value_at
+from scaling.compose.keys import names_of, takes, value_at, where_else
 from scaling.config import RunConfig, Train, plain, read_config, read_group
 from scaling.errors import ImpossibleRun, UserError, suggestion
 from scaling.plan.expressions import Expression, parse
@@ -189,7 +189,8 @@ def _assigned(raw: Mapping[str, Any], path: Sequence[str], value: Any, of: tuple
         if not takes(config, key):
             inside = key.removesuffix(".".join(path))
             known = [f"{inside}{name}" for name in names_of(raw)]
-            raise UserError(f"found the unknown key {key} in the sweep; {suggestion(f'{inside}{head}', known)}")
+            hint = where_else(config, key) or suggestion(f"{inside}{head}", known)
+            raise UserError(f"found the unknown key {key} in the sweep; {hint}")
         return {**raw, head: _assigned({}, rest, value, of) if rest else value}
     if not rest:
         return {**raw, head: value}

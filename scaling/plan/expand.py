@@ -17,7 +17,7 @@ from hydra.core.config_loader import ConfigLoader
 from scaling.compose.groups import Composer, GroupConfigs
 from scaling.compose.interpolation import PLAN_KEYS, Composed, named_in
 from scaling.compose.shadows import check_config
-from scaling.config import Mirror, read_part
+from scaling.config import GROUPS, Mirror, read_part
 from scaling.errors import UserError
 from scaling.internals.hydra import group_options
 from scaling.limits import Limits
@@ -151,15 +151,35 @@ def _plan_cells(
         if isinstance(outcome, Dropped):
             graph.dropped.append(Dropped(cell, outcome.reason))
         elif outcome.run_id in graph.runs:
-            _check_same(graph.runs[outcome.run_id], outcome)
+            before = graph.runs[outcome.run_id]
+            _check_same(before, outcome)
+            graph.runs[outcome.run_id] = _with_more_milestones(before, replace(outcome, overrides=cell))
             graph.duplicates += 1
         else:
             graph.runs[outcome.run_id] = replace(outcome, overrides=cell)
     return graph
 
 
+def _with_more_milestones(run: PlannedRun, other: PlannedRun) -> PlannedRun:
+    """Return the one of two equal runs that has the milestones of both; UserError if neither has."""
+    mine, theirs = set(run.quantities.milestones), set(other.quantities.milestones)
+    if theirs <= mine:
+        return run
+    if mine < theirs:
+        return other
+    raise UserError(
+        f"found train.milestones={run.config.train.milestones} and {other.config.train.milestones} for one run; wanted "
+        f"one list of all, since a run is trained once; write train.milestones: [[…, …]] in a grid"
+    )
+
+
 def _check_same(run: PlannedRun, other: PlannedRun) -> None:
-    """Raise UserError if two cells of one id differ in the type of a number that a module of the user's may see."""
+    """Raise UserError if two cells of one id differ in a class, or in the type of a number that a module may see."""
+    for group in GROUPS:
+        kinds = {type(getattr(each.config, group)): "" for each in (run, other)}
+        if len(kinds) > 1:
+            names = " and ".join(kind.__qualname__ for kind in kinds)
+            raise UserError(f"found {names} with one name, and so one run id; wanted a name for each; change one")
     one, two = (getattr(each.config.model, "kwargs", None) for each in (run, other))
     if one != two or _as_json(one) == _as_json(two):
         return

@@ -9,8 +9,10 @@ from collections.abc import Hashable, Mapping
 from functools import cache
 from typing import Any, cast
 
+from scaling.compose.roots import shipped
 from scaling.config import RunConfig
 from scaling.plan.quantities import Quantities
+from scaling.security.modules import is_shipped
 
 # Keys whose values may differ between the members of a stack.
 OWN = {
@@ -32,9 +34,10 @@ def identity(config: RunConfig, quantities: Quantities) -> dict[str, Any]:
     """Return all that determines the weights; keys at their defaults are left out, so that new keys keep old ids."""
     if not config.stage.begins:
         return stage_identity(config, quantities)
-    data = {**identity_keys(config.data), "size": "fresh" if quantities.fresh else quantities.D_unique}
+    data = {**own_class("data", config.data), **identity_keys(config.data)}
+    data["size"] = "fresh" if quantities.fresh else quantities.D_unique
     return {
-        "model": {"family": config.model.family, **identity_keys(config.model)},
+        "model": {"family": config.model.family, **own_class("model", config.model), **identity_keys(config.model)},
         "data": {"name": config.data.name, **data},
         **recipe(config, quantities),
         "precision": asked_precision(config),
@@ -48,7 +51,12 @@ def stage_identity(config: RunConfig, quantities: Quantities) -> dict[str, Any]:
     return {
         "stage": {"name": config.stage.name, **identity_keys(config.stage)},
         "parent": {"run_id": config.parent.run_id, "step": config.parent.step} if config.parent else {},
-        "data": {"name": config.data.name, **identity_keys(config.data), "size": quantities.D_unique},
+        "data": {
+            "name": config.data.name,
+            **own_class("data", config.data),
+            **identity_keys(config.data),
+            "size": quantities.D_unique,
+        },
         **(recipe(config, quantities) if config.stage.trains else {}),
         "precision": asked_precision(config),
         "seed": config.seed,
@@ -61,11 +69,45 @@ def recipe(config: RunConfig, quantities: Quantities) -> dict[str, Any]:
     train = identity_keys(config.train)
     train.pop("precision", None)
     return {
-        "optim": {"name": config.optim.name, **identity_keys(config.optim)},
-        "schedule": {"name": config.schedule.name, **identity_keys(config.schedule)},
-        "augment": {"name": config.augment.name, **identity_keys(config.augment)},
+        "optim": _named("optim", config.optim),
+        "schedule": _named("schedule", config.schedule),
+        "augment": _named("augment", config.augment),
         "train": {**train, "batch": config.train.batch, "steps": quantities.steps},
     }
+
+
+def _named(group: str, part: Any) -> dict[str, Any]:
+    return {"name": part.name, **own_class(group, part), **identity_keys(part)}
+
+
+def own_class(group: str, part: Any) -> dict[str, str]:
+    """Return the class of a config group if its name does not tell it from another class, otherwise {}.
+
+    Such a class is a user's that derives from another without a name of its own, or has the name of a shipped one.
+    """
+    return (
+        {"class": f"{type(part).__module__}.{type(part).__qualname__}"}
+        if _borrows(group, cast("Hashable", type(part)))
+        else {}
+    )
+
+
+@cache
+def _borrows(group: str, kind: Hashable) -> bool:
+    """Return whether a user's class has the name of the class that it derives from, or of a shipped one."""
+    of, key = cast("Any", kind), "family" if group == "model" else "name"
+    owner = next((each for each in of.__mro__ if key in vars(each)), of)
+    name = vars(owner).get(key)
+    set_by_config = any(field.name == key for field in dataclasses.fields(of))
+    if is_shipped(of) or set_by_config or not isinstance(name, str):
+        return False
+    return owner is not of or (shipped("conf") / group / f"{name}.yaml").is_file()
+
+
+def shown_name(group: str, part: Any) -> str:
+    """Return the name of a config group for people, with its class if the name alone does not tell it from another."""
+    name = part.family if group == "model" else part.name
+    return " ".join([name, *(f"({kind})" for kind in own_class(group, part).values())])
 
 
 def stack_key(config: RunConfig, quantities: Quantities) -> str:
@@ -126,7 +168,8 @@ def asked_precision(config: RunConfig) -> str:
     return automatic if config.train.precision == "auto" else config.train.precision
 
 
-def describe(part: Any, *, without: tuple[str, ...] = ()) -> str:
+def describe(group: str, part: Any, *, without: tuple[str, ...] = ()) -> str:
     """Return a group's name and its keys that differ from their defaults, such as adamw[weight_decay=0.1]."""
     settings = [f"{key}={value}" for key, value in identity_keys(part).items() if key not in without]
-    return f"{part.name}[{','.join(settings)}]" if settings else part.name
+    name = shown_name(group, part)
+    return f"{name}[{','.join(settings)}]" if settings else name

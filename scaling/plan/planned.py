@@ -9,7 +9,7 @@ from typing import Any
 
 from scaling.config import Parent, RunConfig, plain, read_stored_config
 from scaling.errors import UserError
-from scaling.plan.identity import asked_precision, describe, run_id
+from scaling.plan.identity import asked_precision, describe, run_id, shown_name
 from scaling.plan.network import ParentNetwork
 from scaling.plan.quantities import Milestone, Quantities, given_length
 
@@ -113,19 +113,19 @@ class PlannedRun:
         return {
             "run_id": self.run_id,
             "overrides": " ".join(as_overrides(self.overrides)),
-            "family": config.model.family,
+            "family": shown_name("model", config.model),
             "width": getattr(config.model, "width", None),
             "depth": getattr(config.model, "depth", None),
             "expansion": getattr(config.model, "expansion", None),
-            "data": config.data.name,
+            "data": shown_name("data", config.data),
             "D_unique": quantities.D_unique,
-            "optim": describe(config.optim, without=("lr",)),
+            "optim": describe("optim", config.optim, without=("lr",)),
             "lr": getattr(config.optim, "lr", None),
             "lr_rule": origin.lr_rule,
-            "schedule": describe(config.schedule),
+            "schedule": describe("schedule", config.schedule),
             "batch": quantities.batch,
             **({"batch_rule": origin.batch_rule} if origin.batch_rule else {}),
-            "augment": describe(config.augment),
+            "augment": describe("augment", config.augment),
             "label_smoothing": config.train.label_smoothing,
             "precision": asked_precision(config),
             "engine": config.train.engine,
@@ -162,14 +162,19 @@ class PlannedRun:
         if self.parent is None:
             return ""
         config = self.config
-        words = [describe(config.stage)]
+        words = [describe("stage", config.stage)]
         if config.data.size is not None and self.quantities.D_unique:
             words.append(f"size={config.data.size}")
         if config.stage.trains:
             length, value = given_length(config.train)
-            words += [describe(config.optim, without=("lr",)), f"lr={self.lr_rule}", describe(config.schedule)]
+            words += [
+                describe("optim", config.optim, without=("lr",)),
+                f"lr={self.lr_rule}",
+                describe("schedule", config.schedule),
+            ]
             words += [f"batch={config.train.batch}", f"{length}={value:g}"]
-            words += [describe(config.augment)] if config.augment.name != "none" else []
+            augment = describe("augment", config.augment)
+            words += [augment] if augment != "none" else []
             words += [f"label_smoothing={config.train.label_smoothing:g}"] if config.train.label_smoothing else []
         before = self.parent.stage_recipe
         return f"{before} > {' '.join(words)}" if before else " ".join(words)

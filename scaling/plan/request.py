@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,8 @@ from scaling.plan.cell import Rules, check_axes
 from scaling.plan.grid import Block
 
 SWEEP = "sweep"
+ONLY_QUOTED = re.compile(r"[^A-Za-z0-9_/\\+.$%*@?|:,\s-]")  # characters outside Hydra's grammar of plain values
+STRUCTURE = re.compile(r"['\"(){}\[\]]")  # of lists, dictionaries, functions and quotes
 NAMES = (SWEEP, "name", "results")  # of files and folders
 
 
@@ -57,7 +60,7 @@ def read_request(loader: ConfigLoader, arguments: Sequence[str]) -> Request:
     check_hydras(arguments)
     with one_sentence_errors():
         parser = OverridesParser.create(config_loader=loader)
-        typed = parser.parse_overrides(list(arguments))
+        typed = parser.parse_overrides(list(map(_with_quotes, arguments)))
         overrides = parser.parse_overrides([_as_typed(loader, override) for override in typed])
         _check_members(loader, overrides)
     lines: list[str] = []
@@ -83,6 +86,14 @@ def read_request(loader: ConfigLoader, arguments: Sequence[str]) -> Request:
         fixed |= given
         axes = {name: values for name, values in axes.items() if name not in given}
     return Request(_sweep_name(fixed), tuple(lines), fixed, frozenset(merged), tuple(dropped), axes)
+
+
+def _with_quotes(argument: str) -> str:
+    """Quote the values of an override with characters that Hydra reads only in quotes, such as umlauts or >."""
+    key, sign, value = argument.partition("=")
+    if not sign or not ONLY_QUOTED.search(value) or STRUCTURE.search(value):
+        return argument
+    return f"{key}={','.join(map(_quoted, value.split(',')))}"
 
 
 def _as_typed(loader: ConfigLoader, override: Override) -> str:

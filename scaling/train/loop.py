@@ -19,7 +19,7 @@ from scaling.internals.torch import skip_dynamo_import
 from scaling.models.build_model import build_model
 from scaling.models.own_state import OwnState, device_kinds
 from scaling.optim.foreach import LionSteps
-from scaling.optim.own import check_optimiser
+from scaling.optim.own import check_optimiser, keep_shares
 from scaling.plan.identity import asked_precision
 from scaling.plan.planned import PlannedRun
 from scaling.security.modules import is_shipped
@@ -96,9 +96,12 @@ class Trainer:
         self.module: nn.Module = module.train()  # a user's module may keep a part of itself in evaluation mode
         self._own = OwnState(self.module)
         self.micro_batch = checked_micro_batch(config.train, self.module)
-        if not is_shipped(type(config.optim)):
+        own = not is_shipped(type(config.optim))
+        if own:
             check_optimiser(config.optim)
         self.optimizer: torch.optim.Optimizer = config.optim.build(self.module)
+        if own:
+            keep_shares(self.optimizer, config.optim.lr)
         self.augment = augmentation(config, size)
         self.augmentation = stream(config.seed, "augment", device=device)
         seed_streams(derive_seed(config.seed, "dropout"))  # dropout and users' modules draw from these
@@ -134,7 +137,7 @@ class Trainer:
         schedule, base, steps = self.run.config.schedule, self.run.config.optim.lr, self.run.quantities.steps
         launch, started = self._launched(), monotonic()
         for values in launch.between(self.step, until):
-            self.lr = base * schedule.factor(self.step, steps)
+            self.lr = base * float(schedule.factor(self.step, steps))
             launch.take(values, self.lr)
             self.step += 1
             if self.step % CHECK_STEPS == 0:

@@ -40,10 +40,15 @@ class Noise:
         def in_place(x, y, generator):
             return x.mul_(2), y
 
+        def twice(x, y, generator):
+            return torch.cat([x, x]), torch.cat([y, y])
+
         def gamma(x, y, generator):  # for examples in [0, 1], other than those that it is tried on
             return x ** (0.5 + torch.rand((), generator=generator)), y
 
-        return {f.__name__: f for f in (of_generator, global_draws, own_draws, growing, in_place, gamma)}.get(self.how)
+        return {f.__name__: f for f in (of_generator, global_draws, own_draws, growing, in_place, twice, gamma)}.get(
+            self.how
+        )
 
 
 @pytest.mark.parametrize(
@@ -52,6 +57,7 @@ class Noise:
         ("own_draws", "gives another batch each time"),
         ("growing", "gives another"),
         ("in_place", "changes its batch in"),
+        ("twice", "makes 8 examples of 4"),
     ],
 )
 def test_a_wrong_augmentation_is_refused_each_time(how, said):

@@ -58,6 +58,7 @@ class Mine(MadeSet):
             "too long": (np.c_[x, x], y),
             "too few": (x[1:], y),
             "not finite": (np.where(x > 0, x, np.nan), y),
+            "lists": (x.tolist(), y.tolist()),
         }
         return Arrays(*changed[self.amiss])
 
@@ -106,8 +107,33 @@ SENTENCES = {
     "labels as floats": r"labels of type float32 .* wanted one whole number an example",
     "words": r"examples of type <U\d+ .* wanted numbers",
     "too long": r"shape \(4,\) in \w+; wanted the declared \(2,\)",
+    "lists": r"found a list in the \w+ split of \w+; wanted NumPy arrays",
     "too few": r"examples and \d+ labels .* the same number of each",
 }
+
+
+@pytest.mark.parametrize(
+    ("moments", "said"),
+    [
+        ({"mean": (0.0,), "std": (0.0,)}, "positive deviations"),
+        ({"mean": (0.0, 0.0, 0.0), "std": (1.0,)}, "or one for each of its 2"),
+    ],
+)
+def test_what_cannot_normalise_is_named(monkeypatch, moments, said) -> None:
+    monkeypatch.setattr(Read, "read", lambda data: replace(WHOLE, **moments))
+    with pytest.raises(UserError, match=said):
+        Read().load(None)
+
+
+def test_what_reads_needs_no_source_and_gives_its_splits_as_a_whole(monkeypatch) -> None:
+    assert Read().source().ready
+    assert Read().digest() == ""
+    monkeypatch.setattr(Read, "read", lambda data: (WHOLE.train, WHOLE.validation, WHOLE.test))
+    with pytest.raises(UserError, match=r"found a tuple from Read.read; wanted scaling.data.finite.Whole"):
+        Read().load(None)
+
+
+WHOLE = Read().read()
 
 
 @pytest.mark.parametrize("kind", [Mine, Read])

@@ -174,7 +174,12 @@ class TestNpz:
                 "y_train from -1 to 1 .* count them from 0",
             ),
             ({"x_train": np.zeros((0, 5)), "y_train": np.zeros(0, int)}, "at least one"),
-            ({"x_train": np.array([{}]), "y_train": np.zeros(1, int)}, "no .npz file of plain arrays"),
+            ({"x_train": np.array([{}]), "y_train": np.zeros(1, int)}, "an array of Python objects"),
+            ({"x_train": np.zeros((9, 5)), "y_train": np.full(9, "a")}, r"write numpy.unique\(y, return_inverse=True"),
+            (
+                {"x_train": 1e6 * np.eye(5)[:1] + np.arange(45).reshape(9, 5) % 7, "y_train": np.arange(9) % 3},
+                "normalise all features; write",
+            ),
             ({"x_train": np.ones((9, 5)) * 1j, "y_train": np.zeros(9, int)}, "x_train of type complex128"),
             ({"x_train": np.full((9, 5), "a"), "y_train": np.zeros(9, int)}, "x_train of type <U1"),
             ({"x_train": np.zeros(()), "y_train": np.zeros(9, int)}, "wanted numbers with an example a row"),
@@ -198,8 +203,19 @@ class TestNpz:
         with pytest.raises(UserError, match=r"found y_train from 1099511627776 .* wanted 0 to 2"):
             data.load(None)
         np.savez(tmp_path / "bad.npz", x_train=x, y_train=y, x_test=x[:4], y_test=y[:4])
-        with pytest.raises(UserError, match=r"found x_test of .*bad\.npz at the head of x_train; wanted"):
+        with pytest.raises(UserError, match=r"found examples of x_test in x_train of .*bad\.npz; wanted"):
             data.load(None)
+        np.savez(tmp_path / "bad.npz", x_train=x, y_train=y, x_test=x[[7, 9, 2]], y_test=y[[7, 9, 2]])
+        with pytest.raises(UserError, match=r"found examples of x_test in x_train of .*bad\.npz; wanted"):
+            data.load(None)
+
+    @pytest.mark.parametrize(("first", "second"), [(np.uint8, np.float32), (np.float32, np.float32)])
+    def test_held_out_examples_in_other_units_are_named(self, tmp_path: Path, first: type, second: type) -> None:
+        x, y = np.random.default_rng(0).integers(0, 256, (30, 5)), np.arange(30) % 3
+        held = (x[:9, ::-1] / 255).astype(second)
+        np.savez(tmp_path / "bad.npz", x_train=x.astype(first), y_train=y, x_test=held, y_test=y[:9])
+        with pytest.raises(UserError, match=r"found x_test of .* as float32 .* wanted both in the same units"):
+            Npz(file="bad.npz", root=str(tmp_path), classes=3, examples=27, features=5).load(None)
 
     def test_arrays_that_are_no_split_stay_in_the_file(self, tmp_path: Path) -> None:
         others = {"values": 0, "device": 0, "std_dev": 0, "names_of_classes": 0}

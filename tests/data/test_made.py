@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from scaling.data.base import Arrays, Splits, Stream
+from scaling.data.base import Arrays, Metric, Splits, Stream
 from scaling.data.linear_teacher import LinearTeacher
 from scaling.data.made import MadeSet
 from scaling.data.memory import MEMORY
@@ -272,3 +272,52 @@ def test_examples_that_do_not_follow_from_the_generator_are_refused(
 ) -> None:
     with pytest.raises(UserError, match=said):
         Stubborn(seeded=seeded).load(size)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rare(Careless):
+    """One example in eight is of class 1."""
+
+    name: ClassVar[str] = "rare"
+    n_validation: ClassVar[int] = 4_000
+    n_test: ClassVar[int] = 4_000
+
+    def draw(self, n: int, rng: np.random.Generator) -> Arrays:
+        return Arrays(rng.standard_normal((n, 3)).astype(np.float32), (rng.random(n) < 1 / 8).astype(np.int64))
+
+
+def test_unequal_classes_of_a_draw_are_as_frequent_in_subsets_and_in_chance() -> None:
+    splits = Rare().load(800)
+    assert isinstance(splits.train, Arrays)
+    assert splits.train.y.mean() == pytest.approx(1 / 8, abs=0.02)
+    assert splits.chance == pytest.approx(-(np.log(1 / 8) / 8 + np.log(7 / 8) * 7 / 8), abs=0.03)
+    assert Rare().load(None).chance == splits.chance
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line(Careless):
+    """A regression of a user's own."""
+
+    name: ClassVar[str] = "line"
+    metric: ClassVar[Metric] = "squared_error"
+    n_validation: ClassVar[int] = 500
+    n_test: ClassVar[int] = 500
+    classes: int = 1
+    scale: float = 1.0
+
+    def draw(self, n: int, rng: np.random.Generator) -> Arrays:
+        x = rng.standard_normal((n, 3))
+        return Arrays(x, self.scale * x[:, 0])
+
+
+def test_a_draw_of_targets_is_a_regression() -> None:
+    small, large, stream = Line().load(100), Line().load(20_000), Line().load(None)
+    assert isinstance(small.train, Arrays)
+    assert isinstance(large.train, Arrays)
+    assert np.array_equal(small.train.x, large.train.x[:100])
+    assert large.chance == stream.chance == pytest.approx(1, abs=0.2)
+
+
+def test_targets_in_other_units_are_refused() -> None:
+    with pytest.raises(UserError, match=r"found targets of line with mean .* losses are in units of Var\(y\)"):
+        Line(scale=7.0).load(100)

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from scaling.errors import UserError
-from scaling.optim.own import check_optimiser
+from scaling.optim.own import check_optimiser, keep_shares
 from scaling.optim.sgd import SGD
+from scaling.train.step.rates import Rates
 
 
 class Counting(torch.optim.SGD):
@@ -45,3 +46,11 @@ def test_state_that_a_resumed_run_would_lack_is_refused_each_time():
 @pytest.mark.parametrize("setting", [Own("adam"), Own("asgd"), Own("lbfgs"), SGD(lr=0.1, momentum=0.9)])
 def test_torch_s_and_ours_are_not(setting):
     check_optimiser(setting)
+
+
+def test_a_schedule_multiplies_the_rate_that_each_group_has():
+    first, second = torch.nn.Linear(2, 3), torch.nn.Linear(3, 1)
+    optimizer = torch.optim.Adam([{"params": first.parameters(), "lr": 0.4}, {"params": second.parameters()}], lr=0.1)
+    keep_shares(optimizer, 0.1)
+    Rates(optimizer, rounded=False).set(0.1 * 0.5)
+    assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.2, 0.05])

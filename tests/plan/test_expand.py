@@ -187,6 +187,82 @@ def test_names_stay_as_they_are_typed(here, name):
     assert planned("sweep=axis", "train.steps=5").runs[0].config.model.depth == 7
 
 
+def test_words_outside_hydra_s_grammar_need_no_quotes(here):
+    (here / "sweeps" / "größe.yaml").write_text(SWEEP)
+    plan = planned("sweep=größe", "sweep.where=width>8", "name=maß")
+    assert plan.name == "maß"
+    assert {run.config.model.width for run in plan.runs} == {16, 32, 64}
+    assert [run.config.seed for run in planned("seed=1,2", "train.steps=5", "name=a;b").runs] == [1, 2]
+
+
+def test_a_run_that_two_blocks_ask_for_has_the_milestones_of_both(here):
+    [run] = planned("train.steps=8", "train.milestones={unit: steps, at: [3]},{unit: steps, at: [3, 5]}").runs
+    assert run.quantities.milestones == (3, 5, 8)
+
+
+OWN = """\
+from dataclasses import dataclass
+from typing import ClassVar
+from scaling.optim.adamw import AdamW
+
+
+class Derived(AdamW):
+    pass
+
+
+@dataclass(frozen=True)
+class Copied(AdamW):
+    name: ClassVar[str] = "adamw"
+
+
+@dataclass(frozen=True)
+class Named(AdamW):
+    name: ClassVar[str] = "adamw_of_mine"
+
+
+@dataclass(frozen=True)
+class Twin(AdamW):
+    name: ClassVar[str] = "adamw_of_mine"
+
+
+@dataclass(frozen=True)
+class WithoutRate:
+    name: ClassVar[str] = "none"
+    rate: float
+
+    def build(self, module):
+        return None
+"""
+
+
+@pytest.fixture
+def own_optimisers(here, monkeypatch):
+    monkeypatch.syspath_prepend(here)
+    (here / "own_optimisers.py").write_text(OWN)
+    (here / "conf" / "optim").mkdir(parents=True)
+    for name in ("Derived", "Copied", "Named", "Twin", "WithoutRate"):
+        (here / "conf" / "optim" / f"{name}.yaml").write_text(f"_target_: own_optimisers.{name}\nlr: 0.001\n")
+
+
+def test_classes_of_a_users_with_the_name_of_another_are_other_runs_and_recipes(own_optimisers):
+    runs = planned("optim=adamw,Derived,Copied,Named", "optim.lr=0.001", "train.steps=5").runs
+    assert len({run.row()["optim"] for run in runs}) == len(runs) == 4
+    assert runs[1].row()["optim"] == "adamw (own_optimisers.Derived)"
+    assert runs[3].row()["optim"] == "adamw_of_mine"
+
+
+@pytest.mark.parametrize(
+    ("members", "said"),
+    [
+        ("Named,Twin", "found Named and Twin with one name, and so one run id"),
+        ("WithoutRate", "found WithoutRate without lr"),
+    ],
+)
+def test_classes_of_a_users_that_cannot_be_told_apart_or_lack_what_is_needed_are_refused(own_optimisers, members, said):
+    with pytest.raises(UserError, match=said):
+        planned(f"optim={members}", "train.steps=5")
+
+
 def test_a_home_is_expanded(here, monkeypatch):
     monkeypatch.setenv("HOME", str(here / "home"))
     assert planned("train.steps=5", "results='~/mine'").results == here / "home" / "mine"
@@ -314,6 +390,9 @@ WRONG = (
             (["seed=1,${now:%S}", "name=${now:%S}", "train.steps=1"], "found ${now:…} in seed, which"),
             (["train.steps=1", "results=null"], "results=None; wanted a folder"),
             (["train.steps=1", "results=''"], "wanted a folder; change it"),
+            (["lr=0.1", "train.steps=1"], "found the unknown key lr; did you mean optim.lr?"),
+            (["model=mlp,bottleneck", "model.expansion=2", "train.steps=1"], "model=bottleneck has it; give members"),
+            (["train.steps=8", "train.milestones={unit: steps, at: [3]},{unit: steps, at: [5]}"], "one list of all"),
             (["sweep=short"], "short.yml; wanted a sweep's file to end with .yaml"),
             ([], "exactly one of train.examples"),
         ],
@@ -354,6 +433,16 @@ WRONG_FILES = (
             ("name: 1e3\nsweep: {grid: [{product: {seed: [1]}}]}", "found the name 1000.0"),
             ("sweep: [", "sweeps/bad.yaml"),
             ("sweep: 5", "sweep: 5"),
+            (
+                "data: mnist1d\nsweep: {grid: []}",
+                "bad.yaml; wanted members of groups in its defaults list; write defaults:",
+            ),
+            ("defaults: [data: mnist1d]\nsweep: {grid: []}", "write defaults: [override /data: mnist1d]"),
+            ("defaults: [/data: mnist1d]\nsweep: {grid: []}", "write defaults: [override /data: mnist1d]"),
+            (
+                "sweep: {grid: [{product: {model: [mlp], model.expansion: [2]}}]}",
+                "unknown key model.expansion in the sweep; model=bottleneck has it",
+            ),
             ("sweep: {grdi: []}", "unknown key sweep.grdi"),
             ("sweep: {grid: [{product: {seed: [1]}}], set: lr}", "sweep.set='lr'"),
             ("sweep: {grid: [{product: {seed: [1]}}], limit: 5}", "sweep.limit=5"),

@@ -8,7 +8,7 @@ import torch
 
 from scaling.config import RunConfig
 from scaling.data.base import Arrays, DataSet, Splits, Stream
-from scaling.data.check import check_finite, check_number, checked
+from scaling.data.check import check_arrays, check_finite, check_number, checked
 from scaling.data.memory import stays_in_file
 from scaling.data.read_again import read_twice
 from scaling.errors import UserError
@@ -89,8 +89,10 @@ def _own_splits(config: RunConfig, D_unique: int | None) -> Splits:
     if not isinstance(train, Stream):
         check_number(data, train, D_unique or 0)
     for split, part in (("train", train), ("validation", splits.validation), ("test", splits.test)):
-        if isinstance(part, Arrays) and not stays_in_file(part.x):
-            check_finite(data, split, part)
+        if isinstance(part, Arrays):
+            check_arrays(data, split, part)
+            if not stays_in_file(part.x):
+                check_finite(data, split, part)
     return splits
 
 
