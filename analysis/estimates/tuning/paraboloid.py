@@ -9,6 +9,9 @@ import numpy as np
 REACH = float(np.log(4.5))
 """The paraboloid is fitted to the values within this distance of the best one, in the log of each key."""
 
+STEEP = 1.5
+"""Responses above this multiple of the lowest (training nearly diverged) are left out if enough others remain."""
+
 
 @dataclass(frozen=True)
 class Paraboloid:
@@ -54,12 +57,9 @@ def fit_paraboloid(z: np.ndarray, Y: np.ndarray) -> Paraboloid | None:
     exceed the number of parameters.
     """
     wanted = parameters(z.shape[1]) + 1
-    best = z[np.argmin(Y[0])]
-    distance = np.abs(z - best).max(axis=1)
-    reach = max(REACH, float(np.sort(distance)[min(wanted, len(z)) - 1]))
-    window = np.flatnonzero(distance <= reach + 1e-9)
-    if len(window) < wanted:
+    if len(z) < wanted:
         return None
+    window = _window(z, Y[0], wanted)
     centre = z[window].mean(axis=0)
     basis = _basis(z[window] - centre)
     if np.linalg.matrix_rank(basis) < basis.shape[1]:
@@ -73,6 +73,16 @@ def fit_paraboloid(z: np.ndarray, Y: np.ndarray) -> Paraboloid | None:
     curvature[:, columns, rows] += halves
     low, high = z[window].min(axis=0), z[window].max(axis=0)
     return Paraboloid(coefficients[:, 0], coefficients[:, 1 : 1 + d], curvature, centre, low, high, window)
+
+
+def _window(z: np.ndarray, y: np.ndarray, wanted: int) -> np.ndarray:
+    """Return the indices of the values to fit: those near the best one, at least as many as wanted."""
+    usable = y <= STEEP * y.min()
+    if usable.sum() < wanted:
+        usable[:] = True
+    distance = np.where(usable, np.abs(z - z[np.argmin(y)]).max(axis=1), np.inf)
+    reach = max(REACH, float(np.sort(distance)[wanted - 1]))
+    return np.flatnonzero(distance <= reach + 1e-9)
 
 
 def _basis(v: np.ndarray) -> np.ndarray:

@@ -77,6 +77,15 @@ def test_two_keys_have_one_optimum():
     assert paraboloid.minima()[0] == pytest.approx(truth)
 
 
+def test_values_at_which_training_nearly_diverges_do_not_move_the_optimum():
+    z = np.log(2) * np.arange(-4.0, 3.0)
+    smooth = 0.8 * (1 + 0.04 * z**2)
+    steep = np.where(z > 1, [0, 0, 0, 0, 0, 0, 3.0], smooth)
+    paraboloid = fit_paraboloid(z[:, None], steep[None])
+    assert paraboloid.minima()[0] == pytest.approx([0.0], abs=1e-9)
+    assert paraboloid.value(np.zeros((1, 1))) == pytest.approx(0.8)
+
+
 @pytest.mark.parametrize(("offset", "which"), [(3.0, "smallest"), (-3.0, "largest")])
 def test_an_optimum_beyond_the_values_tried_is_no_optimum(offset, which):
     found = tuned(table(offset=offset), resamples=50)
