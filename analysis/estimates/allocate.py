@@ -19,6 +19,7 @@ from analysis.estimates.powerline import PowerLine
 from analysis.estimates.selected import fit_selected
 from analysis.estimates.valleys.curve import Shape
 from analysis.fitting.display.in_notebook import InNotebook
+from analysis.fitting.holdout import with_compute
 from analysis.numbers import exponent, interval
 
 if TYPE_CHECKING:
@@ -152,8 +153,7 @@ def allocate(
     rows: selected final rows. at: target C in FLOPs. milestones: rows including the milestones of constant-rate runs,
     for the envelope and the law, if there are any. found: results already computed from these rows with the same
     options. use: also find the cheapest models over training and inference that reach the optimal response at each C.
-    form: the Chinchilla law, with any constraints on its parameters. An approach that fails is refused with its reason;
-    the others are returned.
+    form: the Chinchilla law, with any constraints on its parameters. An approach that fails is refused with its reason.
     """
     bad = [C for C in at if not (np.isfinite(C) and C > 0)]
     if bad:
@@ -161,7 +161,7 @@ def allocate(
     if use is not None:
         check_use(use.inference, at, use.reach)
     how: dict[str, Any] = {"y": y, "resamples": resamples, "level": level, "seed": seed}
-    largest = float(pd.to_numeric(rows["C"]).max()) if "C" in rows.columns else float("nan")
+    largest = float(np.max(pd.to_numeric(with_compute(rows).get("C", np.nan))))
     every = rows if milestones is None else milestones
     law, why = (found.law, "") if found.law else attempt(lambda: fit_selected(every, form, **how))
     minima, flat = (found.minima, "") if found.minima else attempt(lambda: isoflop(rows, **how))

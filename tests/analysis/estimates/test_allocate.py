@@ -50,9 +50,11 @@ def test_an_approach_that_cannot_say_is_refused_alone():
 
 def test_a_grid_without_budgets_leaves_the_law():
     table = worlds.grid(World(), (8, 16, 32, 64, 128), (2048, 3072, 4096, 6144, 8192, 16384, 32768), seeds=2)
-    found = by_name(allocate(table, resamples=0))
+    far = 60 * float((table["N"] * table["D"]).max())
+    found = by_name(allocate(table.drop(columns="C"), at=[far], resamples=0))
     assert found["isoflop"].status == "refused"
     assert found["parametric"].status == "ok"
+    assert found["parametric"].targets[0].times == pytest.approx(10)
 
 
 def test_numbers_are_plain(balanced):
