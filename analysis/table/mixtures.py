@@ -19,7 +19,8 @@ OURS = {"run_id", "lr_rule", "overrides"}
 """Columns of the tables that scaling writes: their recipes are compared by RECIPE, their rates follow a rule."""
 SETTINGS = re.compile(
     r"(^|_)(lr|learning_rate|rate|batch|batch_size|bs|weight_decay|wd|warmup|warmup_steps|dropout|momentum|beta1|beta2|"
-    r"label_smoothing|clip|temperature|seq_len|sequence_length|context|context_length|vocab|vocab_size|version|fold|"
+    r"label_smoothing|clip|experts|num_experts|n_experts|top_k|granularity|sparsity|capacity_factor|resolution|patch_size|"
+    r"temperature|seq_len|sequence_length|context|context_length|vocab|vocab_size|version|fold|"
     r"experiment|group|dataset|data|corpus|family|exp|study|phase|scheme|optimizer|optimiser|optim|schedule)($|_)"
 )
 """Column names of run settings (not sizes, not results); these may be numeric."""

@@ -26,11 +26,12 @@ ROLES = {  # of each column of ours: what others call it, in lower case, without
     "D": (
         *("tokens", "ntokens", "numtokens", "traintokens", "trainingtokens", "tokensseen", "seentokens", "totaltokens"),
         *("examples", "nexamples", "examplesseen", "seenexamples", "trainingexamples", "samplesseen", "numberoftokens"),
-        *("trainingsamples", "imagesseen", "tokencount", "ntokensseen"),
+        *("trainingsamples", "imagesseen", "tokencount", "ntokensseen", "trainexamples", "trainsamples", "trainimages"),
     ),
     "C": (
         *("flops", "flop", "trainflops", "trainingflops", "trainingflop", "totalflops", "totalflop", "compute"),
         *("trainingcompute", "traincompute", "computeflops", "trainflop", "flopstotal"),
+        *("totalcompute", "totaltraincompute", "totaltrainingcompute"),
     ),
     "loss": (
         *("valloss", "validationloss", "testloss", "evalloss", "finalloss", "finalvalloss", "finaltestloss"),

@@ -17,6 +17,8 @@ UNEQUAL = 10.0
 """Ratio of the largest C / (N D) to the smallest from which units differ between rows, or C is not k N D."""
 MOST_APART = 1e7
 """Examples per parameter (or parameters per example) above which one is probably in millions or billions."""
+FEWEST = 1e3
+"""Examples per run below which C is not of training."""
 FEW = 1e4
 """Values of N or D below which a column of non-integers may be in billions."""
 
@@ -72,7 +74,16 @@ def _logarithms(name: str, values: np.ndarray) -> str:
 
 
 def _far_apart(sizes: dict[str, np.ndarray]) -> list[str]:
-    """Report integers of N or D that are too small, relative to the other, to count parameters or examples."""
+    """Report integers of N or D that are too small, relative to the other, to count parameters or examples.
+
+    Without D, report a C that would train each model on a few examples.
+    """
+    if {"N", "C"} == set(sizes) and np.median(examples := sizes["C"] / (USUAL * sizes["N"])) < FEWEST:
+        ends = f"{number(float(examples.min()), 2)} to {number(float(examples.max()), 2)}"
+        return [
+            f"C / (6 N) is {ends}, so few examples that C may be of one example, or in other units: the compute of "
+            'training is wanted, in FLOPs, such as --derive "C = 1e18 * C"'
+        ]
     if not {"N", "D"} <= set(sizes):
         return []
     ratio = float(np.median(sizes["D"] / sizes["N"]))

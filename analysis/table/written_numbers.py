@@ -128,6 +128,7 @@ def _multiple(unit: str) -> float | None:
 def _powers(word: str) -> str:
     """Rewrite 3x10^8, 3×10⁸ and 2^20 in e notation."""
     plain = re.sub(r"(?<=\d)(?=[⁻⁰¹²³⁴⁵⁶⁷⁸⁹])", "^", word).translate(SUPERSCRIPTS)
+    plain = re.sub(r"(?<=\d)\s*[x×·]\s*10-(?=\d)", "e-", plain)  # copied from a PDF without its superscript
     match = POWER.fullmatch(plain)
     if match is None or abs(int(match[3])) > 300 or int(match[2]) > 1000:
         return plain

@@ -195,6 +195,7 @@ def test_an_error_above_one_is_asked_to_be_in_per_cent():
         ("10 million", 1e7),
         ("3x10^8", 3e8),
         ("3×10⁸", 3e8),
+        ("6.0 × 10−4", 6e-4),
         ("2^20", 2**20),
         ("10'000'000", 1e7),
         ("10 000 000", 1e7),
@@ -454,6 +455,8 @@ def test_other_words_with_milestones_are_asked_about():
         ({"N": 1e-9, "D": 1}, "in millions or billions"),
         ({"N": 1, "D": 1, "C": 1e9}, "not in weights, examples and FLOPs"),
         ({"N": 1, "D": 1, "C": 50}, ""),
+        ({"N": 1, "C": 1e-18}, "C / (6 N) is 2×10⁻⁹ to 1.4×10⁻⁷, so few examples that C may be of one example"),
+        ({"N": 1, "C": 1}, ""),
         ({"N": 1, "D": 1, "C": np.array([1, 1e-3, 1])}, "C / (N D) is 0.006 to 6 in these rows"),
     ],
 )
@@ -474,6 +477,11 @@ def test_whole_numbers_of_millions_and_logarithms_are_questioned_too():
     assert "N is 7.85 to 9.11: are these logarithms?" in said[0]
     assert 'in millions or billions, "N = 1e9 * N"' in said[0]
     assert doubtful_units(pd.DataFrame({"N": [16.0, 32, 64, 128], "D": [1e4, 2e4, 4e4, 8e4]})) == []
+
+
+def test_experts_make_kinds_of_runs():
+    table = pd.concat([TABLE.assign(experts=n) for n in (1, 8)], ignore_index=True)
+    assert [one.name for one in mixtures_of(selected(table)[0])] == ["experts"]
 
 
 def test_products_of_whole_numbers_do_not_run_over():
