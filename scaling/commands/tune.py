@@ -178,14 +178,14 @@ def _train_proposals(plan: Plan, proposals: Sequence[Proposal], settings: Settin
 
 def _train(plan: Plan, runs: list[PlannedRun], settings: Settings, console: Console) -> str:
     """Train the runs and return why some were held back, '' if none was."""
+    from scaling.commands.plan_forecast import forecast_runs
     from scaling.commands.settling import settle
     from scaling.dispatch.launcher import launcher_of
     from scaling.dispatch.order import order_of
-    from scaling.forecast.estimate import forecast_all, forecast_rows
-    from scaling.forecast.stacks import stack_shares
+    from scaling.forecast.estimate import forecast_rows
     from scaling.plan.files import write_plan
 
-    forecasts = forecast_all(runs, threads=settings.threads, stack_shares=stack_shares(runs))
+    forecasts = forecast_runs(runs, settings)
     write_plan(dataclasses.replace(plan, runs=tuple(runs)), forecast_rows(forecasts), join=True)
     order = order_of(plan.folder, runs, forecasts=forecasts, limits=plan.limit)
     ended = settle(order, launcher_of(settings), console=console, again=command_again(plan.arguments), wait=True)

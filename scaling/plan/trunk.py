@@ -70,6 +70,8 @@ def _forked(group: Sequence[PlannedRun], prefixes: dict[tuple[Any, int, int], in
         if key not in prefixes:
             prefixes[key] = common_steps(*key)
         step = min(prefixes[key], steps - 1)  # at least one step of its own
+        while step in forks:  # a branch removes its state when it ends
+            step -= 1
         if run is trunk or step < LEAST_SHARE * steps or min(run.quantities.milestones) <= step:
             continue
         shorter.append(dataclasses.replace(run, fork=Fork(trunk.run_id, step)))

@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+import torch
 
 from scaling.dispatch.states.settled import Settled
 from scaling.plan.trunk import share_trunks
+from scaling.train.output.checkpoint import read_checkpoint, write_checkpoint
 from scaling.train.run import train_run
 from tests.train.runs import essence, folder_of, planned, stopped_after
 
@@ -50,6 +52,30 @@ def test_without_the_state_a_branch_starts_from_its_own_start(tmp_path, caplog, 
     assert record.how["forked"]["step"] == 0
     assert "left no state" in caplog.text
     assert essence(record) == essence(done(dataclasses.replace(runs[0], fork=None), tmp_path / "b"))
+
+
+def test_a_branch_that_began_at_its_own_start_on_another_device_says_so_after_a_resume_too(tmp_path, every_step):
+    runs = runs_of()
+    trunk, branch = runs[-1], runs[0]
+    done(trunk, tmp_path)
+    path = folder_of(trunk, tmp_path).fork(branch.fork.step)
+    state = read_checkpoint(path, trunk.run_id)
+    state["trainer"]["augmentation"] = torch.zeros(16, dtype=torch.uint8)  # as large as a GPU's
+    write_checkpoint(path, trunk.run_id, state)
+    assert done(branch, tmp_path, stop=stopped_after(5)) is None
+    assert done(branch, tmp_path).how["forked"]["step"] == 0
+
+
+def test_branches_of_almost_the_same_length_each_have_a_state(tmp_path):
+    """The first to end removes what it continued from."""
+    made = [planned({"steps": steps}, schedule="wsd") for steps in (30, 31, 60)]
+    runs = list(share_trunks({run.run_id: run for run in made}).values())
+    done(runs[-1], tmp_path / "a")
+    for run in runs[:-1]:
+        record = done(run, tmp_path / "a")
+        assert record.how["forked"]["step"] >= 24
+        assert essence(record) == essence(done(dataclasses.replace(run, fork=None), tmp_path / "b"))
+    assert forks(tmp_path / "a") == []
 
 
 def test_trunk_and_branch_are_stopped_and_go_on(tmp_path, every_step):

@@ -18,7 +18,7 @@ class Journal:
     """The points and seconds of a run so far, including earlier attempts.
 
     clock: measures the time of runs that share a device; last_noted: step of the learning curve's last point, 0 before
-    the first.
+    the first; origin: the step that the first attempt began at, 0 or that of a fork.
     """
 
     def __init__(self, folder: RunFolder, *, clock: Callable[[], float] | None = None) -> None:
@@ -26,7 +26,7 @@ class Journal:
         self._clock = clock or monotonic
         self._started, self._before = self._clock(), 0.0
         self.examples_per_second = 0.0
-        self.last_noted = 0
+        self.last_noted = self.origin = 0
         self._noted, self._wrote = list[dict[str, Any]](), monotonic()
 
     @property
@@ -49,7 +49,7 @@ class Journal:
         if state is not None:
             self._before = state["seconds"]
             self.points = [Point(**point) for point in state["points"] if not point["final"]]
-            self.last_noted = state.get("noted", 0)
+            self.last_noted, self.origin = state.get("noted", 0), state.get("origin", 0)
         if not self.folder.log.exists():
             return
         kept = [line for line in read_lines(self.folder.log) if line.get("step", 0) <= self._last_of(line)]
@@ -90,4 +90,4 @@ class Journal:
         if self._noted:
             self._write()
         points = [asdict(point) for point in self.points]
-        return {"seconds": self.seconds, "points": points, "noted": self.last_noted}
+        return {"seconds": self.seconds, "points": points, "noted": self.last_noted, "origin": self.origin}

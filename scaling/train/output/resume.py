@@ -34,14 +34,14 @@ def begin(attempt: Attempt, learner: Learner | None) -> Trainer:
             *(path, reason, set_aside(path).name),
         )
         state = None
+    attempt.journal.begin(state and state["journal"])
     if state is not None:
         trainer.load(state["trainer"])
     else:
         _load_fork(attempt, trainer)
+        attempt.journal.origin = trainer.step
     if run.fork is not None:
-        there = _fork_state(attempt, run.fork).is_file()  # until the run that forks from it is settled
-        attempt.how["forked"] = {"run_id": run.fork.run_id, "step": run.fork.step if trainer.step and there else 0}
-    attempt.journal.begin(state and state["journal"])
+        attempt.how["forked"] = {"run_id": run.fork.run_id, "step": attempt.journal.origin}
     return trainer
 
 
