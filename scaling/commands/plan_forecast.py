@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from scaling.commands.forecast_runs import worker_kind
 from scaling.commands.plan_warnings import plan_warnings
 from scaling.dispatch.launcher import Capacity, Settings, launcher_of
 from scaling.dispatch.local.capacity import workers_a_gpu
@@ -178,7 +179,7 @@ def forecast_plan(plan: Plan, settings: Settings, *, card: str | None = None) ->
     status = {run.run_id: "pending" if run.state == State.MISSING else run.state.value for run in states}
     done = [] if capacity.speed_name else _trained_here(plan.runs, states)
     threads, partition = settings.threads, capacity.speed_name
-    kind = _kind(settings, capacity) if card is None else "cuda"
+    kind = worker_kind(settings, capacity) if card is None else "cuda"
 
     def forecasts_of(
         runs: Sequence[PlannedRun], shared: Mapping[str, StackShare], *, done: Sequence[tuple[PlannedRun, float]] = ()
@@ -204,20 +205,6 @@ def forecast_plan(plan: Plan, settings: Settings, *, card: str | None = None) ->
         stacked_gain=gain_of_stacking(runs, forecasts_of, kind=kind, workers=capacity.workers),
         stack_shares=shared,
     )
-
-
-def forecast_runs(runs: Sequence[PlannedRun], settings: Settings) -> dict[str, Forecast]:
-    """Forecast runs that a launcher's workers train together, by run_id, from the speed probe of their device."""
-    capacity = launcher_of(settings).capacity({run.config.train.device for run in runs}, len(runs))
-    shared = stack_shares(runs, kind=_kind(settings, capacity), workers=capacity.workers)
-    return forecast_all(runs, threads=settings.threads, partition=capacity.speed_name, stack_shares=shared)
-
-
-def _kind(settings: Settings, capacity: Capacity) -> str | None:
-    """Return the kind of device of a launcher's workers, None for this machine's."""
-    if capacity.speed_name is None:
-        return None
-    return "cuda" if getattr(settings, "gpus", 0) else "cpu"
 
 
 def states_of(plan: Plan, settled: SettledRuns) -> Sequence[RunState]:

@@ -178,7 +178,7 @@ def _train_proposals(plan: Plan, proposals: Sequence[Proposal], settings: Settin
 
 def _train(plan: Plan, runs: list[PlannedRun], settings: Settings, console: Console) -> str:
     """Train the runs and return why some were held back, '' if none was."""
-    from scaling.commands.plan_forecast import forecast_runs
+    from scaling.commands.forecast_runs import forecast_runs
     from scaling.commands.settling import settle
     from scaling.dispatch.launcher import launcher_of
     from scaling.dispatch.order import order_of

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from scaling.commands.plan_forecast import forecast_runs
+from scaling.commands.forecast_runs import forecast_runs
 from scaling.dispatch.launchers import Local, Slurm
 from scaling.forecast.speed import keep_speed
 from tests.forecast.test_estimate import CPU, SPEED, own_cache  # noqa: F401
