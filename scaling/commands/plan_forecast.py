@@ -18,7 +18,7 @@ from scaling.dispatch.states.stale import stale_runs
 from scaling.dispatch.states.state import Planned, RunState, State
 from scaling.dispatch.states.trunks import without_lost_trunks
 from scaling.errors import UserError
-from scaling.forecast.estimate import Forecast, forecast, forecast_all
+from scaling.forecast.estimate import Forecast, forecast, forecast_all, relative_work
 from scaling.forecast.stacks import gain_of_stacking, stack_shares
 from scaling.forecast.work import ALONE, StackShare
 from scaling.numbers import flops
@@ -42,7 +42,7 @@ class PlanForecast:
     runs whose model now has other counts of parameters; older: unsettled runs that are settled by an older recipe;
     stale: settled runs that were trained on different data or code, with what differs; trained: the runs with the forks
     from which they are or were trained, by run_id; stacked_gain: factor by which engine=stacked would reduce the time,
-    None if unknown; stack_shares: the runs' stacks.
+    None if unknown; work: relative work of runs, if some of them cannot be forecast; stack_shares: the runs' stacks.
     """
 
     plan: Plan
@@ -56,6 +56,7 @@ class PlanForecast:
     stale: Mapping[str, tuple[str, ...]]
     trained: Mapping[str, PlannedRun]
     stacked_gain: float | None = None
+    work: Mapping[str, float] = field(default_factory=dict)
     stack_shares: Mapping[str, StackShare] = field(default_factory=dict)
 
     def flops(self, runs: Iterable[PlannedRun]) -> int:
@@ -203,6 +204,7 @@ def forecast_plan(plan: Plan, settings: Settings, *, card: str | None = None) ->
         stale=stale_runs(((run.run_id, run.config) for run in plan.runs), settled),
         trained={run.run_id: run for run in runs},
         stacked_gain=gain_of_stacking(runs, forecasts_of, kind=kind, workers=capacity.workers),
+        work=relative_work(runs, stack_shares=shared) if len(forecasts) < len(runs) else {},
         stack_shares=shared,
     )
 

@@ -6,6 +6,7 @@ import dataclasses
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import inf
 from typing import TYPE_CHECKING
 
 import click
@@ -33,15 +34,23 @@ def probe(arguments: tuple[str, ...], multirun: bool, device: str, json_path: st
     """
     with _progress():
         speed = _measure(only_overrides(arguments), device)
+    answer(dataclasses.asdict(speed), json_path, *words_of(speed))
+
+
+def words_of(speed: Speed) -> list[str]:
+    """Return lines on what a run and a small step cost; the shares of a step and of its layers cannot be told apart."""
+    from scaling.forecast.work import work_of
+    from scaling.models.mlp import MLP
+
+    small = work_of(MLP(width=64, depth=2), (16,), 10, 128)
     lines = [f"{speed.device}: {speed.run:.2f} s per run before it trains; then by precision:"]
     for precision, costs in speed.costs.items():
-        rate = speed.products.get(precision)
-        products = "" if rate is None else f" (large products {1e-9 * rate:,.0f})"
+        large = f" (large products {1e-9 * speed.products[precision]:,.0f})" if precision in speed.products else ""
         lines.append(
-            f"  {precision}: {costs.step * 1e6:.0f} us a step, {costs.layer * 1e6:.0f} us a layer, "
-            f"{1e-9 / costs.flop if costs.flop else 0.0:,.0f} GFLOP/s{products}"
+            f"  {precision}: {small.seconds(costs) * 1e6:.0f} us a step of mlp 64 x 2 at batch 128, "
+            f"{1e-9 / costs.flop if costs.flop else inf:,.0f} GFLOP/s{large}"
         )
-    answer(dataclasses.asdict(speed), json_path, *lines)
+    return lines
 
 
 @contextmanager

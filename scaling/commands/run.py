@@ -116,7 +116,7 @@ def execute(
     launcher = launcher_of(settings)
     forecast = _checked(plan, settings, launcher, redo=redo, keep_stale=keep_stale)
     with shared_as(plan.results):
-        extra = write_plan(plan, forecast_rows(forecast.forecasts), join=plan.single)
+        extra = write_plan(plan, forecast_rows(forecast.forecasts, forecast.work), join=plan.single)
     if extra:
         console.print(f"{extra:,} runs of an earlier plan are not in this one; they stay in {plan.results}/runs")
         _print_still_queued(plan.folder, console)
@@ -198,6 +198,7 @@ def _order(forecast: PlanForecast) -> Order:
         plan.folder,
         plan.runs,
         forecasts=forecast.forecasts,
+        work=forecast.work,
         limits=plan.limit,
         settled=forecast.settled,
         single=plan.single,

@@ -151,6 +151,11 @@ class DataSet:
         return self.classes
 
     @property
+    def draw_work(self) -> float:
+        """The work of making a fresh example, in any unit: forecasts compare it with that of the default settings."""
+        return 1.0
+
+    @property
     def has_error(self) -> bool:
         """Whether there is a classification error beside the loss."""
         return self.metric == "cross_entropy"

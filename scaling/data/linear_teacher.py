@@ -64,6 +64,11 @@ class LinearTeacher(MadeSet):
         """One number is predicted."""
         return 1
 
+    @property
+    def draw_work(self) -> float:
+        """The work of making an example."""
+        return float(self.features)
+
     def spectrum(self) -> Spectrum:
         """Return the distribution."""
         return self.remember("making", "spectrum", self._spectrum)

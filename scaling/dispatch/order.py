@@ -1,17 +1,18 @@
-"""An order to a launcher: runs, limits and forecast costs."""
+"""An order to a launcher: the entries of its queue, limits and forecast costs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from scaling.dispatch.queue import Entry, LazyQueue, entries
+from scaling.dispatch.queue import Entry, LazyQueue
+from scaling.dispatch.states.attempts import read_attempts
 from scaling.dispatch.states.cancelled import cancelled_runs
 from scaling.dispatch.states.front import front_runs
 from scaling.dispatch.states.index import Index
 from scaling.dispatch.states.read_plan import read_plan
-from scaling.dispatch.states.settled import SettledRuns
+from scaling.dispatch.states.settled import SettledRuns, begun_runs
 from scaling.dispatch.states.state import Planned
 from scaling.dispatch.states.trunks import without_lost_trunks
 from scaling.folders import SweepFolder
@@ -81,18 +82,19 @@ def order_of(
     runs: Sequence[PlannedRun],
     *,
     forecasts: Mapping[str, Forecast] | None = None,
+    work: Mapping[str, float] | None = None,
     limits: Limits = UNLIMITED,
     settled: SettledRuns | None = None,
     single: bool = False,
     train: str = TRAIN,
 ) -> Order:
-    """Return an order for planned runs; forecasts: by run_id; settled: if the caller has read them already."""
+    """Return an order for planned runs; forecasts, work: by run_id; settled: if the caller has read them already."""
     folder = SweepFolder(folder.results.resolve(), folder.name)
     settled = settled or SettledRuns(folder)
     since = Index(folder.results).sizes()
     seconds = {run_id: forecast.seconds for run_id, forecast in (forecasts or {}).items()}
     memory = {run_id: float(forecast.memory_bytes) for run_id, forecast in (forecasts or {}).items()}
-    made = entries(folder, without_lost_trunks(runs, folder, settled), settled, forecast=seconds)
+    made = entries(folder, without_lost_trunks(runs, folder, settled), settled, forecast=seconds, work=work)
     if single:  # a run requested by itself has to have the weights that its config keeps
         keeps = {run.run_id: run.kept_steps for run in runs}
         made = [replace(entry, keeps=keeps[entry.run_id]) for entry in made]
@@ -104,3 +106,83 @@ def order_of(
     return Order(
         folder, tuple(made), settled, limits, others, cancelled, memory, single, train, since=since, front=first
     )
+
+
+def entries(
+    folder: SweepFolder,
+    runs: Iterable[PlannedRun],
+    settled: SettledRuns,
+    *,
+    forecast: Mapping[str, float] | None = None,
+    work: Mapping[str, float] | None = None,
+) -> list[Entry]:
+    """Return the queue of `runs`: parents first, then the longest (by forecast, otherwise by FLOPs).
+
+    Runs that have killed a worker, or may have, go last.
+    """
+    from scaling.plan.identity import stack_key  # a reader of queues does without its imports
+
+    runs, forecast, work, begun = list(runs), forecast or {}, work or {}, begun_runs(folder)
+    keeps = _keeps(runs, settled)
+    done = {run.run_id for run in runs if settled.done(run.run_id, keeps.get(run.run_id, ()))}
+    left = [run.run_id for run in runs if run.run_id in begun and run.run_id not in done]
+    tried = {run_id: read_attempts(folder.run(run_id)) for run_id in left}
+    made = [
+        Entry(
+            run_id=run.run_id,
+            C=run.C_spent,
+            forecast_seconds=forecast.get(run.run_id),
+            work=work.get(run.run_id),
+            tried=len(tried.get(run.run_id, ())),
+            needs=run.needs,
+            step=run.config.parent.step if run.config.parent else None,
+            keeps=tuple(sorted(keeps.get(run.run_id, ()))),
+            stack_key=stack_key(run.config, run.quantities),
+            steps=None if run.parent is not None else run.quantities.steps - (run.fork.step if run.fork else 0),
+            run=_shown(run) if run.run_id in done else run.to_dict(),
+        )
+        for run in runs
+    ]
+    depth, last = _depths(made), _killers(folder, tried)
+
+    def place(entry: Entry) -> tuple[Any, ...]:
+        run_id = entry.run_id
+        return depth[run_id], run_id in last, -(entry.length or 0.0), -entry.C, run_id
+
+    return sorted(made, key=place)
+
+
+def _killers(folder: SweepFolder, tried: Mapping[str, Sequence[Mapping[str, Any]]]) -> set[str]:
+    """Return the runs during which a worker was killed or, as their claims are still there, may have died."""
+    killed = {run_id for run_id, past in tried.items() if any(attempt.get("cause") == "killed" for attempt in past)}
+    return killed | {run_id for run_id in tried if folder.run(run_id).claim.exists()}
+
+
+def _shown(run: PlannedRun) -> dict[str, Any]:
+    """Return only what is shown of a settled run: writing a hundred thousand whole runs takes seconds."""
+    return {"overrides": dict(run.overrides), "config": {"train": {"device": run.config.train.device}}}
+
+
+def _keeps(runs: Sequence[PlannedRun], settled: SettledRuns) -> dict[str, set[int]]:
+    """Return the steps at which runs must have kept weights: those from which unsettled runs start."""
+    found: dict[str, set[int]] = {}
+    for run in reversed(runs):  # in a plan, parents come first
+        parent = run.config.parent
+        if parent is None or parent.step is None or settled.done(run.run_id, found.get(run.run_id, ())):
+            continue
+        found.setdefault(parent.run_id, set()).add(parent.step)
+    return found
+
+
+def _depths(made: Iterable[Entry]) -> dict[str, int]:
+    """Return how many runs have to be settled, one after the other, before each run."""
+    needs = {entry.run_id: entry.after for entry in made}
+    found: dict[str, int] = {}
+
+    def depth(run_id: str) -> int:
+        if run_id not in found:
+            found[run_id] = 0  # ends the recursion in a cycle
+            found[run_id] = max((depth(need) + 1 for need in needs.get(run_id, ())), default=0)
+        return found[run_id]
+
+    return {run_id: depth(run_id) for run_id in needs}

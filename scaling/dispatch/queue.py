@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from scaling.dispatch.states.attempts import read_attempts
-from scaling.dispatch.states.settled import SettledRuns, begun_runs
 from scaling.dispatch.states.state import Planned
-from scaling.folders import SweepFolder, read_lines, write_atomically
+from scaling.folders import read_lines, write_atomically
 from scaling.security.reading import open_file, read_bytes
 from scaling.security.rights import OWN_FILE
 
@@ -29,23 +27,25 @@ PLACE = r"^(\S+)\t{group}\t(.*)$"
 KEEPS, NEEDS = 2, 3  # columns after the group
 NONE = "\t\t"  # the end of a line where both are empty
 # Keys of a line of the queue; the other keys are the run's own.
-FACTS = ("run_id", "C", "forecast_seconds", "group", "tried", "needs", "step", "keeps", "stack_key", "steps")
+FACTS = ("run_id", "C", "forecast_seconds", "work", "group", "tried", "needs", "step", "keeps", "stack_key", "steps")
+SHOWN = ("run_id", "label", "C", "forecast_seconds", "work", "needs", "step", "steps")  # to a reader of states
 
 
 @dataclass(frozen=True)
 class Entry:
     """One run in the queue.
 
-    forecast_seconds: None if no speed is known; C: FLOPs; group: the kind of job it needs; tried: lines of
-    attempts.jsonl when it was dispatched, of which only later ones count against its retries; needs: runs that have to
-    be settled first; step: the step of their weights that it starts from; keeps: its steps that others start from;
-    stack_key: shared by runs that can be trained together, '' for none; steps: its number of steps, None if that does
-    not determine its length; run: PlannedRun.to_dict().
+    forecast_seconds: None if no speed is known; work: then relative to other runs; C: FLOPs; group: the kind of job it
+    needs; tried: lines of attempts.jsonl when it was dispatched, of which only later ones count against its retries;
+    needs: runs that have to be settled first; step: the step of their weights that it starts from; keeps: its steps
+    that others start from; stack_key: shared by runs that can be trained together, '' for none; steps: its number of
+    steps, None if that does not determine its length; run: PlannedRun.to_dict().
     """
 
     run_id: str
     C: float
     forecast_seconds: float | None = None
+    work: float | None = None
     group: str = ALL
     tried: int = 0
     needs: tuple[str, ...] = ()
@@ -70,7 +70,13 @@ class Entry:
     def planned(self) -> Planned:
         """The run as a reader of states needs it."""
         fork = 0 if self.fork is None else self.fork[1]
-        return Planned(self.run_id, self.label, self.C, self.forecast_seconds, self.needs, self.step, self.steps, fork)
+        facts = {name: getattr(self, name) for name in SHOWN}
+        return Planned(**facts, fork=fork, stacked=bool(self.stack_key))
+
+    @property
+    def length(self) -> float | None:
+        """Its work relative to other runs of the queue, or its forecast; None if neither is known."""
+        return self.work or self.forecast_seconds
 
     @property
     def device(self) -> str:
@@ -108,84 +114,6 @@ class Entry:
             name: tuple(value) if isinstance(value, list) else value for name, value in known.items()
         }
         return cls(**facts, run={key: value for key, value in raw.items() if key not in FACTS})
-
-
-def entries(
-    folder: SweepFolder,
-    runs: Iterable[PlannedRun],
-    settled: SettledRuns,
-    *,
-    forecast: Mapping[str, float] | None = None,
-) -> list[Entry]:
-    """Return the queue of `runs`: parents first, then the longest (by forecast, otherwise by FLOPs).
-
-    Runs that have killed a worker, or may have, go last.
-    """
-    from scaling.plan.identity import stack_key  # a reader of queues does without its imports
-
-    runs, forecast, begun = list(runs), forecast or {}, begun_runs(folder)
-    keeps = _keeps(runs, settled)
-    done = {run.run_id for run in runs if settled.done(run.run_id, keeps.get(run.run_id, ()))}
-    left = [run.run_id for run in runs if run.run_id in begun and run.run_id not in done]
-    tried = {run_id: read_attempts(folder.run(run_id)) for run_id in left}
-    made = [
-        Entry(
-            run_id=run.run_id,
-            C=run.C_spent,
-            forecast_seconds=forecast.get(run.run_id),
-            tried=len(tried.get(run.run_id, ())),
-            needs=run.needs,
-            step=run.config.parent.step if run.config.parent else None,
-            keeps=tuple(sorted(keeps.get(run.run_id, ()))),
-            stack_key=stack_key(run.config, run.quantities),
-            steps=None if run.parent is not None else run.quantities.steps - (run.fork.step if run.fork else 0),
-            run=_shown(run) if run.run_id in done else run.to_dict(),
-        )
-        for run in runs
-    ]
-    depth, last = _depths(made), _killers(folder, tried)
-
-    def place(entry: Entry) -> tuple[Any, ...]:
-        run_id = entry.run_id
-        return depth[run_id], run_id in last, -(entry.forecast_seconds or 0.0), -entry.C, run_id
-
-    return sorted(made, key=place)
-
-
-def _killers(folder: SweepFolder, tried: Mapping[str, Sequence[Mapping[str, Any]]]) -> set[str]:
-    """Return the runs during which a worker was killed or, as their claims are still there, may have died."""
-    killed = {run_id for run_id, past in tried.items() if any(attempt.get("cause") == "killed" for attempt in past)}
-    return killed | {run_id for run_id in tried if folder.run(run_id).claim.exists()}
-
-
-def _shown(run: PlannedRun) -> dict[str, Any]:
-    """Return only what is shown of a settled run: writing a hundred thousand whole runs takes seconds."""
-    return {"overrides": dict(run.overrides), "config": {"train": {"device": run.config.train.device}}}
-
-
-def _keeps(runs: Sequence[PlannedRun], settled: SettledRuns) -> dict[str, set[int]]:
-    """Return the steps at which runs must have kept weights: those from which unsettled runs start."""
-    found: dict[str, set[int]] = {}
-    for run in reversed(runs):  # in a plan, parents come first
-        parent = run.config.parent
-        if parent is None or parent.step is None or settled.done(run.run_id, found.get(run.run_id, ())):
-            continue
-        found.setdefault(parent.run_id, set()).add(parent.step)
-    return found
-
-
-def _depths(made: Iterable[Entry]) -> dict[str, int]:
-    """Return how many runs have to be settled, one after the other, before each run."""
-    needs = {entry.run_id: entry.after for entry in made}
-    found: dict[str, int] = {}
-
-    def depth(run_id: str) -> int:
-        if run_id not in found:
-            found[run_id] = 0  # ends the recursion in a cycle
-            found[run_id] = max((depth(need) + 1 for need in needs.get(run_id, ())), default=0)
-        return found[run_id]
-
-    return {run_id: depth(run_id) for run_id in needs}
 
 
 def write_queue(path: Path, queue: Sequence[Entry]) -> None:

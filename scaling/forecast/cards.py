@@ -1,4 +1,4 @@
-"""Speeds of a few GPUs, for plans on other machines.
+"""Speeds of a few devices, for plans on other machines, and for runs on this one before it is probed.
 
 Those of an H100 are fitted to step times that were measured on one (SXM, 80 GB, torch 2.11): steps of six small models
 replayed from a graph, and of S-6 and B-6/Wi-1024 on batches of 16,384 images. Steps of small models that were timed
@@ -54,6 +54,21 @@ SHEETS = {
     "a5000": Sheet("NVIDIA RTX A5000", {"fp32": 27.8, "tf32": 27.8, "bf16": 55.6}, 0.768, 24),
 }
 CARDS = ("h100", *SHEETS)
+EPYC = Speed(
+    device="measured speed of an AMD EPYC",
+    kind="cpu",
+    threads=1,
+    torch="2.13",
+    costs={"fp32": Costs(step=1e-4, layer=3.8e-5, flop=1.26e-11, weight=0.0, activation=1.02e-9, input=1.6e-9)},
+    draw={"teacher": 4.2e-7, "mnist1d": 2.4e-6, "linear_teacher": 4.9e-6},
+    run=0.01,
+    error=0.12,
+    probed_at="",
+    products={"fp32": 87e9},
+    augment=5.6e-9,
+    together=USUAL_TOGETHER["cpu"],
+)
+USUAL = {"cpu": EPYC, "cuda": H100}  # of a kind of device, where only the relative work of runs is needed
 
 
 def speed_of_card(name: str) -> Speed:

@@ -10,6 +10,7 @@ from typing import Any
 from scaling.accounting import Layer
 from scaling.config import RunConfig
 from scaling.devices import device_name, gpus
+from scaling.forecast.cards import USUAL
 from scaling.forecast.learned import Learned, Took, learn
 from scaling.forecast.speed import Costs, Speed, StackCosts, known_speed
 from scaling.forecast.work import ALONE, StackShare, Work, memory_bytes, work
@@ -26,6 +27,8 @@ RUN_TOGETHER = 0.6  # of a run's fixed seconds, for a member of a stack, measure
 COMPILE_SECONDS = {"cpu": 4.0, "cuda": 8.0}  # for each run; compiled code is mostly cached
 QR_SLOWDOWN = 4  # seconds per FLOP of a float64 QR, relative to float32 matrix products
 NOTHING_LEARNED = Learned()
+NOTHING: Mapping[str, float] = {}
+UNKNOWN = dict.fromkeys(("run_id", "seconds", "memory_bytes", "device", "basis"))  # a row without a forecast
 
 
 @dataclass(frozen=True)
@@ -47,9 +50,12 @@ class Forecast:
         }
 
 
-def forecast_rows(forecasts: Mapping[str, Forecast]) -> list[dict[str, Any]]:
-    """Return the rows of forecast.csv, one a run."""
-    return [{"run_id": run_id, **forecast.row()} for run_id, forecast in forecasts.items()]
+def forecast_rows(forecasts: Mapping[str, Forecast], work: Mapping[str, float] = NOTHING) -> list[dict[str, Any]]:
+    """Return the rows of forecast.csv, one a run; work: see `relative_work`, of runs whose device was not probed."""
+    rows = {run_id: {"run_id": run_id, **forecast.row()} for run_id, forecast in forecasts.items()}
+    for run_id, each in work.items():
+        rows[run_id] = {**UNKNOWN, **rows.get(run_id, {"run_id": run_id}), "work": each}
+    return list(rows.values())
 
 
 def forecast(
@@ -107,6 +113,14 @@ def forecast_all(
     return forecasts
 
 
+def relative_work(runs: Iterable[PlannedRun], *, stack_shares: Mapping[str, StackShare]) -> dict[str, float]:
+    """Return the work of runs relative to each other, by run_id: their seconds on a usual device of the kind."""
+    return {
+        run.run_id: estimate(run, USUAL[device_kind(run.config)], stack_share=stack_shares.get(run.run_id, ALONE))
+        for run in runs
+    }
+
+
 def device_kind(config: RunConfig) -> str:
     """Return the kind of device, cpu or cuda, on which this machine will train a run."""
     wanted = config.train.device.partition(":")[0]
@@ -124,9 +138,7 @@ def estimate(run: PlannedRun, speed: Speed, *, stack_share: StackShare = ALONE) 
     if run.parent is not None:
         return speed.run + _stage_seconds(run, speed)
     costs = _costs(run, speed)
-    fresh = max(quantities.D_unique, TRAIN_EXAMPLES) if quantities.fresh else 0
-    drawn = speed.draw.get(config.data.name, 0.0) * fresh
-    drawn /= DRAWERS[speed.kind] * stack_share.readers
+    drawn = stack_share.drawn * _draw_seconds(run, speed)
     if isinstance(config.optim, LeastSquares):
         trained = 4 * quantities.D * config.model.width**2 * costs.flop * QR_SLOWDOWN
     else:
@@ -140,6 +152,16 @@ def estimate(run: PlannedRun, speed: Speed, *, stack_share: StackShare = ALONE) 
     at_it = max(drawn, trained) if speed.kind == "cuda" else drawn + trained
     fixed = speed.run * (RUN_TOGETHER if members > 1 else 1)
     return fixed + compiling + at_it + evaluated
+
+
+def _draw_seconds(run: PlannedRun, speed: Speed) -> float:
+    """Return the seconds of drawing a run's fresh examples, 0 for other data."""
+    data, quantities = run.config.data, run.quantities
+    if not quantities.fresh or data.name not in speed.draw:
+        return 0.0
+    own = quantities.D - (quantities.at(run.fork.step).D if run.fork else 0)
+    each = speed.draw[data.name] * data.draw_work / type(data)().draw_work  # the probe times the default settings
+    return max(own, TRAIN_EXAMPLES) * each / DRAWERS[speed.kind]
 
 
 def _step_seconds(step: Work, costs: Costs, together: StackCosts, *, members: float) -> float:

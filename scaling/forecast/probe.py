@@ -23,8 +23,11 @@ from scaling.data.mnist1d import Mnist1d
 from scaling.data.teacher import Teacher
 from scaling.errors import UserError
 from scaling.folders import RunFolder
-from scaling.forecast.clock import clock_of, usual
-from scaling.forecast.shapes import (
+from scaling.forecast.sharing import measured_sharing
+from scaling.forecast.speed import USUAL_TOGETHER, Costs, Speed, StackCosts
+from scaling.forecast.stacks import NUMBERS
+from scaling.forecast.timing.clock import clock_of, usual
+from scaling.forecast.timing.shapes import (
     CONVOLUTIONS,
     GROWN_STACKS,
     LARGE,
@@ -34,9 +37,6 @@ from scaling.forecast.shapes import (
     Shape,
     planned_shape,
 )
-from scaling.forecast.sharing import measured_sharing
-from scaling.forecast.speed import USUAL_TOGETHER, Costs, Speed, StackCosts
-from scaling.forecast.stacks import NUMBERS
 from scaling.forecast.together import Stack, enough_numbers, fit_together, step_seconds
 from scaling.forecast.work import work
 from scaling.global_streams import kept_streams

@@ -11,7 +11,7 @@ from time import perf_counter
 import torch
 
 from scaling.forecast.probe import small_trainer
-from scaling.forecast.shapes import SHARED
+from scaling.forecast.timing.shapes import SHARED
 
 AT_ONCE = 16  # steps between two readings of the clock
 

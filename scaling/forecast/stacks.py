@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
+from dataclasses import replace
 from math import prod
-from typing import Any
 
+from scaling.data.base import DataSet
 from scaling.data.memory import affordable
+from scaling.forecast.division import divide, paid_by
 from scaling.forecast.estimate import Forecast, device_kind
 from scaling.forecast.speed import known_speed
-from scaling.forecast.work import StackShare, member_work
+from scaling.forecast.work import ALONE, StackShare, member_work, work_of
 from scaling.plan.identity import is_stackable, stack_key
 from scaling.plan.planned import PlannedRun
 
@@ -21,6 +22,7 @@ from scaling.plan.planned import PlannedRun
 NUMBERS = {"cpu": 1 << 22, "cuda": 1 << 27}
 MOST = {"cpu": 64, "cuda": 512}
 SIDE_BY_SIDE = {"cpu": 1, "cuda": 4}  # parallel stacks: the kernels of small models leave most of a GPU idle
+FIXED = 1 << 16  # the fixed cost of a member's step on a CPU, in numbers processed
 LOOKED_AT = 2_000  # runs of a plan that are used to estimate the gain of stacking
 Forecasting = Callable[[Sequence[PlannedRun], Mapping[str, StackShare]], Mapping[str, Forecast]]
 
@@ -37,63 +39,64 @@ def stack_size(run: PlannedRun, kind: str) -> int:
 
 
 def stack_shares(runs: Iterable[PlannedRun], *, kind: str | None = None, workers: int = 1) -> dict[str, StackShare]:
-    """Return for each run that shares its steps or its fresh examples with others how many runs share them.
+    """Return what each run shares with others, by run_id; runs that share nothing are left out.
 
     kind: of the device, cpu or cuda, by default this machine's; workers: that divide the runs among themselves.
     """
-    runs = list(runs)
-    groups: dict[str, list[PlannedRun]] = {}
+    runs, found = sorted(runs, key=_length, reverse=True), dict[str, StackShare]()  # about the order of the queue
+    drawn = _Drawn(runs, workers=workers)
+    stacks = divide(
+        runs,
+        key=lambda run: stack_key(run.config, run.quantities) or run.run_id,
+        work=_length,
+        workers=workers,
+        most=lambda run: stack_size(run, kind or device_kind(run.config)),
+    )
+    for stack in stacks:
+        steps = {run.run_id: run.quantities.steps for run in stack}
+        paid, parts = paid_by(steps), drawn.parts(stack)
+        found |= {run_id: StackShare(steps[run_id] / paid[run_id], parts.get(run_id, 1.0)) for run_id in steps}
+    return {run_id: share for run_id, share in found.items() if share != ALONE}
+
+
+def _length(run: PlannedRun) -> float:
+    """Return about how long a run takes in a stack, in numbers processed; of one that forks only its own steps."""
+    step = work_of(run.config.model, run.input_shape, run.config.data.outputs, run.quantities.batch)
+    return (run.quantities.steps - (run.fork.step if run.fork else 0)) * (FIXED + step.numbers)
+
+
+class _Drawn:
+    """The fresh examples that the workers of a sweep have drawn so far, each for itself.
+
+    A worker keeps them for later runs that read the same ones, unless its memory cannot hold those of all runs.
+    """
+
+    def __init__(self, runs: Sequence[PlannedRun], *, workers: int) -> None:
+        orders = _of_one_order(runs)
+        numbers = (
+            max(run.quantities.D for run in alike) * (prod(order[0].shape) + 2) for order, alike in orders.items()
+        )
+        self._kept = 4 * sum(numbers) <= affordable() / 2
+        self._drawn = {order: deque([0] * workers) for order in orders}  # of the worker that is next, then of others
+
+    def parts(self, stack: Sequence[PlannedRun]) -> dict[str, float]:
+        """Return the part of each run's examples that its worker draws for it; members share those that they read."""
+        found = dict[str, float]()
+        for order, alike in _of_one_order(stack).items():
+            drawn = self._drawn[order].popleft() if self._kept else 0
+            paid = paid_by({run.run_id: max(0, run.quantities.D - drawn) for run in alike})
+            found |= {run.run_id: paid[run.run_id] / run.quantities.D for run in alike}
+            self._drawn[order].append(max(drawn, *(run.quantities.D for run in alike)))
+        return found
+
+
+def _of_one_order(runs: Iterable[PlannedRun]) -> dict[tuple[DataSet, int], list[PlannedRun]]:
+    """Group runs on fresh examples by data and seed: those of a group read the same examples."""
+    orders: dict[tuple[DataSet, int], list[PlannedRun]] = {}
     for run in runs:
-        key = stack_key(run.config, run.quantities)
-        if key:
-            groups.setdefault(key, []).append(run)
-    members, readers = dict[str, float](), _readers_in_memory(runs, workers=workers)
-    for group in groups.values():
-        most = stack_size(group[0], kind or device_kind(group[0].config))
-        members |= _shared_by(group, partial(min, most))
-        for alike in _of_one_order(group):
-            at_once = max(1.0, len(alike) * most / len(group))
-            together = _shared_by(alike, partial(min, at_once))
-            readers |= {run_id: max(readers.get(run_id, 1.0), each) for run_id, each in together.items()}
-    return {
-        run_id: StackShare(members.get(run_id, 1.0), readers.get(run_id, 1.0))
-        for run_id in (*members, *(readers.keys() - members.keys()))
-    }
-
-
-def _readers_in_memory(runs: Sequence[PlannedRun], *, workers: int) -> dict[str, float]:
-    """Return for each run on fresh examples how many runs of its worker read them, which draws them once.
-
-    Nothing is shared if the worker's memory cannot hold them.
-    """
-    orders, found = list(_of_one_order(runs)), dict[str, float]()
-    examples = sum(max(run.quantities.D for run in alike) * (prod(alike[0].config.data.shape) + 2) for alike in orders)
-    if 4 * examples <= affordable() / 2:
-        for alike in orders:
-            found |= _shared_by(alike, lambda left: max(1.0, left / workers))
-    return found
-
-
-def _shared_by(group: Sequence[PlannedRun], sharing: Callable[[int], float]) -> dict[str, float]:
-    """Return for each run the harmonic mean over its examples of the number of runs that share them.
-
-    sharing: returns this number if so many runs of the group are left.
-    """
-    found, before, paid = dict[str, float](), 0, 0.0
-    for gone, run in enumerate(sorted(group, key=lambda run: run.quantities.D)):
-        paid += (run.quantities.D - before) / sharing(len(group) - gone)
-        before = run.quantities.D
-        found[run.run_id] = run.quantities.D / paid
-    return found
-
-
-def _of_one_order(group: Sequence[PlannedRun]) -> Iterable[list[PlannedRun]]:
-    """Group runs on fresh examples by data and seed: those of a group read the same examples, drawn once."""
-    orders: dict[Any, list[PlannedRun]] = {}
-    for run in group:
         if run.quantities.fresh:
-            orders.setdefault((dataclasses.replace(run.config.data, size=None), run.config.seed), []).append(run)
-    return orders.values()
+            orders.setdefault((replace(run.config.data, size=None), run.config.seed), []).append(run)
+    return orders
 
 
 def gain_of_stacking(
@@ -118,5 +121,5 @@ def gain_of_stacking(
 
 
 def _stacked(run: PlannedRun) -> PlannedRun:
-    train = dataclasses.replace(run.config.train, engine="stacked")
-    return dataclasses.replace(run, config=dataclasses.replace(run.config, train=train))
+    train = replace(run.config.train, engine="stacked")
+    return replace(run, config=replace(run.config, train=train))

@@ -12,8 +12,8 @@ import torch
 from scipy.optimize import nnls
 
 from scaling.folders import RunFolder
-from scaling.forecast.clock import clock_of, usual
 from scaling.forecast.speed import Costs, StackCosts
+from scaling.forecast.timing.clock import clock_of, usual
 from scaling.forecast.work import work
 from scaling.plan.planned import PlannedRun, plan_run
 from scaling.train.stacked.run import Ending, Member, train_stack

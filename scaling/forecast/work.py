@@ -33,10 +33,11 @@ BASE_BYTES = {"cpu": 350_000_000, "cuda": 600_000_000}  # torch itself, the CUDA
 
 @dataclass(frozen=True)
 class StackShare:
-    """How many runs, including itself, share a run's steps in its stack (members) and its fresh examples (readers)."""
+    """What a run shares with others: members of its stack that share its steps, including itself, and the part of its
+    fresh examples that is drawn for it (the others were drawn by its worker for earlier runs)."""
 
     members: float = 1.0
-    readers: float = 1.0
+    drawn: float = 1.0
 
 
 ALONE = StackShare()

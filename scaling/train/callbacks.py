@@ -20,7 +20,8 @@ REGAINED = 1 / 2  # interval in units of the time trained up to the last checkpo
 class Progress:
     """The progress of a run.
 
-    D: examples processed; loss: mean training loss since the last report; began: the first step of this attempt.
+    D: examples processed; loss: mean training loss since the last report; began: the first step of this attempt;
+    seconds: since then, of a stack's member its share, None for all since the claim.
     """
 
     step: int
@@ -29,6 +30,7 @@ class Progress:
     loss: float
     examples_per_second: float
     began: int = 0
+    seconds: float | None = None
 
 
 def pause(cost: float, *, most: float, trained: float | None) -> float:

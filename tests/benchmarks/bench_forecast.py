@@ -19,7 +19,7 @@ from rich.table import Table
 from scaling.folders import RunFolder
 from scaling.forecast.estimate import forecast
 from scaling.forecast.probe import probe_speed
-from scaling.forecast.shapes import Shape, planned_shape
+from scaling.forecast.timing.shapes import Shape, planned_shape
 from scaling.models.mlp import MLP
 from scaling.plan.planned import PlannedRun
 from scaling.train.run import train_run

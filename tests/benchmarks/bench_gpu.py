@@ -18,7 +18,7 @@ import torch
 from rich.console import Console
 
 from scaling.folders import RunFolder
-from scaling.forecast.shapes import Shape, planned_shape
+from scaling.forecast.timing.shapes import Shape, planned_shape
 from scaling.models.bottleneck import Bottleneck
 from scaling.models.mlp import MLP
 from scaling.plan.planned import PlannedRun, plan_run

@@ -21,7 +21,7 @@ from rich.table import Table
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from scaling.forecast.shapes import Shape, planned_shape
+from scaling.forecast.timing.shapes import Shape, planned_shape
 from scaling.models.bottleneck import Bottleneck
 from scaling.models.mlp import MLP
 from scaling.train.feed.feed import batches

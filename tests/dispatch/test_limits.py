@@ -10,9 +10,9 @@ from scaling.dispatch.claims.claim import acquire
 from scaling.dispatch.dispatches import new_dispatch, queued_elsewhere
 from scaling.dispatch.launchers import Local
 from scaling.dispatch.limits import Offer, Spent, beyond, check_again, offer_of, spent
-from scaling.dispatch.order import Order, order_of
+from scaling.dispatch.order import Order, entries, order_of
 from scaling.dispatch.process import Process
-from scaling.dispatch.queue import entries, write_queue
+from scaling.dispatch.queue import write_queue
 from scaling.dispatch.states.attempts import Attempt, iso
 from scaling.dispatch.states.settled import SettledRuns, supersede
 from scaling.errors import UserError

@@ -12,12 +12,13 @@ import torch
 
 from scaling.errors import UserError
 from scaling.forecast.cards import speed_of_card
-from scaling.forecast.estimate import estimate, forecast, forecast_all
+from scaling.forecast.estimate import estimate, forecast, forecast_all, forecast_rows, relative_work
 from scaling.forecast.probe import FASTER, fit_convolutions, fit_costs, probe_speed
-from scaling.forecast.shapes import CONVOLUTIONS, SHAPES, Shape, planned_shape
 from scaling.forecast.speed import Costs, Speed, keep_speed, known_speed, speed_path
+from scaling.forecast.timing.shapes import CONVOLUTIONS, SHAPES, Shape, planned_shape
 from scaling.forecast.work import ACTIVATION_BYTES, memory_bytes, work
 from scaling.models.bottleneck import Bottleneck
+from scaling.plan.planned import Fork
 from scaling.train.device import torch_threads
 from scaling.train.sizes import DRAWERS, EVALUATED_ROWS
 from tests.train.runs import planned
@@ -299,6 +300,26 @@ def test_without_a_probe_there_is_no_forecast():
         "device": "a processor",
         "basis": "probe of a processor",
     }
+
+
+def test_without_a_probe_runs_are_compared_on_a_usual_device():
+    """It tells workers and the time left which runs are long; it is no forecast."""
+    few, many = (planned({"steps": steps, **CPU}) for steps in (1000, 3000))
+    work = relative_work([few, many], stack_shares={})
+    assert 2.5 * work[few.run_id] < work[many.run_id] < 3.1 * work[few.run_id]
+    keep_speed(SPEED)
+    rows = forecast_rows(forecast_all([few]), work)
+    assert [row["run_id"] for row in rows] == [few.run_id, many.run_id]
+    assert [row["work"] for row in rows] == [work[few.run_id], work[many.run_id]]
+    assert rows[1]["seconds"] is None
+
+
+def test_a_run_that_forks_draws_only_its_own_fresh_examples():
+    run = planned({"steps": 1000, "batch": 128, **CPU})
+    fork = replace(run, fork=Fork("trunk", 750))
+    free = replace(SPEED, draw={"blobs": 0.0})
+    drawn = [estimate(each, SPEED) - estimate(each, free) for each in (run, fork)]
+    assert drawn == pytest.approx([128_000 * 1e-5, 32_000 * 1e-5])
 
 
 def test_forecasting_does_not_start_torch():

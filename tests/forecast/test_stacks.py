@@ -130,25 +130,49 @@ def test_members_of_one_seed_draw_their_fresh_examples_once():
     assert sum(drawn) == pytest.approx(1e-3 * 32 * (4000 + 4000))
     assert drawn == pytest.approx([1e-3 * 32 * steps for steps in (1000, 3000, 4000)])
     sized = [stacked({**BASE, "train": {"steps": 40, "device": "cpu"}, "seed": seed}) for seed in (0, 1)]
-    assert {stack_share.readers for stack_share in stack_shares(sized).values()} == {1.0}
+    assert {stack_share.drawn for stack_share in stack_shares(sized).values()} == {1.0}
 
 
-def test_runs_of_several_shapes_and_one_seed_read_what_their_worker_has_drawn(monkeypatch):
-    """Each worker draws its own; the longest run is the only reader of its last examples."""
+def test_a_worker_draws_fresh_examples_for_the_first_of_its_runs_that_reads_them(monkeypatch):
+    """The longest come first; the next ones read what it has drawn, and of two workers each draws its own."""
     models = [{"is": "mlp", "width": width, "depth": 1} for width in (8, 12, 16)]
     runs = [
         planned({"steps": steps, **CPU}, model=model, seed=seed)
         for seed in (0, 1)
-        for model, steps in zip(models, (2000, 4000, 6000), strict=True)
+        for model, steps in zip(models, (6000, 4000, 2000), strict=True)
     ]
     one, two = (stack_shares(runs, workers=workers) for workers in (1, 2))
-    drawn = [2000 / 3, 2000 / 3 + 2000 / 2, 2000 / 3 + 2000 / 2 + 2000]
-    wanted = [steps / own for steps, own in zip((2000, 4000, 6000), drawn, strict=True)]
-    assert [one[run.run_id].readers for run in runs] == pytest.approx(2 * wanted)
+    assert [one.get(run.run_id, ALONE).drawn for run in runs] == 2 * [1.0, 0.0, 0.0]
+    assert [two.get(run.run_id, ALONE).drawn for run in runs] == 2 * [1.0, 1.0, 0.0]
     assert {share.members for share in one.values()} == {1.0}
-    assert two[runs[0].run_id].readers == pytest.approx(1.5)
     monkeypatch.setattr("scaling.forecast.stacks.affordable", lambda: 1 << 20)
     assert stack_shares(runs) == {}
+
+
+def test_what_a_worker_has_drawn_is_no_more_than_its_longest_run():
+    """A stack with a seed that is new to the worker, and one that it has drawn a part of."""
+    first = stacked({"train": {"steps": 1000, "device": "cpu"}, "model": {"is": "mlp", "width": 40, "depth": 1}})
+    others = [
+        stacked({"train": {"steps": steps, "batch": 64, "device": "cpu"}, "seed": s})
+        for s, steps in ((0, 800), (1, 900))
+    ]
+    found = stack_shares([first, *others])
+    assert [found.get(run.run_id, ALONE).drawn for run in (first, *others)] == [1.0, pytest.approx(0.375), 1.0]
+
+
+@pytest.mark.parametrize("stacks", [1, 2])
+def test_runs_of_one_shape_are_divided_between_the_workers(stacks):
+    runs = [stacked({**BASE, "train": {"steps": 40, "device": "cpu"}, "seed": seed}) for seed in range(8)]
+    assert {share.members for share in stack_shares(runs, workers=stacks).values()} == {8 / stacks}
+
+
+def test_drawing_takes_as_long_as_the_settings_of_the_data_make_it():
+    """Of a teacher four times as wide; the probe times the default one."""
+    free, dear = (replace(SPEED, draw={"teacher": seconds}) for seconds in (0.0, 1e-5))
+    small, large = (planned({"steps": 1000, **CPU}, data={"is": "teacher", "width": width}) for width in (64, 256))
+    drawn = [estimate(run, dear) - estimate(run, free) for run in (small, large)]
+    assert drawn[0] == pytest.approx(32_000 * 1e-5)
+    assert 5 * drawn[0] < drawn[1] < 16 * drawn[0]
 
 
 def here(runs, shared):

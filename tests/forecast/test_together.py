@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from scaling.forecast.shapes import STACKS, planned_shape
 from scaling.forecast.speed import USUAL_TOGETHER, StackCosts
+from scaling.forecast.timing.shapes import STACKS, planned_shape
 from scaling.forecast.together import Stack, enough_numbers, fit_together, step_seconds
 from scaling.forecast.work import work
 from tests.forecast.test_estimate import COSTS

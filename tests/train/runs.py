@@ -94,6 +94,7 @@ TARGETS = {
     "line": f"{__name__}.Line",
     "drawn": f"{__name__}.Drawn",
     "npz": "scaling.data.npz.Npz",
+    "teacher": "scaling.data.teacher.Teacher",
     "linear_teacher": "scaling.data.linear_teacher.LinearTeacher",
     "adamw": "scaling.optim.adamw.AdamW",
     "lion": "scaling.optim.lion.Lion",

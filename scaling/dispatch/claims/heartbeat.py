@@ -88,7 +88,8 @@ class Heartbeat(threading.Thread):
         if hold.progress is None or values.get("step") != hold.progress.get("step"):
             hold.advanced = time.monotonic()
         known = {key: value for key, value in values.items() if value is not None and math.isfinite(value)}
-        hold.progress = {**known, "seconds": time.time() - hold.held.claim.since}
+        since = time.time() - hold.held.claim.since
+        hold.progress = {"seconds": since, **known, "noted": since}
 
     def step(self, run_id: str) -> int | None:
         """Return the step of a held run, None if it is unknown."""

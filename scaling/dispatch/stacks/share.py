@@ -33,7 +33,7 @@ def _part(entries: Sequence[Entry], work: float, task: Task) -> list[Entry]:
 
 
 def work_of(entries: Sequence[Entry]) -> float:
-    """Return the total work of runs: forecast seconds, or FLOPs if no speed is known."""
+    """Return the total work of runs."""
     return sum(map(_work, entries))
 
 
@@ -47,8 +47,8 @@ def _parts(entries: Sequence[Entry], work: float) -> list[list[Entry]]:
 
 
 def _work(entry: Entry) -> float:
-    """Return the work of a run: forecast seconds, or FLOPs if no speed is known."""
-    return entry.forecast_seconds or entry.C
+    """Return the work of a run: forecast seconds or relative work, or FLOPs in a queue that lacks both."""
+    return entry.length or entry.C
 
 
 def _number(task: Task) -> int:

@@ -12,7 +12,7 @@ from scaling.folders import SweepFolder
 from scaling.plan.rows import BrokenPlan, broken_plan, read_columns
 from scaling.security.reading import read_bytes
 
-COLUMNS = ("run_id", "overrides", "C", "C_spent", "stage_C", "parent", "parent_step", "steps")
+COLUMNS = ("run_id", "overrides", "C", "C_spent", "stage_C", "parent", "parent_step", "steps", "engine")
 
 
 def read_plan(folder: SweepFolder) -> list[Planned]:
@@ -28,23 +28,31 @@ def read_plan(folder: SweepFolder) -> list[Planned]:
 
 
 def _planned(folder: SweepFolder) -> Iterator[Planned]:
-    seconds = _forecast_seconds(folder)
-    for run_id, overrides, C, C_spent, stage_C, parent, step, steps in read_columns(folder, COLUMNS):
-        needs, at = ((parent,) if parent else ()), (int(step) if step else None)
+    seconds, work = _forecasts(folder)
+    for run_id, overrides, C, C_spent, stage_C, parent, step, steps, engine in read_columns(folder, COLUMNS):
         spent = float(stage_C or C_spent or C)
         own = round(int(float(steps)) * spent / float(C)) if steps and float(C or 0) and not parent else None
-        fork = int(float(steps)) - own if own is not None else 0
-        yield Planned(run_id, overrides or run_id, spent, seconds.get(run_id), needs, at, own, fork)
+        yield Planned(
+            run_id,
+            overrides or run_id,
+            C=spent,
+            forecast_seconds=seconds.get(run_id),
+            work=work.get(run_id),
+            needs=(parent,) if parent else (),
+            step=int(step) if step else None,
+            steps=own,
+            fork=int(float(steps)) - own if own is not None else 0,
+            stacked=engine == "stacked",
+        )
 
 
-def _forecast_seconds(folder: SweepFolder) -> dict[str, float]:
-    """Read the forecast seconds of each run; {} if the file is missing or broken, since it is not essential."""
+def _forecasts(folder: SweepFolder) -> tuple[dict[str, float], dict[str, float]]:
+    """Read the forecast seconds of runs and their relative work; {} if the file is missing or broken, or lacks them."""
     try:
-        rows = csv.reader(io.StringIO(read_bytes(folder.forecast).decode(), newline=""))
-        head = next(rows, [])
-        if "seconds" not in head:
-            return {}
-        run_id, seconds = head.index("run_id"), head.index("seconds")
-        return {row[run_id]: float(row[seconds]) for row in rows if row[seconds]}
-    except (FileNotFoundError, IndexError, ValueError, csv.Error):
-        return {}
+        rows = list(csv.DictReader(io.StringIO(read_bytes(folder.forecast).decode(), newline="")))
+        seconds, work = (
+            {row["run_id"]: float(row[column]) for row in rows if row.get(column)} for column in ("seconds", "work")
+        )
+        return seconds, work
+    except (FileNotFoundError, KeyError, ValueError, csv.Error):
+        return {}, {}

@@ -92,7 +92,9 @@ class Reader:
         runs = tuple(states.values())
         paused = paused_words(self._folder)
         notes = (*([f"{paused}; `scaling resume` continues it"] if paused else []), *self._notes(runs))
-        return Status(self._folder.name, runs, eta(runs), jobs or {}, notes, bool(paused))
+        workers = sum(dispatch.workers for dispatch in alive if not dispatch.jobs)
+        left = eta(runs, workers=workers + list((jobs or {}).values()).count("RUNNING"))
+        return Status(self._folder.name, runs, left, jobs or {}, notes, bool(paused))
 
     def _notes(self, runs: Iterable[RunState]) -> Iterator[str]:
         if self._silent:
@@ -151,7 +153,9 @@ class Reader:
             "label": planned.label,
             "C": planned.C,
             "forecast_seconds": planned.forecast_seconds,
+            "work": planned.work,
             "steps": planned.steps,
+            "stacked": planned.stacked,
         }
         files = self._folder.run(planned.run_id)
         if planned.run_id not in self._begun:
@@ -213,20 +217,20 @@ def _settled(facts: Mapping[str, Any], found: Settled) -> RunState:
 def _running(facts: Mapping[str, Any], claim: Claim, fork: int) -> RunState:
     progress = claim.progress
     known = {"steps": int(progress["steps"]) - fork} if "steps" in progress else {}
-    examples, speed, step = (progress.get(name) for name in ("D", "examples_per_second", "step"))
+    step, seconds = progress.get("step"), max(0.0, time.time() - claim.since) if claim.since else None
     return RunState(
         **{**facts, **known},
         state=State.RUNNING,
-        seconds=max(0.0, time.time() - claim.since) if claim.since else None,  # unknown for a damaged claim
+        seconds=seconds,  # unknown for a damaged claim
         host=claim.process.host,
         job=claim.job,
         worker=claim.worker,
         step=None if step is None else max(0, int(step) - fork),
         began=max(0, int(progress.get("began", 0)) - fork),
         loss=progress.get("loss"),
-        speed=speed,
-        step_seconds=examples / step / speed if examples and step and speed else None,
+        speed=progress.get("examples_per_second"),
         seconds_at_step=progress.get("seconds"),
+        silent=max(0.0, (seconds or 0.0) - progress.get("noted", 0.0)),
     )
 
 

@@ -25,30 +25,33 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Planned:
-    """A run in the plan, with its forecast.
+    """A run in the plan, with its forecast, or its work relative to other runs if its device was not probed.
 
     needs, step: its parents, and the step of theirs where it starts; steps: its own number of steps, None if the plan
-    does not say; fork: steps before these, which another run takes for it.
+    does not say; fork: steps before these, which another run takes for it; stacked: it may be trained together with
+    others.
     """
 
     run_id: str
     label: str
     C: float = 0.0
     forecast_seconds: float | None = None
+    work: float | None = None
     needs: tuple[str, ...] = ()
     step: int | None = None
     steps: int | None = None
     fork: int = 0
+    stacked: bool = False
 
 
 @dataclass(frozen=True)
 class RunState:
     """The state of one run.
 
-    seconds: of training, for a running one since its claim; seconds_at_step: the same when its step was noted;
-    steps: in all, None if unknown; began: the step at which this attempt started, or the next one will; step, loss,
-    speed (examples/s), step_seconds: present values of a running one. Steps do not include those that another run
-    takes.
+    seconds: of training, for a running one since its claim; seconds_at_step: when its step was noted, of a stack's
+    member its share of them; silent: seconds since then, or since the claim; steps: in all, None if unknown; began: the
+    step at which this attempt started, or the next one will; step, loss, speed (examples/s): present values of a
+    running one. Steps do not include those that another run takes. stacked: it may be trained together with others.
     """
 
     run_id: str
@@ -56,6 +59,7 @@ class RunState:
     state: State
     seconds: float | None = None
     forecast_seconds: float | None = None
+    work: float | None = None
     C: float = 0.0
     host: str = ""
     job: str = ""
@@ -64,12 +68,13 @@ class RunState:
     steps: int | None = None
     loss: float | None = None
     speed: float | None = None
-    step_seconds: float | None = None
     cause: str = ""
     error: str = ""
     attempts: int = 0
     began: int = 0
     seconds_at_step: float | None = None
+    silent: float = 0.0
+    stacked: bool = False
 
     @property
     def where(self) -> str:

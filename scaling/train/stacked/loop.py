@@ -281,4 +281,5 @@ def _progress(member: MemberState, total: float, seconds: float) -> Progress:
         loss=(total - before) / (member.step - step) if member.step > step else nan,
         examples_per_second=(member.step - step) * batch / seconds,
         began=member.began,
+        seconds=member.attempt.journal.attempt_seconds,
     )

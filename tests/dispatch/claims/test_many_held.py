@@ -38,10 +38,13 @@ def test_what_is_told_of_a_run_says_when_it_was_so(tmp_path, clock, monkeypatch)
     """A claim is read some seconds after its last beat, and that comes some after the step."""
     beats, held = Beats(clock, 1.0), acquire(tmp_path / "claim.json")
     monkeypatch.setattr(heartbeat.time, "time", lambda: held.claim.since + 7)
+    seven = pytest.approx(7)
     beats.hold("run", held)
     beats.watch("run", {"step": 3, "loss": float("nan")})
     beats.run()
-    assert read_claim(tmp_path / "claim.json").progress == {"step": 3, "seconds": pytest.approx(7)}
+    assert read_claim(tmp_path / "claim.json").progress == {"step": 3, "seconds": seven, "noted": seven}
+    beats.watch("run", {"step": 4, "seconds": 2.0})  # a member's share
+    assert beats._holds["run"].progress == {"step": 4, "seconds": 2.0, "noted": seven}
 
 
 @pytest.mark.parametrize(("members", "period"), [(BEATEN, 1.0), (4 * BEATEN, 4.0)])

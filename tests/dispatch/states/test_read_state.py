@@ -228,15 +228,18 @@ def test_a_plan_with_a_length_that_is_none_is_broken(folder, steps):
 
 def test_eta_learns_from_settled_runs():
     done = one(State.FINISHED, seconds=20.0, forecast_seconds=10.0)
-    waiting = one(State.PENDING, forecast_seconds=10.0)
-    running = one(State.RUNNING, seconds=30.0, step=3, steps=4)
+    waiting = one(State.PENDING, run_id="z", forecast_seconds=10.0)
+    running = one(State.RUNNING, run_id="y", seconds=30.0, step=3, steps=4, forecast_seconds=20.0)
     assert eta([done]) == 0.0
     assert eta([done, waiting]) is None  # nothing runs
     assert eta([done, running]) == 10.0
     assert eta([done, running, waiting]) == 30.0
-    other = one(State.RUNNING, run_id="other", seconds=30.0, step=3, steps=4)
-    assert eta([done, running, other, waiting, waiting]) == 30.0
-    assert eta([running, one(State.PENDING)]) is None
+    other = one(State.RUNNING, run_id="other", seconds=30.0, step=3, steps=4, forecast_seconds=20.0)
+    another = one(State.PENDING, run_id="another", forecast_seconds=10.0)
+    assert eta([done, running, other, waiting, another]) == 30.0
+    assert eta([done, running, waiting, another], workers=2) == 30.0  # one is between two runs
+    unknown = one(State.RUNNING, run_id="unknown", seconds=30.0)
+    assert eta([unknown, one(State.PENDING, run_id="next")]) is None
 
 
 def test_printed_status(folder):

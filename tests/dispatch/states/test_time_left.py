@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from scaling.dispatch.states.state import RunState, State
-from scaling.dispatch.states.time_left import by_work, eta
+from scaling.dispatch.states.time_left import eta
 
 STEP, FLOP = 4e-4, 2e-11  # seconds
 WIDTHS, BUDGETS, SEEDS = (8, 12, 16, 24, 32, 48, 64, 96, 192), (2e8, 5e8, 1e9, 2e9, 5e9), 3
@@ -36,7 +36,7 @@ def grid():
     return sorted(found, key=lambda each: -each[1])
 
 
-def foretold(share, *, workers=2, forecast=None, scatter=0.0, seed=0, runs=None, cost=(STEP, FLOP)):
+def foretold(share, *, workers=2, forecast, scatter=0.0, seed=0, runs=None, cost=(STEP, FLOP)):
     """Let workers take the runs in turn for a share of the seconds; return what is left then, foretold and true."""
     at, free, noise = [], [0.0] * workers, Random(seed)
     for steps, C in runs or work():
@@ -45,7 +45,7 @@ def foretold(share, *, workers=2, forecast=None, scatter=0.0, seed=0, runs=None,
         free[worker] += took
     now, states = share * max(free), []
     for number, (start, took, steps, C) in enumerate(at):
-        facts = {"steps": steps, "C": C, "forecast_seconds": forecast and forecast(steps, C)}
+        facts = {"steps": steps, "C": C, **forecast(steps, C)}
         if start + took <= now:
             states.append(RunState(str(number), "", State.FINISHED, seconds=took, **facts))
         elif start <= now:
@@ -56,22 +56,27 @@ def foretold(share, *, workers=2, forecast=None, scatter=0.0, seed=0, runs=None,
     return eta(states), max(free) - now
 
 
+def usual(steps, C):
+    """The work of a run without a probe: by the costs of a usual device, whose steps take half as long as here."""
+    return {"work": STEP / 2 * steps + FLOP * C}
+
+
+def probed(steps, C):
+    return {"forecast_seconds": 0.4 * seconds(steps, C)}
+
+
 @pytest.mark.parametrize("share", [0.25, 0.5, 0.75, 0.9])
-@pytest.mark.parametrize(
-    "forecast",
-    [None, lambda steps, C: 0.4 * seconds(steps, C), lambda steps, C: seconds(steps, C) ** 0.5],
-    ids=["without forecasts", "forecasts too short", "forecasts wrong in kind"],
-)
+@pytest.mark.parametrize("forecast", [usual, probed])
 def test_from_a_quarter_on_it_is_within_a_quarter_of_the_truth(share, forecast):
     found, left = foretold(share, forecast=forecast)
     assert found == pytest.approx(left, rel=0.25)
 
 
 @pytest.mark.parametrize("share", [0.25, 0.5, 0.75])
-@pytest.mark.parametrize("cost", [(4e-4, 2e-11), (2.5e-4, 2e-11), (7e-4, 2e-11), (1.2e-4, 1e-14), (1.6e-3, 1e-14)])
+@pytest.mark.parametrize("cost", [(4e-4, 2e-11), (2.5e-4, 2e-11), (7e-4, 2e-11), (1e-3, 5e-11)])
 def test_without_forecasts_the_first_runs_may_all_have_steps_of_one_size(share, cost):
     """Of a quarter of the seconds nothing but the widest is seen: what a step usually costs tells of the others."""
-    found, left = foretold(share, runs=grid(), cost=cost)
+    found, left = foretold(share, forecast=usual, runs=grid(), cost=cost)
     assert found == pytest.approx(left, rel=0.25)
 
 
@@ -80,7 +85,7 @@ def test_runs_much_alike_that_scatter_do_not_mislead_it(workers):
     """The longest come first, of which steps are a small part: what scatters among them is no cost of steps."""
     for seed, share in product(range(6), (0.25, 0.5, 0.75)):
         facts = {"workers": workers, "scatter": 0.15, "seed": seed}
-        found, left = foretold(share, forecast=lambda steps, C: 0.4 * seconds(steps, C), **facts)
+        found, left = foretold(share, forecast=probed, **facts)
         assert found == pytest.approx(left, rel=0.25), (seed, share)
 
 
@@ -91,41 +96,23 @@ def test_what_was_trained_before_an_attempt_took_none_of_its_seconds():
     waits = RunState("b", "", State.PENDING, began=900, **facts)
     assert eta([taken_up]) == pytest.approx(35.0)
     assert eta([taken_up, waits]) == pytest.approx(45.0)
-    just = RunState("a", "", State.RUNNING, seconds=1.0, step=500, began=500, **facts)
+    just = RunState("a", "", State.RUNNING, seconds=1.0, silent=1.0, began=500, **facts)
     assert eta([just]) == pytest.approx(39.0)
 
 
 def test_a_run_has_gone_on_since_its_step_was_noted():
     """A hundred of a thousand steps in ten seconds, five seconds ago; a worker silent for long may not have."""
     facts = {"step": 100, "steps": 1000, "C": 1e9}
-    assert eta([RunState("a", "", State.RUNNING, seconds=15.0, seconds_at_step=10.0, **facts)]) == pytest.approx(85.0)
-    assert eta([RunState("a", "", State.RUNNING, seconds=910.0, seconds_at_step=10.0, **facts)]) == pytest.approx(30.0)
+    for silent, left in ((5.0, 85.0), (900.0, 30.0)):
+        run = RunState("a", "", State.RUNNING, seconds=10.0 + silent, seconds_at_step=10.0, silent=silent, **facts)
+        assert eta([run]) == pytest.approx(left)
 
 
 def test_runs_that_a_worker_trains_together_share_its_time():
-    """Two workers, each with ten of forty runs of 2 s of its time, half of a stack's 20 s gone.
-
-    Who is done first takes its part of what is then left, fifteen runs of thirty: 10 + 30 s.
-    """
+    """Two workers, each with ten of forty runs of 2 s of its time, half of a stack's 20 s gone; then ten more each."""
     facts = {"steps": 100, "C": 1e9, "forecast_seconds": 2.0}
     states = [
         RunState(str(n), "", State.RUNNING, seconds=10.0, step=50, worker=f"w{n % 2}", **facts) for n in range(20)
     ] + [RunState(str(n), "", State.PENDING, **facts) for n in range(20, 40)]
-    assert eta(states) == pytest.approx(40.0)
+    assert eta(states) == pytest.approx(30.0)
     assert eta(states[:20]) == pytest.approx(10.0)
-
-
-def test_seconds_are_split_between_steps_and_flops():
-    told = [RunState("x", "", State.FINISHED, seconds=seconds(s, C), steps=s, C=C) for s, C in work()[::9]]
-    guess = by_work(told)
-    assert guess(RunState("y", "", State.PENDING, steps=5_000, C=3e9)) == pytest.approx(seconds(5_000, 3e9), rel=1e-3)
-    assert guess(RunState("y", "", State.PENDING, C=3e9)) is None  # a stage, whose steps are not those of the plan
-    assert by_work([RunState("y", "", State.PENDING, steps=5, C=1e3)]) is None
-
-
-def test_what_no_sum_of_both_explains_makes_no_cost_negative():
-    """More steps that take less time."""
-    told = [RunState("x", "", State.FINISHED, seconds=t, steps=s, C=1e9) for s, t in ((100, 3.0), (1_000, 1.0))]
-    guess = by_work(told)
-    assert guess.step >= 0
-    assert guess.flop > 0

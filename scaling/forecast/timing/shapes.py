@@ -12,7 +12,7 @@ import numpy as np
 from scaling.augment.none import Unchanged
 from scaling.config import FROM_SCRATCH, RunConfig, Train, read_group
 from scaling.data.base import Arrays, DataSet, Splits
-from scaling.forecast.conv_net import Convolving
+from scaling.forecast.timing.conv_net import Convolving
 from scaling.models.bottleneck import Bottleneck
 from scaling.models.mlp import MLP
 from scaling.optim.adamw import AdamW

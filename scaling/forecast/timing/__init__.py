@@ -1,0 +1,1 @@
+"""What the speed probe times, and with which clock."""
