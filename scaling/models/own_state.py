@@ -106,6 +106,22 @@ def _has_items(value: Any, items: Any) -> bool:
     return all(map(is_, found, wanted))
 
 
+def held_tensors(module: nn.Module) -> dict[str, Tensor]:
+    """Return the buffers of a module, and its attributes that are tensors, by name."""
+    return {
+        f"{path}.{name}".lstrip("."): value
+        for path, part in module.named_modules()
+        for name, value in {**vars(part), **buffers_of(part)}.items()
+        if isinstance(value, Tensor)
+    }
+
+
+def replaced_tensors(module: nn.Module, before: Mapping[str, Tensor]) -> list[str]:
+    """Return the names of `held_tensors` in whose place is another tensor now, or none."""
+    now = held_tensors(module)
+    return [name for name, tensor in before.items() if now.get(name) is not tensor]
+
+
 class OwnState:
     """Finds changes of a module's values that are not in its state_dict, since this object was made."""
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from tests.train.step.nets import Counting, Drawing, Net
+from tests.train.step.nets import Counting, Drawing, Moving, Net
 
-__all__ = ["Counting", "Drawing", "Waiting"]
+__all__ = ["Counting", "Drawing", "Moving", "Waiting"]
 
 
 class Waiting(Net):

@@ -71,7 +71,7 @@ def test_a_long_order_drawn_in_a_thread_is_the_same_run(gpu):
     assert replayed == trained(runs["off"], gpu)[1]
 
 
-@pytest.mark.parametrize("net", ["Waiting", "Counting", "Drawing"])
+@pytest.mark.parametrize("net", ["Waiting", "Counting", "Drawing", "Moving"])
 def test_what_cannot_be_captured_is_launched_as_before_and_it_is_said(net, gpu, tmp_path, caplog):
     keys = {"model": {"is": "custom", "module": f"{NETS}.{net}"}, "data": {"is": "blobs", "size": 100}}
     auto, off = (planned({"steps": 60, "graph": graph}, **keys) for graph in ("auto", "off"))

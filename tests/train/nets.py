@@ -181,6 +181,19 @@ class Unmoved(nn.Sequential):
         return self
 
 
+class Averaged(Net):
+    """It keeps the mean of its inputs in a buffer, by a new tensor for each batch, and is evaluated with it."""
+
+    def __init__(self, shape, outputs):
+        super().__init__(shape, outputs)
+        self.register_buffer("mean", torch.zeros(shape))
+
+    def forward(self, x):
+        if self.training:
+            self.mean = 0.9 * self.mean + 0.1 * x.mean(0)
+        return super().forward(x if self.training else x - self.mean)
+
+
 class Annealed(Net):
     """Its outputs grow after twenty steps, which it counts itself."""
 

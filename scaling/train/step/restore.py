@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from scaling.global_streams import set_stream_states, stream_states
+from scaling.models.own_state import held_tensors, replaced_tensors, restores
 from scaling.train.step.graph import NotCaptured
 from scaling.train.step.prepared import Step
 
@@ -31,7 +32,9 @@ class Restorer:
         self._tensors = [(kept, kept.detach().clone()) for kept in tensors]
         self._generators = [(generator, generator.get_state()) for generator in generators]
         self._streams = stream_states(self._devices)
-        self._attributes = _plain_attributes(module)
+        self._own = restores(list(module.modules()))
+        self._modes = {part: part.training for part in module.modules()}
+        self._attributes, self._held = _plain_attributes(module), held_tensors(module)
 
     def difference(self) -> str:
         """Return why replaying a step that was taken since then would differ from taking the next steps, or ""."""
@@ -42,6 +45,8 @@ class Restorer:
             return "it draws random numbers on the host"
         if _plain_attributes(self._module) != self._attributes:
             return "its module changes more than tensors from step to step"
+        if replaced := replaced_tensors(self._module, self._held):
+            return f"its module replaces {replaced[0]} by a new tensor, and a replayed step would read the old one"
         return ""
 
     def restore(self) -> None:
@@ -49,11 +54,10 @@ class Restorer:
         with torch.no_grad():
             for kept, before in self._tensors:
                 kept.copy_(before)
-        changed = _plain_attributes(self._module)
-        for part, now, then in zip(self._module.modules(), changed, self._attributes, strict=True):
-            for name in now.keys() - then.keys():
-                delattr(part, name)
-            vars(part).update(then)
+            for restore in self._own:
+                restore()
+        for part, mode in self._modes.items():
+            part.training = mode
         for generator, state in self._generators:
             generator.set_state(state)
         set_stream_states(self._streams, self._devices)

@@ -53,6 +53,32 @@ class Switching(Net):
         return 0.5 if self.odd else 1.0
 
 
+class Moving(Net):
+    """It keeps a moving average, a new tensor after each step."""
+
+    def __init__(self, shape, outputs):
+        super().__init__(shape, outputs)
+        self.register_buffer("average", torch.zeros(8))
+
+    def scale(self):
+        if self.training:
+            self.average = 0.9 * self.average + 0.1 * self.body.bias.detach()
+        return 1.0 + self.average.mean()
+
+
+class Averaging(Net):
+    """It keeps a moving average in place, in a buffer that is not saved."""
+
+    def __init__(self, shape, outputs):
+        super().__init__(shape, outputs)
+        self.register_buffer("average", torch.zeros(8), persistent=False)
+
+    def scale(self):
+        if self.training:
+            self.average.lerp_(self.body.bias.detach(), 0.1)
+        return 1.0 + self.average.mean()
+
+
 class Drawing(Net):
     """It leaves its body out at random, by numbers drawn on the host."""
 

@@ -172,7 +172,7 @@ def test_a_checkpoint_of_replayed_steps_is_one_of_any(tmp_path):
     assert outcome(one) == outcome(other)
 
 
-@pytest.mark.parametrize("net", ["Counting", "Listing", "Switching", "Drawing"])
+@pytest.mark.parametrize("net", ["Counting", "Listing", "Switching", "Drawing", "Moving"])
 def test_what_would_not_be_the_same_step_each_time_is_not_captured(net):
     """And the steps that were tried leave nothing behind."""
     keys = {"model": {"is": "custom", "module": f"{NETS}.{net}"}, "data": {"is": "blobs", "size": 100}}
@@ -181,11 +181,21 @@ def test_what_would_not_be_the_same_step_each_time_is_not_captured(net):
     straight.advance(STEPS, lambda: True)
     wanted = outcome(straight)
     tried = trainer_of(run)
-    with pytest.raises(NotCaptured, match="random numbers on the host" if net == "Drawing" else "more than tensors"):
+    reasons = {"Drawing": "random numbers on the host", "Moving": "replaces average"}
+    with pytest.raises(NotCaptured, match=reasons.get(net, "more than tensors")):
         through_buffers(tried)
     tried._launch = Eager(step_of(tried), tried.batches, Rates(tried.optimizer, rounded=False))
     tried.advance(STEPS, lambda: True)
     assert outcome(tried) == wanted
+
+
+def test_what_a_module_keeps_outside_its_state_is_restored_after_the_warm_up():
+    run = planned({"steps": STEPS}, model={"is": "custom", "module": f"{NETS}.Averaging"})
+    straight, now = trainer_of(run), trainer_of(run)
+    loop_of_before(straight, STEPS, rates="rounded")
+    now._launch = through_buffers(now)
+    now.advance(STEPS, lambda: True)
+    assert now.module.average.tolist() == straight.module.average.tolist()
 
 
 def test_a_warm_up_that_fails_after_its_gradients_leaves_none_behind():

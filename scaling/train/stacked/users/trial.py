@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from scaling.global_streams import kept_streams, stream_states
 from scaling.models.blocks import LinearMap, Network
-from scaling.models.own_state import own_values
+from scaling.models.own_state import held_tensors, own_values, replaced_tensors
 from scaling.models.parts import as_evaluated
 from scaling.train.errors import is_out_of_memory
 from scaling.train.loop import DROPOUTS
@@ -94,7 +94,10 @@ class _Trial:
             if self._is_written_out():
                 return False
         streams, own = stream_states([]), _own_attributes(self.modules)
+        held = held_tensors(self.modules[0])
         wanted = self._by_themselves()
+        if replaced := replaced_tensors(self.modules[0], held):
+            raise NotStackable(f"{self.name} replaces {replaced[0]} by a new tensor, where a stack changes its buffers")
         try:
             found = self._mapped()
         except Exception as error:

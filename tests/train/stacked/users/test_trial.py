@@ -124,6 +124,7 @@ def test_augmentations_of_users_have_the_streams_of_each_member():
         (nets.layered, {"kind": "hooked backward"}, "something else"),
         (nets.Annealed, {}, "none of its buffers while it computes: steps"),
         (nets.Shifted, {}, "something else"),
+        (nets.Averaged, {}, "replaces mean by a new tensor"),
     ],
 )
 def test_what_vmap_would_compute_otherwise_is_refused(make, keys, why):
