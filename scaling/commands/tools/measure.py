@@ -42,7 +42,7 @@ def measure(
     """Time the models of a sweep at inference: latency of one example, throughput at the best batch, memory, FLOPs.
 
     Nothing is trained and no data is opened. The rows go to results/NAME/efficiency.csv; `scaling report` shows them.
-    With --activations they go to activations.csv.
+    With --activations they go to activations.csv. A plan that the folder has already stays as it is.
     """
     from scaling.devices import thread_environment
 
@@ -59,13 +59,13 @@ def measure(
 
     with session() as loader:
         plan = expand(loader, only_overrides(arguments))
-    look = forecast_plan(plan, read_group("launcher", plan.launcher))
     say = None if json_path == "-" else _print_efficiency
     if activations is None:
         name, rows = "efficiency", list(map(asdict, measure_runs(plan.runs, device=device, threads=threads, say=say)))
     else:
         name, rows = "activations", _activations(plan, steps=activations, device=device, quiet=json_path == "-")
-    write_plan(plan, forecast_rows(look.forecasts))
+    if not plan.folder.plan.exists():  # that of a sweep names the runs it has trained
+        write_plan(plan, forecast_rows(forecast_plan(plan, read_group("launcher", plan.launcher)).forecasts))
     path = plan.folder.path / f"{name}.csv"
     write_atomically(path, to_csv(rows))
     answer({"models" if name == "efficiency" else "layers": rows}, json_path, f"written: {path}")

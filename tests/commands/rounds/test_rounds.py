@@ -45,6 +45,13 @@ def plan_of(scaling, *arguments: str) -> dict:
     return json.loads(scaling("plan", *arguments, "--json", "-"))
 
 
+def test_models_of_a_sweep_are_measured_without_a_change_of_its_plan(tiny):
+    files = [tiny.folder / "results" / "tiny" / name for name in ("plan.csv", "forecast.csv", "sweep.yaml")]
+    before = [path.read_bytes() for path in files]
+    tiny("measure", "sweep=tiny", "seed=7", "model.width=8", "--device", "cpu")
+    assert [path.read_bytes() for path in files] == before
+
+
 def test_a_suggestion_is_a_sweep_file_that_adds_its_runs_to_the_sweep(tiny):
     found = json.loads(tiny("suggest", *ASKED, "--json", "-"))
     assert 0 < len(found["runs"]) <= 3
