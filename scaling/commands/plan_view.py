@@ -64,6 +64,9 @@ def _row(view: PlanForecast, run: PlannedRun) -> list[str]:
     ]
 
 
+FOR_MORE = "; lengths that are closer together, or a shorter cooldown (schedule.decay), save more"
+
+
 def summary(view: PlanForecast) -> list[str]:
     """Return the totals of a plan, a line each."""
     total = view.totals()
@@ -83,7 +86,7 @@ def _trunks(total: Mapping[str, Any]) -> list[str]:
         share = 100 * (1 - total["C"] / total["C_alone"])
         lines.append(
             f"trunk: {many(total['forked'], 'run')} continue from the steps of longer ones: {share:.0f} % less than "
-            f"the {flops(total['C_alone'])} FLOPs of separate runs"
+            f"the {flops(total['C_alone'])} FLOPs of separate runs{FOR_MORE if share < 50 else ''}"
         )
     if total["orphans"]:
         lines.append(

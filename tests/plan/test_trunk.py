@@ -65,6 +65,14 @@ def test_shorter_runs_fork_from_the_longest_of_the_same_recipe(here):
     assert spent < 0.63 * apart
 
 
+@pytest.mark.parametrize(("lengths", "said"), [("50,100,200,400", True), ("100,125,156,195,244", False)])
+def test_a_plan_that_saves_less_than_half_says_what_saves_more(scaling, lengths, said):
+    (scaling.folder / "sweeps").mkdir()
+    planning.sweep(scaling.folder, TRUNK.format(schedule="wsd", keys="warmup_steps: 10, decay: 0.1", trunk="true"))
+    plan = scaling("plan", "sweep=mine", f"train.steps={lengths}")
+    assert ("closer together, or a shorter cooldown" in " ".join(plan.split())) is said
+
+
 def test_a_fork_survives_the_queue_and_comes_after_its_trunk(here):
     plan = planned(here)
     for run in plan.runs:

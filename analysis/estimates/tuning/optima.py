@@ -200,6 +200,8 @@ def _optimum(
         again = fit_paraboloid(z[paraboloid.window], (centre * (1 + jitter))[:, paraboloid.window])
         draws = again.minima() if again is not None else draws
     status, reason = _status(z, means, minimum, draws, keys)
+    if status == "flat" and paraboloid is not None and len(keys) > 1:
+        reason += f", or tune without {keys[paraboloid.least()]}, on which it depends least"
     ok, lowest = status == "ok" and paraboloid is not None, int(np.argmin(means))
     height = float(paraboloid.value(minimum[None])[0]) if ok and paraboloid is not None else float(means[lowest])
     return Optimum(
@@ -270,7 +272,8 @@ def _warnings(
         if law is None:
             usable = sum(optimum.ok for optimum in optima)
             warnings.append(
-                f"no law of {key}: {usable} of {len(optima)} optima are usable; wanted one more than exponents"
+                f"no law of {key}: {usable} of {len(optima)} optima are usable; wanted three, or four with several "
+                "sizes and lengths; tune at more of them"
             )
         else:
             warnings.extend(f"{key}: {warning}" for warning in law.warnings)

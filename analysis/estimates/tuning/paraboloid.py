@@ -44,6 +44,11 @@ class Paraboloid:
         inside: np.ndarray = np.all((found >= self.low) & (found <= self.high), axis=1)
         return np.where(inside[:, None], found, np.nan)
 
+    def least(self) -> int:
+        """Return the key on which the first paraboloid depends least within the fitted values."""
+        v = np.linspace(self.low - self.centre, self.high - self.centre, 50)
+        return int(np.argmin(np.ptp(v * self.slope[0] + v**2 * np.diag(self.curvature[0]), axis=0)))
+
 
 def parameters(d: int) -> int:
     """Return the number of parameters of a paraboloid of d keys."""

@@ -86,13 +86,23 @@ def test_values_at_which_training_nearly_diverges_do_not_move_the_optimum():
     assert paraboloid.value(np.zeros((1, 1))) == pytest.approx(0.8)
 
 
+def test_a_key_that_hardly_matters_is_named_where_no_optimum_of_both_is_found():
+    rng = np.random.default_rng(3)
+    rows = table(tried=12)
+    rows["decay"] = np.exp(rng.uniform(-3, 0, len(rows) // 2)).repeat(2)  # both seeds of a value have one
+    found = tuned(rows, keys=("lr", "decay"), resamples=50)
+    flat = [optimum.reason for optimum in found.optima if optimum.status == "flat"]
+    assert len(flat) > 3
+    assert all(reason.endswith("or tune without decay, on which it depends least") for reason in flat)
+
+
 @pytest.mark.parametrize(("offset", "which"), [(3.0, "smallest"), (-3.0, "largest")])
 def test_an_optimum_beyond_the_values_tried_is_no_optimum(offset, which):
     found = tuned(table(offset=offset), resamples=50)
     assert {optimum.status for optimum in found.optima} == {"edge"}
     assert which in found.optima[0].reason
     assert found.laws == (None,)
-    assert any("no law of lr" in text for text in found.warnings)
+    assert any("no law of lr: 0 of 12 optima are usable; wanted three" in text for text in found.warnings)
 
 
 def test_too_few_values_are_refused():
