@@ -95,6 +95,7 @@ def show_suggestion(found: Suggestion, names: Sequence[str] = ()) -> None:
     names: of the rows (default: their position).
     """
     from analysis.console import console
+    from analysis.laws import LAWS
     from analysis.numbers import interval, measured, number, percent
     from analysis.terminal import notes
     from analysis.terminal_table import table
@@ -113,7 +114,8 @@ def show_suggestion(found: Suggestion, names: Sequence[str] = ()) -> None:
     if rows:
         heads = ("candidate", "cost", "narrower by", "expected", f"{percent(found.level)} of a run")
         out.print(table(heads, rows, right=[1, 2, 3], whole=[0]))
-    now = f"{percent(found.level)} interval of {found.of} at the target: ±{percent(found.interval_now or 0.0)} now"
+    where = "" if any(found.of in law.params for law in LAWS.values()) else " at the target"
+    now = f"{percent(found.level)} interval of {found.of}{where}: ±{percent(found.interval_now or 0.0)} now"
     out.print(f"{now}, ±{percent(before)} after {number(found.cost)}" if rows else now)
     if rows and found.next_gain is not None:
         out.print(f"one more run would cost {number(found.next_cost)} and narrow it by {percent(found.next_gain)}")
