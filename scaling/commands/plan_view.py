@@ -19,6 +19,7 @@ from scaling.terminal_table import Column, print_table
 ROWS_SHOWN = 30  # rows of a long plan; --all shows every run
 WORTH_SAYING = 1.2  # least gain of another engine for which it is recommended
 CHANGED_SHOWN = 3  # run ids of settled runs of another model
+FOR_MORE = "; lengths that are closer together, or a shorter cooldown (schedule.decay), save more"
 
 
 def show_plan(view: PlanForecast, *, show_all: bool = False) -> None:
@@ -62,9 +63,6 @@ def _row(view: PlanForecast, run: PlannedRun) -> list[str]:
         duration(forecast.seconds) if forecast else "",
         view.status[run.run_id],
     ]
-
-
-FOR_MORE = "; lengths that are closer together, or a shorter cooldown (schedule.decay), save more"
 
 
 def summary(view: PlanForecast) -> list[str]:
