@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from itertools import pairwise
 
 import numpy as np
@@ -115,6 +115,13 @@ class FiniteSet(DataSet):
         if self.metric == "cross_entropy" and self.classes > 1 and (whole.train.y == whole.train.y[0]).all():
             raise UserError(
                 f"found {self.name}, whose training labels are all {whole.train.y[0]}; wanted several; mend them"
+            )
+        most = max(int(part.y.max()) for part in (train, validation, test))
+        declared = any(each.name == "classes" and each.default is MISSING for each in fields(self))
+        if declared and self.metric == "cross_entropy" and most + 1 < self.classes:
+            raise UserError(
+                f"found labels up to {most} in {self.name}; wanted those of the {self.classes} classes declared in "
+                f"data.classes, counted from 0; set data.classes={most + 1}"
             )
         if self.examples is not None and len(whole.train) != self.examples:
             raise UserError(

@@ -59,7 +59,9 @@ class ImageSet(FiniteSet):
         prepared = find_prepared(self.place, image_size=self.image_size, channels=self.channels)
         if prepared is not None:
             return Source(ready=True, where=str(prepared))
-        return Source(ready=False, where=str(self.place), advice=self.originals_advice())
+        has_files = self.place.is_dir() and any(self.place.iterdir())
+        advice = f"scaling data prepare {self._declared()}" if has_files else self.originals_advice()
+        return Source(ready=False, where=str(self.place), advice=advice)
 
     def read_from(self) -> list[Path]:
         """Return the prepared arrays, since their originals may be gone."""

@@ -102,8 +102,9 @@ class Npz(FiniteSet):
         """Raise UserError if held-out examples are training examples, or in other units."""
         at_head = np.array_equal(held, train[: len(held)]) and (held != held[0]).any()
         if at_head or _are_among(held, train):
+            where = "at the head of" if at_head else "among"
             raise UserError(
-                f"found examples of x_{name} in x_train of {self.path}; wanted examples that are not trained on; hold "
+                f"found x_{name} of {self.path} {where} x_train; wanted examples that are not trained on; hold "
                 f"some out, or leave x_{name} out to have a tenth of x_train instead"
             )
         (_, [own]), (_, [other]) = feature_moments(_some_of(train)), feature_moments(_some_of(held))
@@ -231,8 +232,8 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
     except BROKEN as error:
         if "Object arrays" in str(error):
             raise UserError(
-                f"found an array of Python objects in {path}; wanted numbers; convert it, as labels that are names by "
-                f"numpy.unique(y, return_inverse=True)[1]"
+                f"found {path}, which is no .npz file of plain arrays but has one of Python objects; wanted numbers; "
+                f"convert it, as labels that are names by numpy.unique(y, return_inverse=True)[1]"
             ) from error
         raise UserError(
             f"found {path}, which is no .npz file of plain arrays; wanted one; write it with numpy.savez"

@@ -150,6 +150,7 @@ class TestNpz:
         ("wrong", "sentence"),
         [
             ({"features": 4}, r"shape \(5,\) in npz; wanted the declared \(4,\)"),
+            ({"classes": 4}, r"found labels up to 2 in npz; wanted those of the 4 classes .* set data.classes=3"),
             ({"classes": 2}, r"y_train from 0 to 2 in .*npz; wanted 0 to 1; set data.classes=3"),
             ({"examples": 1_000}, r"found 180 training examples .* set data.examples=180"),
             ({"file": "other.npz"}, r"found no file .*other.npz"),
@@ -174,7 +175,10 @@ class TestNpz:
                 "y_train from -1 to 1 .* count them from 0",
             ),
             ({"x_train": np.zeros((0, 5)), "y_train": np.zeros(0, int)}, "at least one"),
-            ({"x_train": np.array([{}]), "y_train": np.zeros(1, int)}, "an array of Python objects"),
+            (
+                {"x_train": np.array([{}]), "y_train": np.zeros(1, int)},
+                "no .npz file of plain arrays but has one of Python",
+            ),
             ({"x_train": np.zeros((9, 5)), "y_train": np.full(9, "a")}, r"write numpy.unique\(y, return_inverse=True"),
             (
                 {"x_train": 1e6 * np.eye(5)[:1] + np.arange(45).reshape(9, 5) % 7, "y_train": np.arange(9) % 3},
@@ -203,10 +207,10 @@ class TestNpz:
         with pytest.raises(UserError, match=r"found y_train from 1099511627776 .* wanted 0 to 2"):
             data.load(None)
         np.savez(tmp_path / "bad.npz", x_train=x, y_train=y, x_test=x[:4], y_test=y[:4])
-        with pytest.raises(UserError, match=r"found examples of x_test in x_train of .*bad\.npz; wanted"):
+        with pytest.raises(UserError, match=r"found x_test of .*bad\.npz at the head of x_train; wanted"):
             data.load(None)
         np.savez(tmp_path / "bad.npz", x_train=x, y_train=y, x_test=x[[7, 9, 2]], y_test=y[[7, 9, 2]])
-        with pytest.raises(UserError, match=r"found examples of x_test in x_train of .*bad\.npz; wanted"):
+        with pytest.raises(UserError, match=r"found x_test of .*bad\.npz among x_train; wanted"):
             data.load(None)
 
     @pytest.mark.parametrize(("first", "second"), [(np.uint8, np.float32), (np.float32, np.float32)])

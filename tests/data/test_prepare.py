@@ -458,6 +458,12 @@ class TestBadInput:
         with pytest.raises(UserError, match="found the class class2"):
             prepare("stl10", {"root": str(tmp_path), "image_size": 8, "classes": 2, "examples": 4})
 
+    def test_a_class_without_training_images(self, tmp_path: Path) -> None:
+        image_folder(tmp_path, {"train": [2, 2], "test": [2, 2]})
+        (tmp_path / "train" / "zebra").mkdir()
+        with pytest.raises(UserError, match=r"found no image in .*train/zebra; wanted some \(.*\.tif"):
+            prepare("stl10", {"root": str(tmp_path), "image_size": 8, "classes": 3, "examples": 4})
+
     def test_labels_that_are_words(self, tmp_path: Path) -> None:
         words = table([0, 1]).set_column(1, "label", pa.array(["cat", "dog"]))
         parquet.write_table(words, tmp_path / "train.parquet")

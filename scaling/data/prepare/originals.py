@@ -14,7 +14,7 @@ from scaling.data.prepare.pictures import Pictures
 from scaling.data.prepare.tables import SAVED, hub_tables, parquet_table, saved_table
 from scaling.errors import UserError
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".ppm", ".pgm"}
+SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".ppm", ".pgm", ".tif", ".tiff"}
 NAMES = {"train": ("train", "training"), "validation": ("validation", "valid", "val"), "test": ("test", "testing")}
 PICKLED = (("data_batch_1", "test_batch"), ("train", "test", "meta"))  # CIFAR-10 and CIFAR-100 for Python
 READ = SUFFIXES | {".parquet", ".arrow", ".json", ".bin", ".txt"}  # suffixes of files with pictures or labels
@@ -76,7 +76,7 @@ def _splits(folder: Path) -> dict[str, Pictures]:
         if directory is not None and _classes(directory):
             classes = classes or _classes(directory)
             if _classes(directory) != [UNSORTED]:
-                found[split] = _of_folders(directory, classes)
+                found[split] = _of_folders(directory, classes, all_in=split == "train")
             elif (directory / ANNOTATIONS).is_file():
                 found[split] = _of_annotations(directory, classes)
         elif directory is not None and (directory / SAVED).is_file():
@@ -101,7 +101,8 @@ def _classes(directory: Path) -> list[str]:
     return sorted(path.name for path in _shown(directory) if path.is_dir())
 
 
-def _of_folders(directory: Path, classes: list[str]) -> Pictures:
+def _of_folders(directory: Path, classes: list[str], *, all_in: bool) -> Pictures:
+    """Read a folder for each class; all_in: UserError for a class without images."""
     unknown = sorted(set(_classes(directory)) - set(classes))
     if unknown:
         raise UserError(
@@ -112,6 +113,11 @@ def _of_folders(directory: Path, classes: list[str]) -> Pictures:
     labels: list[int] = []
     for label, name in enumerate(classes):
         mine = sorted(path for path in _files(directory / name) if path.suffix.lower() in SUFFIXES)
+        if all_in and not mine:
+            raise UserError(
+                f"found no image in {directory / name}; wanted some ({', '.join(sorted(SUFFIXES))}); add them, or "
+                f"remove the folder"
+            )
         files += mine
         labels += [label] * len(mine)
     return Pictures(np.array(labels, dtype=np.int64), lambda: iter(files), lambda: [path.name for path in files])

@@ -40,7 +40,7 @@ class Table:
         labels = np.concatenate([piece.to_numpy(zero_copy_only=False) for piece in self.pieces(label, None)])
         if not np.issubdtype(labels.dtype, np.integer):
             raise UserError(
-                f"found labels such as {labels[0]!r} in {self.where}; wanted whole numbers from 0; encode them"
+                f"found labels such as {labels.tolist()[0]!r} in {self.where}; wanted whole numbers from 0; encode them"
             )
         named = any(name.startswith(f"{image}.path") for name in self.columns)
         names = partial(self._names, image) if named else no_names
