@@ -188,16 +188,15 @@ def check_frozen(name: str, group: Any) -> None:
         hash(group)
     except TypeError:
         kind = type(group)
-        values = {f.name: getattr(group, f.name) for f in dataclasses.fields(group)}
-        loose = next((key for key, value in values.items() if isinstance(value, list | dict | set)), None)
-        if loose is None:
+        loose = [f.name for f in dataclasses.fields(group) if isinstance(getattr(group, f.name), list | dict | set)]
+        if not loose:
             raise UserError(
                 f"found {path_of(kind)}, which can be changed; wanted a frozen dataclass; "
                 f"write @dataclass(frozen=True) above it"
             ) from None
         raise UserError(
-            f"found {name}.{loose} of type {type(values[loose]).__name__}; wanted a value that cannot be changed; "
-            f"declare it as a tuple in {path_of(kind)}"
+            f"found {name}.{loose[0]} of type {type(getattr(group, loose[0])).__name__}; wanted a value that cannot be "
+            f"changed; declare it as a tuple in {path_of(kind)}"
         ) from None
 
 
@@ -280,7 +279,8 @@ def _wanted(message: str) -> str:
     if subject.lower() != "input ":
         return f"{message[:1].lower()}{message[1:]}"
     what = what.partition(", unable to")[0].partition(" or an instance of")[0]
-    what = what.replace("a valid ", "a ").replace("a integer", "a whole number")
+    for theirs, ours in (("valid ", ""), ("a integer", "a whole number"), ("a boolean", "true or false")):
+        what = what.replace(theirs, ours)
     return f"wanted {'a value ' if what.startswith(('greater', 'less')) else ''}{what}"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -31,13 +31,21 @@ class Column:
     wraps: bool = False
 
 
-class HarmlessConsole(Console):
-    """A console that prints text without characters that control the terminal."""
+class Terminal(Console):
+    """A console that prints users' text literally: without markup, and without characters that control the terminal."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(markup=False, highlight=False, **settings)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """Render anything; all printed content passes through this method."""
         for part in super().render(renderable, options):
             yield part if part.control else Segment(printable(part.text), part.style)
+
+    def say(self, *sentences: str) -> None:
+        """Print sentences as they are, each in one line however long, so that commands in them can be copied."""
+        for sentence in sentences:
+            self.print(sentence, soft_wrap=True)
 
 
 def print_table(console: Console, columns: Sequence[Column], rows: Sequence[Sequence[str | Text]]) -> None:

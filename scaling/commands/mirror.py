@@ -17,9 +17,8 @@ from scaling.errors import UserError
 PATIENCE = 3.0  # seconds of waiting before a message
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from scaling.folders import SweepFolder
+    from scaling.terminal_table import Terminal
 
 
 def check_mirror(tool: str) -> None:
@@ -33,17 +32,17 @@ def mirror_command(folder: SweepFolder, tool: str) -> str:
     return shlex.join(["scaling", "export", as_typed(folder.path), "--to", tool, "--follow"])
 
 
-def _wait(process: subprocess.Popen[bytes], tool: str, console: Console) -> None:
+def _wait(process: subprocess.Popen[bytes], tool: str, console: Terminal) -> None:
     """Wait for the process to write the rest; it ends by itself."""
     try:
         process.communicate(timeout=PATIENCE)
     except subprocess.TimeoutExpired:
-        console.print(f"mirror={tool}: writes the remaining data (Ctrl-C: in the background)", soft_wrap=True)
+        console.say(f"mirror={tool}: writes the remaining data (Ctrl-C: in the background)")
         process.communicate()
 
 
 @contextmanager
-def mirrored(folder: SweepFolder, tool: str, console: Console) -> Iterator[None]:
+def mirrored(folder: SweepFolder, tool: str, console: Terminal) -> Iterator[None]:
     """Mirror a sweep within the block, and print how that ended; its errors do not affect the sweep."""
     if not tool:
         yield
@@ -66,4 +65,4 @@ def mirrored(folder: SweepFolder, tool: str, console: Console) -> Iterator[None]
                 output.seek(0)
                 lines = output.read().decode(errors="replace").strip().splitlines()
                 line = lines[-1] if lines else f"ended with exit code {process.returncode}"
-                console.print(f"mirror={tool}: {line}", highlight=False, markup=False, soft_wrap=True)
+                console.say(f"mirror={tool}: {line}")

@@ -23,7 +23,7 @@ from scaling.security.rights import shared_as
 from scaling.security.trust import trusting
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from scaling.terminal_table import Terminal
 
 _machine: ContextVar[TextIO | None] = ContextVar("_machine", default=None)  # for JSON alone on stdout
 OVERRIDES: dict[str, Any] = {"ignore_unknown_options": True, "help_option_names": ["-h", "--help"]}
@@ -98,11 +98,11 @@ def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--json", "json_path", metavar="PATH", help=text)(with_json)
 
 
-def terminal(*, stderr: bool = False) -> Console:
-    """Return a console that prints users' text literally: without markup and without control characters."""
-    from scaling.terminal_table import HarmlessConsole
+def terminal(*, stderr: bool = False) -> Terminal:
+    """Return the terminal of this process; rich is imported only now."""
+    from scaling.terminal_table import Terminal
 
-    return HarmlessConsole(stderr=stderr, markup=False, highlight=False)
+    return Terminal(stderr=stderr)
 
 
 def only_overrides(arguments: Sequence[str]) -> list[str]:

@@ -29,8 +29,7 @@ def show_plan(view: PlanForecast, *, show_all: bool = False) -> None:
     print_table(console, COLUMNS, [_row(view, run) for run in runs])
     if len(runs) < len(view.plan.runs):
         console.print(f"… and {len(view.plan.runs) - len(runs):,} more (--all shows them, --json writes them)")
-    for line in summary(view):
-        console.print(line, soft_wrap=True)
+    console.say(*summary(view))
 
 
 COLUMNS = (

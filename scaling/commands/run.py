@@ -22,14 +22,13 @@ from scaling.commands.options import (
 from scaling.errors import UserError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from scaling.commands.plan_forecast import PlanForecast
     from scaling.commands.settling import Ended
     from scaling.dispatch.launcher import Launcher, Settings
     from scaling.dispatch.order import Order
     from scaling.folders import SweepFolder
     from scaling.plan.plan import Plan
+    from scaling.terminal_table import Terminal
 
 REDO = {"all": ("lacking", "changed", "stale"), "stale": ("changed", "stale"), "milestones": ("lacking",)}
 EPILOG = """\b
@@ -121,8 +120,7 @@ def execute(
         console.print(f"{extra:,} runs of an earlier plan are not in this one; they stay in {plan.results}/runs")
         _print_still_queued(plan.folder, console)
     if not plan.single:
-        for line in summary(forecast):
-            console.print(line, soft_wrap=True)
+        console.say(*summary(forecast))
     again = shlex.join(["scaling", "run", *plan.arguments])
     with shared_as(plan.results):
         order = replace(_order(forecast), mirror=plan.mirror, on_end=plan.on_end)
@@ -130,7 +128,7 @@ def execute(
     if plan.single and ended.settled_here:
         ended = _with_result(ended, plan, console)
     elif ended.settled_here and not ended.exit_code:
-        console.print(f"next: scaling report {as_typed(plan.folder.path)}", soft_wrap=True)
+        console.say(f"next: scaling report {as_typed(plan.folder.path)}")
     ended.conclude(json_path)
 
 
@@ -156,18 +154,14 @@ def _checked(plan: Plan, settings: Settings, launcher: Launcher, *, redo: str | 
     return forecast
 
 
-def _print_still_queued(folder: SweepFolder, console: Console) -> None:
+def _print_still_queued(folder: SweepFolder, console: Terminal) -> None:
     """Print which runs are still queued although the sweep no longer has them, and how to stop them."""
     from scaling.dispatch.control import queued_outside_plan
 
     queued = queued_outside_plan(folder)
     if queued:
         stop = shlex.join(["scaling", "cancel", str(folder.path), *queued])
-        console.print(
-            f"{len(queued):,} of them are queued or training all the same; to stop that: {stop}",
-            highlight=False,
-            soft_wrap=True,
-        )
+        console.say(f"{len(queued):,} of them are queued or training all the same; to stop that: {stop}")
 
 
 def rehearse_plan(plan: Plan, *, json_path: str | None = None) -> None:
@@ -230,7 +224,7 @@ def _train_again(forecast: PlanForecast, settings: Settings, what: Sequence[str]
     return forecast_plan(forecast.plan, settings)
 
 
-def _with_result(ended: Ended, plan: Plan, console: Console) -> Ended:
+def _with_result(ended: Ended, plan: Plan, console: Terminal) -> Ended:
     """Print the result of a single run, and add it to the JSON."""
     from scaling.numbers import flops, measured
     from scaling.record import read_record
@@ -245,5 +239,5 @@ def _with_result(ended: Ended, plan: Plan, console: Console) -> Ended:
     names = [name for name in ("loss", "error", "val_loss", "val_error") if last.get(name) is not None]
     shown = ", ".join(words + [f"{name} {measured(last[name])}" for name in names])
     facts = f"N {run.quantities.counts.N:,}, D {run.quantities.D:,}, C {flops(run.quantities.C)} FLOPs"
-    console.print(f"{shown} ({facts}; {files.record})", soft_wrap=True)
+    console.say(f"{shown} ({facts}; {files.record})")
     return replace(ended, facts={**ended.facts, "run_id": run.run_id, "point": last})

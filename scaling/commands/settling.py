@@ -12,11 +12,10 @@ import click
 from scaling.commands.options import as_typed, write_json
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from scaling.dispatch.launcher import Dispatched, Launcher
     from scaling.dispatch.order import Order
     from scaling.dispatch.states.outcome import Outcome
+    from scaling.terminal_table import Terminal
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class Ended:
             raise click.exceptions.Exit(self.exit_code)
 
 
-def settle(order: Order, launcher: Launcher, *, console: Console, again: str, wait: bool = False) -> Ended:
+def settle(order: Order, launcher: Launcher, *, console: Terminal, again: str, wait: bool = False) -> Ended:
     """Train or submit the unsettled runs; again: the command that continues; wait: watch until jobs have ended."""
     from scaling.commands.mirror import mirrored
     from scaling.dispatch.show import print_outcome, view
@@ -53,7 +52,7 @@ def settle(order: Order, launcher: Launcher, *, console: Console, again: str, wa
         from scaling.on_end import run_at_end
 
         facts = {**order.folder.facts, "settled": done.outcome.settled, "failed": len(done.outcome.failures)}
-        console.print(run_at_end(order.on_end, facts), highlight=False, soft_wrap=True)
+        console.say(run_at_end(order.on_end, facts))
     return Ended(done.facts, done.outcome.exit_code, settled_here=True)
 
 
@@ -64,7 +63,7 @@ def _next_command(order: Order, again: str) -> str:
     return f"scaling resume {as_typed(order.folder.path)}" if paused_words(order.folder) else again
 
 
-def _watch_jobs(done: Dispatched, order: Order, console: Console, *, again: str, wait: bool) -> Ended:
+def _watch_jobs(done: Dispatched, order: Order, console: Terminal, *, again: str, wait: bool) -> Ended:
     """Print what was submitted and, with `wait`, show it until its jobs have ended."""
     from scaling.commands.mirror import mirror_command
     from scaling.dispatch.show import print_outcome
@@ -73,20 +72,19 @@ def _watch_jobs(done: Dispatched, order: Order, console: Console, *, again: str,
     lines = [*done.lines, f"watch: scaling status {path} --watch; stop: scaling cancel {path}"]
     if order.mirror and not wait:
         lines.append(f"mirror it: {mirror_command(order.folder, order.mirror)}")
-    for line in lines:
-        console.print(line, highlight=False, soft_wrap=True)
+    console.say(*lines)
     if not wait:
         return Ended(done.facts)
     try:
         outcome = _outcome(done, order, console)
     except KeyboardInterrupt:
-        console.print(f"stopped watching; the jobs continue: scaling status {path}", highlight=False, soft_wrap=True)
+        console.say(f"stopped watching; the jobs continue: scaling status {path}")
         raise
     print_outcome(console, outcome, again=_next_command(order, again), folder=path)
     return Ended({**done.facts, "outcome": outcome.to_dict()}, outcome.exit_code)
 
 
-def _outcome(done: Dispatched, order: Order, console: Console) -> Outcome:
+def _outcome(done: Dispatched, order: Order, console: Terminal) -> Outcome:
     """Show a submitted sweep until its jobs have ended, and return the outcome."""
     from scaling.commands.monitor.status import watch_sweep
     from scaling.dispatch.control import was_cancelled
@@ -98,7 +96,6 @@ def _outcome(done: Dispatched, order: Order, console: Console) -> Outcome:
     outcome = outcome_of(replace(status, runs=tuple(run for run in status.runs if run.run_id in ids)))
     left = outcome.unexplained > 0 and (status.paused or was_cancelled(order.folder))
     if outcome.unexplained and not left:
-        for note in read_status(order.folder).notes:
-            console.print(note, highlight=False, markup=False, soft_wrap=True)
+        console.say(*read_status(order.folder).notes)
     seconds = time.monotonic() - started
     return replace(outcome, found=done.found, held=done.held, stopped=left, seconds=seconds)

@@ -24,11 +24,10 @@ from scaling.commands.settling import as_typed
 from scaling.errors import UserError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from scaling.dispatch.launcher import Settings
     from scaling.plan.plan import Plan
     from scaling.plan.planned import PlannedRun
+    from scaling.terminal_table import Terminal
     from scaling.tune import Best, Proposal, Range
 
 EPILOG = """\b
@@ -133,7 +132,7 @@ def _search(
     at_once: int,
     widen: bool,
     seed: int,
-    console: Console,
+    console: Terminal,
 ) -> list[Best]:
     from scaling import tune as tuning
     from scaling.commands.rounds.trial_runs import Candidates
@@ -166,7 +165,7 @@ def _search(
         return tuning.best(studies, groups)
 
 
-def _train_proposals(plan: Plan, proposals: Sequence[Proposal], settings: Settings, console: Console) -> str:
+def _train_proposals(plan: Plan, proposals: Sequence[Proposal], settings: Settings, console: Terminal) -> str:
     """Train the runs of proposals as `_train` does; a proposal beyond the range may have none in this sweep."""
     groups = [proposal.group for proposal in proposals if proposal.runs]
     if not groups:
@@ -176,7 +175,7 @@ def _train_proposals(plan: Plan, proposals: Sequence[Proposal], settings: Settin
     return _train(plan, list(runs.values()), settings, console)
 
 
-def _train(plan: Plan, runs: list[PlannedRun], settings: Settings, console: Console) -> str:
+def _train(plan: Plan, runs: list[PlannedRun], settings: Settings, console: Terminal) -> str:
     """Train the runs and return why some were held back, '' if none was."""
     from scaling.commands.forecast_runs import forecast_runs
     from scaling.commands.settling import settle

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from typing import Protocol, Self
 
 from rich.columns import Columns
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.text import Text
@@ -16,7 +16,7 @@ from rich.text import Text
 from scaling.dispatch.states.outcome import Failure, Outcome
 from scaling.dispatch.states.state import RunState, State, Status
 from scaling.numbers import duration, many, measured
-from scaling.terminal_table import Column, print_table
+from scaling.terminal_table import Column, Terminal, print_table
 
 COLOURS = {
     State.FINISHED: "green",
@@ -50,7 +50,7 @@ class View(Protocol):
         """Show a sentence."""
 
 
-def view(console: Console, folder: str = "results/NAME") -> View:
+def view(console: Terminal, folder: str = "results/NAME") -> View:
     """Return a live table on a terminal, plain lines elsewhere; folder: the sweep's, as typed in a command."""
     return LiveView(console) if console.is_terminal else PlainView(console, folder)
 
@@ -58,7 +58,7 @@ def view(console: Console, folder: str = "results/NAME") -> View:
 class LiveView:
     """A table that is redrawn in place."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Terminal) -> None:
         self._console = console
         self._live = Live(console=console, refresh_per_second=4, transient=True)
         self.reported = set[str]()
@@ -80,13 +80,13 @@ class LiveView:
 
     def say(self, sentence: str) -> None:
         """Print a sentence above the table."""
-        self._console.print(sentence, highlight=False)
+        self._console.print(sentence)
 
 
 class PlainView:
     """Plain lines about changes, the progress at most once in PLAIN_SECONDS."""
 
-    def __init__(self, console: Console, folder: str) -> None:
+    def __init__(self, console: Terminal, folder: str) -> None:
         self._console, self._folder = console, folder
         self.reported = set[str]()
         self._noted = set[str]()
@@ -123,7 +123,7 @@ class PlainView:
 
     def say(self, sentence: str) -> None:
         """Print a sentence."""
-        self._console.print(sentence, highlight=False, markup=False, soft_wrap=True)
+        self._console.say(sentence)
 
 
 def headline(status: Status) -> Text:
@@ -197,23 +197,21 @@ def row(run: RunState) -> list[str | Text]:
     ]
 
 
-def print_status(console: Console, status: Status, *, every: bool = False, folder: str = "results/NAME") -> None:
+def print_status(console: Terminal, status: Status, *, every: bool = False, folder: str = "results/NAME") -> None:
     """Print a sweep: counts, running and diverged runs (with `every` all), failures and notes."""
-    console.print(headline(status), highlight=False)
+    console.print(headline(status))
     shown = list(status.runs) if every else status.of(State.RUNNING, State.DIVERGED)
     if shown:
         print_table(console, COLUMNS, [row(run) for run in shown])
     failed = status.of(State.FAILED)
-    for run in failed if every else failed[:NAMED_FAILURES]:
-        console.print(failure_line(run, folder), highlight=False, markup=False, soft_wrap=True)
+    console.say(*(failure_line(run, folder) for run in (failed if every else failed[:NAMED_FAILURES])))
     if len(failed) > NAMED_FAILURES and not every:
-        console.print(f"and {len(failed) - NAMED_FAILURES} more failed (--all names them)", highlight=False)
-    for note in status.notes:
-        console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
+        console.say(f"and {len(failed) - NAMED_FAILURES} more failed (--all names them)")
+    console.say(*(f"note: {note}" for note in status.notes))
 
 
 def print_outcome(
-    console: Console, outcome: Outcome, *, again: str, folder: str = "results/NAME", reported: Collection[str] = ()
+    console: Terminal, outcome: Outcome, *, again: str, folder: str = "results/NAME", reported: Collection[str] = ()
 ) -> None:
     """Print how a dispatch ended and, if something is left, the command `again` that continues.
 
@@ -228,8 +226,7 @@ def print_outcome(
         lines.append(f"stopped; nothing is lost; to continue: {again}")
     elif outcome.failures:
         lines.append(f"to retry the failed runs: {again}")
-    for line in lines:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    console.say(*lines)
 
 
 def _settled_line(outcome: Outcome) -> str:

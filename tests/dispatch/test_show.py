@@ -6,12 +6,12 @@ from dataclasses import replace
 from io import StringIO
 
 import pytest
-from rich.console import Console
 
 from scaling.dispatch import show
 from scaling.dispatch.show import done_share, print_outcome, print_status, view
 from scaling.dispatch.states.outcome import Failure, Outcome
 from scaling.dispatch.states.state import RunState, State, Status
+from scaling.terminal_table import Terminal
 
 RUN = RunState("0" * 12, "model.width=64", State.RUNNING, seconds=10.0, step=2_500, steps=10_000, loss=1.23456)
 
@@ -22,7 +22,7 @@ SAID = [(False, "step 2,500 of 10,000, loss 1.235"), (True, "step 5,000 of 10,00
 @pytest.mark.parametrize(("terminal", "said"), SAID)
 def test_a_run_that_is_alone_shows_how_far_it_is(terminal, said, monkeypatch):
     monkeypatch.setattr(show, "ALONE_SECONDS", 0.0)
-    console = Console(file=StringIO(), force_terminal=terminal, width=120)
+    console = Terminal(file=StringIO(), force_terminal=terminal, width=120)
     with view(console) as shown:
         for step in (2_500, 5_000):
             shown.update(Status("single", (replace(RUN, step=step),), 30.0))
@@ -32,7 +32,7 @@ def test_a_run_that_is_alone_shows_how_far_it_is(terminal, said, monkeypatch):
 
 @pytest.mark.parametrize("width", [60, 80])
 def test_a_live_run_has_a_line_of_its_own_below_the_bar(width):
-    console = Console(file=StringIO(), force_terminal=True, width=width, no_color=True)
+    console = Terminal(file=StringIO(), force_terminal=True, width=width, no_color=True)
     with view(console) as shown:
         shown.update(Status("single", (RUN,), 30.0))
     lines = [line.strip() for line in console.file.getvalue().splitlines()]
@@ -54,7 +54,7 @@ def test_where_a_run_is_trained_is_a_worker_here_and_a_job_there():
 
 
 def printed(width: int, *, terminal: bool) -> str:
-    console = Console(file=StringIO(), force_terminal=terminal, width=width, no_color=True, highlight=False)
+    console = Terminal(file=StringIO(), force_terminal=terminal, width=width, no_color=True)
     print_status(console, SWEEP, every=True, folder="results/mine")
     return console.file.getvalue()
 
@@ -87,7 +87,7 @@ def test_a_pipe_loses_nothing():
 
 
 def test_a_failure_is_told_once_with_the_way_to_its_log():
-    console = Console(file=StringIO(), force_terminal=False, width=80)
+    console = Terminal(file=StringIO(), force_terminal=False, width=80)
     shown = view(console, "results/mine")
     shown.update(SWEEP)
     failures = (Failure(BROKEN.run_id, BROKEN.label, BROKEN.cause, BROKEN.error),)

@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -30,7 +31,7 @@ from scaling.limits import UNLIMITED
 from scaling.models.custom import load_factory
 from scaling.security.rights import check_own_file, kept_to_oneself, shared_as
 from scaling.security.trust import trusting
-from scaling.terminal_table import HarmlessConsole
+from scaling.terminal_table import Terminal
 
 
 def test_a_plan_calls_nothing_of_python_s_own_library(scaling):
@@ -212,10 +213,10 @@ def test_what_others_wrote_does_not_steer_the_terminal(scaling):
     assert "\x1b" not in scaling("status", "results/\x1b[2J", code=2)
 
 
-@pytest.mark.parametrize("make", [HarmlessConsole, AnalysisConsole])
+@pytest.mark.parametrize("make", [Terminal, partial(AnalysisConsole, markup=False)])
 def test_tables_and_live_lines_do_not_steer_the_terminal(make):
     text = io.StringIO()
-    console = make(file=text, force_terminal=True, markup=False, highlight=False, color_system=None)
+    console = make(file=text, force_terminal=True, color_system=None)
     drawn = Table("head\x1b[31m")
     drawn.add_row(Text("x\x1b[2Jy\x07"))
     console.print(drawn)

@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from scaling.commands.monitor.status import watch_sweep
 from scaling.dispatch.control import cancel, read_log
@@ -21,6 +20,7 @@ from scaling.dispatch.states.state import State
 from scaling.errors import UserError
 from scaling.folders import write_atomically
 from scaling.live.snapshot import Snapshots
+from scaling.terminal_table import Terminal
 from tests.dispatch.conftest import causes, meanwhile, order, trained
 from tests.slurm.sweeps import LAUNCHER, sweep, tool
 from tests.waiting import wait_for
@@ -195,7 +195,7 @@ def test_who_waits_for_jobs_that_are_held_is_told_so(tmp_path):
     plan(flight)
     said = io.StringIO()
     with meanwhile(lambda: (wait_for(lambda: "JobHeldUser" in said.getvalue()), release(submission))):
-        watch_sweep(Console(file=said, width=1000), flight.folder)
+        watch_sweep(Terminal(file=said, width=1000), flight.folder)
     assert said.getvalue().count(f"note: job {submission.job_ids[0]} waits in SLURM's queue: JobHeldUser") == 1
     flight.landed()
     assert len(flight.settled()) == 2

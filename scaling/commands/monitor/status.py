@@ -11,10 +11,9 @@ from scaling.commands.completion.words import complete_results
 from scaling.commands.options import as_typed, json_option, sweep_folder, terminal, write_json
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from scaling.dispatch.states.state import Status
     from scaling.folders import SweepFolder
+    from scaling.terminal_table import Terminal
 
 WATCH_SECONDS = 2.0  # least seconds between two reads
 SPARE = 20  # the same in units of the time that a read takes
@@ -49,7 +48,7 @@ def status(folder: str, every: bool, watch: bool, json_path: str | None) -> None
     print_status(console, read_status(sweep), every=every, folder=as_typed(sweep.path))
 
 
-def watch_sweep(console: Console, sweep: SweepFolder) -> Status:
+def watch_sweep(console: Terminal, sweep: SweepFolder) -> Status:
     """Show the sweep until no run is running or waiting, and return its last status."""
     from scaling.dispatch.show import view
     from scaling.dispatch.states.read_plan import read_plan

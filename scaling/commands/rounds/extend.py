@@ -20,10 +20,9 @@ from scaling.numbers import cost, many
 from scaling.plan.rows import read_rows
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from scaling.folders import SweepFolder
     from scaling.record import Record
+    from scaling.terminal_table import Terminal
 
 EPILOG = """\b
 Example:
@@ -60,7 +59,7 @@ def extend(results: str, until: float, most_rounds: int, json_path: str | None, 
                 pending, ended = next_round(folder, goal, bounds, until=until, most_rounds=most_rounds)
             if pending is not None:
                 settle_round(folder, pending, goal.unit, console)
-    console.print(ended, soft_wrap=True)
+    console.say(ended)
     if json_path is not None:
         made = own_rounds(folder)
         kept = [{"round": one.path.name, **one.facts, "outcome": one.outcome} for one in made]
@@ -92,7 +91,7 @@ def next_round(
         return keep_round(folder, found, by="extend"), ""
 
 
-def settle_round(folder: SweepFolder, made: Round, unit: str, console: Console) -> None:
+def settle_round(folder: SweepFolder, made: Round, unit: str, console: Terminal) -> None:
     """Train a round's runs and record the outcome; exit with 1 if some failed, so that they can be retried."""
     from scaling.commands.run import execute
     from scaling.compose.session import session

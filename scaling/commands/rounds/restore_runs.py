@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from hydra.core.config_loader import ConfigLoader
-    from rich.console import Console
 
     from scaling.folders import SweepFolder
     from scaling.plan.plan import Plan
+    from scaling.terminal_table import Terminal
 
 
-def restore_runs(folder: SweepFolder, goal: Goal, console: Console) -> None:
+def restore_runs(folder: SweepFolder, goal: Goal, console: Terminal) -> None:
     """Add such runs to the sweep again, since they would be paid for twice; UserError if that is impossible."""
     from scaling.commands.plan_forecast import forecaster
     from scaling.compose.session import session

@@ -14,9 +14,8 @@ from scaling.errors import UserError
 from scaling.numbers import size
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from scaling.dispatch.leftovers.find import Leftover
+    from scaling.terminal_table import Terminal
 
 EPILOG = """\b
 Examples:
@@ -78,7 +77,7 @@ def by_kind(found: Sequence[Leftover]) -> dict[str, Any]:
     return kinds
 
 
-def show(console: Console, found: Sequence[Leftover], going: Sequence[Leftover]) -> None:
+def show(console: Terminal, found: Sequence[Leftover], going: Sequence[Leftover]) -> None:
     """Print one line for each kind, with its size, and which kinds stay."""
     from scaling.dispatch.leftovers.find import KINDS
     from scaling.terminal_table import Column, print_table
@@ -96,7 +95,7 @@ def show(console: Console, found: Sequence[Leftover], going: Sequence[Leftover])
 
 
 def _print_removed(
-    console: Console, going: Sequence[Leftover], left: Sequence[Leftover], *, agreed: bool, path: str
+    console: Terminal, going: Sequence[Leftover], left: Sequence[Leftover], *, agreed: bool, path: str
 ) -> None:
     """Print what was removed."""
     gone = sum(one.bytes for one in going) - sum(one.bytes for one in left)
@@ -108,4 +107,4 @@ def _print_removed(
         console.print(f"removed {size(gone)} of {path}")
     if left:
         kept = ", ".join(as_typed(one.path) for one in left[:3]) + (", …" if len(left) > 3 else "")
-        console.print(f"kept {len(left):,} that are claimed or belong to another user: {kept}", soft_wrap=True)
+        console.say(f"kept {len(left):,} that are claimed or belong to another user: {kept}")

@@ -7,7 +7,6 @@ from dataclasses import replace
 from io import StringIO
 
 import pytest
-from rich.console import Console
 
 from scaling.dispatch.launchers import Local
 from scaling.dispatch.local import supervisor
@@ -18,6 +17,7 @@ from scaling.dispatch.states.outcome import Outcome
 from scaling.errors import UserError
 from scaling.folders import SweepFolder
 from scaling.forecast.estimate import Forecast
+from scaling.terminal_table import Terminal
 from tests.dispatch.conftest import causes, leftovers, meanwhile, open_gates, order, trained, under_way
 from tests.dispatch.stand_in import HELD, planned, read_checkpoint
 from tests.waiting import wait_for
@@ -164,7 +164,7 @@ def test_results_that_are_moved_end_the_dispatch_and_leave_nothing_at_the_old_pl
 
 def test_why_no_more_workers_are_started_is_said(folder, monkeypatch):
     monkeypatch.setattr(supervisor, "IN_A_ROW", 1)
-    console = Console(file=StringIO(), width=1000)
+    console = Terminal(file=StringIO(), width=1000)
     run_local(order(folder, [planned(seed, "die") for seed in range(2)]), QUICK, view=view(console))
     said = console.file.getvalue()
     assert "1 workers in a row died during their runs; no more are started; look into " in said

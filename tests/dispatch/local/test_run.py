@@ -13,7 +13,6 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from scaling import devices
 from scaling.dispatch.dispatches import dispatches
@@ -28,6 +27,7 @@ from scaling.dispatch.process import start_time
 from scaling.dispatch.show import print_outcome, view
 from scaling.errors import UserError
 from scaling.limits import UNLIMITED, Limits
+from scaling.terminal_table import Terminal
 from tests.dispatch.conftest import (
     STAND_IN,
     causes,
@@ -132,7 +132,7 @@ def test_record_cut_in_half_is_set_aside_and_the_run_done_again(folder):
 SCRIPT = """
 import sys
 from pathlib import Path
-from rich.console import Console
+from scaling.terminal_table import Terminal
 from scaling.dispatch.launchers import Local
 from scaling.dispatch.local.run import run_local
 from scaling.dispatch.order import order_of
@@ -140,7 +140,7 @@ from scaling.dispatch.show import print_outcome, view
 from scaling.folders import SweepFolder
 from tests.dispatch.stand_in import planned
 
-console = Console()
+console = Terminal()
 runs = [planned(seed, sys.argv[2]) for seed in range(int(sys.argv[3]))]
 folder = SweepFolder(Path(sys.argv[1]), "sweep")
 launcher = Local(workers=2, beat_seconds=0.2)
@@ -256,7 +256,7 @@ def test_unwritable_results_is_one_sentence(tmp_path):
 
 @pytest.mark.slow
 def test_plain_lines_do_not_flood(folder):
-    console = Console(file=StringIO(), width=80)
+    console = Terminal(file=StringIO(), width=80)
     outcome = run(folder, [planned(seed) for seed in range(50)] + [planned(99, "crash")], view=view(console))
     print_outcome(console, outcome, again="scaling run")
     said = console.file.getvalue()
@@ -267,7 +267,7 @@ def test_plain_lines_do_not_flood(folder):
 
 @pytest.mark.slow
 def test_live_view_on_a_terminal(folder):
-    console = Console(file=StringIO(), force_terminal=True, width=120)
+    console = Terminal(file=StringIO(), force_terminal=True, width=120)
     runs = [planned(seed, "hold") for seed in range(2)]
 
     def look() -> None:

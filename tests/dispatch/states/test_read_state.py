@@ -14,7 +14,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from rich.console import Console
 
 from scaling.dispatch.claims.claim import Claim, acquire
 from scaling.dispatch.dispatches import Dispatch, dispatches, new_dispatch
@@ -29,6 +28,7 @@ from scaling.dispatch.states.state import Planned, RunState, State
 from scaling.dispatch.states.time_left import eta
 from scaling.errors import UserError
 from scaling.folders import SweepFolder, write_atomically
+from scaling.terminal_table import Terminal
 from tests.dispatch.conftest import order
 from tests.dispatch.stand_in import planned, write_stand_in_record
 
@@ -246,7 +246,7 @@ def test_printed_status(folder):
     write_plan(folder, IDS)
     write_record(folder, IDS[0])
     tried(folder, IDS[3], "crashed")
-    console = Console(file=StringIO(), width=100)
+    console = Terminal(file=StringIO(), width=100)
     print_status(console, read_status(folder))
     said = console.file.getvalue()
     assert "sweep: 1/8 settled, 1 failed, 6 not started" in said
@@ -270,7 +270,7 @@ from scaling.dispatch.states.read_plan import read_plan
 from scaling.dispatch.states.read_state import Reader
 from scaling.dispatch.show import print_status
 from scaling.folders import SweepFolder, write_atomically
-from rich.console import Console
+from scaling.terminal_table import Terminal
 
 opened, started = Counter(), []
 
@@ -283,7 +283,7 @@ def note(event, arguments):
 sys.addaudithook(note)
 folder = SweepFolder(Path(sys.argv[1]), "sweep")
 reader = Reader(folder, read_plan(folder))
-print_status(Console(stderr=True), reader.read())
+print_status(Terminal(stderr=True), reader.read())
 first = dict(opened)
 opened.clear()
 reader.read()
