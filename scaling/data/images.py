@@ -54,9 +54,13 @@ class ImageSet(FiniteSet):
         """The folder of its originals and its prepared arrays."""
         return data_folder(self.name, self.root)
 
+    def prepared(self) -> Path | None:
+        """Return the folder of the prepared arrays of this resolution, None if there is none."""
+        return find_prepared(self.place, image_size=self.image_size, channels=self.channels)
+
     def source(self) -> Source:
-        """Look for the prepared arrays of this resolution."""
-        prepared = find_prepared(self.place, image_size=self.image_size, channels=self.channels)
+        """Look for the prepared arrays."""
+        prepared = self.prepared()
         if prepared is not None:
             return Source(ready=True, where=str(prepared))
         has_files = self.place.is_dir() and any(self.place.iterdir())
@@ -65,7 +69,7 @@ class ImageSet(FiniteSet):
 
     def read_from(self) -> list[Path]:
         """Return the prepared arrays, since their originals may be gone."""
-        prepared = find_prepared(self.place, image_size=self.image_size, channels=self.channels)
+        prepared = self.prepared()
         return [] if prepared is None else sorted(prepared.glob("*.npy"))
 
     def originals_advice(self) -> str:

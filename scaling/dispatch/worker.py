@@ -19,7 +19,7 @@ from scaling.dispatch.queue import Entry, LazyQueue
 from scaling.dispatch.stacks.claim_stack import claim_together
 from scaling.dispatch.stacks.share import LOOKED_AT
 from scaling.dispatch.states import attempts
-from scaling.dispatch.states.attempts import dead_attempt, disk_full, ended_attempt, now, one_line
+from scaling.dispatch.states.attempts import dead_attempt, disk_full, ended_attempt, one_line
 from scaling.dispatch.states.front import Front
 from scaling.dispatch.states.index import Index
 from scaling.dispatch.states.settled import clear_for_training, is_settled
@@ -194,7 +194,7 @@ class Worker:
         return None
 
     def _attempt(self, entry: Entry, files: RunFolder) -> Result:
-        started, failure = now(), None
+        started, failure = time.time(), None
         try:
             status = self._train_one(entry, files)
         except BaseException as error:  # also sys.exit() in a run: it ends the run, not the worker

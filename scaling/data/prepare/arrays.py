@@ -11,6 +11,7 @@ import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -31,6 +32,13 @@ ORDER_SEED = 0  # of the order in which training images are written
 SCHEMA = 1
 FACTS, PLACES = "facts.json", "test-places.npy"
 NOTED_SECONDS = 10.0  # between two writes of the progress, each of which waits for the disk
+
+
+Watch = Callable[[str, int, int], None]  # split, pictures done, pictures in all
+
+
+def unwatched(split: str, done: int, total: int) -> None:
+    """Report nothing."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +119,7 @@ def write_prepared(
     image_size: int,
     channels: int,
     originals: str | None = None,
-    watch: Callable[[str, int, int], None] | None = None,
+    watch: Watch = unwatched,
 ) -> Prepared:
     """Decode, crop and resize all pictures into arrays, named when they are whole; go on where a killed one stopped.
 
@@ -120,18 +128,18 @@ def write_prepared(
     """
     final = prepared_folder(folder, image_size=image_size, channels=channels)
     rows = _rows(pictures)
-    partial = Partial(final.with_name(f".{final.name}.partial"), originals or "")
-    partial.begin(room=sum(len(pictures[split].labels) for split in rows) * channels * image_size**2)
+    unfinished = Partial(final.with_name(f".{final.name}.partial"), originals or "")
+    unfinished.begin(room=sum(len(pictures[split].labels) for split in rows) * channels * image_size**2)
     published = None
     for split, parts in rows.items():
-        watch_split = _with_split(watch, split)
-        _write_split(pictures[split], parts, partial, split, size=image_size, channels=channels, watch=watch_split)
-        published = _write_places(pictures[split], parts, partial.folder) or published
+        report = partial(watch, split)
+        _write_split(pictures[split], parts, unfinished, split, size=image_size, channels=channels, watch=report)
+        published = _write_places(pictures[split], parts, unfinished.folder) or published
     examples = {name: len(part) for parts in rows.values() for name, part in parts.items()}
-    mean, std = moments(np.load(partial.folder / "train-images.npy", mmap_mode="r"))
+    mean, std = moments(np.load(unfinished.folder / "train-images.npy", mmap_mode="r"))
     facts = Facts(SCHEMA, image_size, channels, examples, mean, std, published, originals)
-    write_atomically(partial.folder / FACTS, json.dumps(asdict(facts), indent=1))
-    partial.name(final)
+    write_atomically(unfinished.folder / FACTS, json.dumps(asdict(facts), indent=1))
+    unfinished.name(final)
     return Prepared.open(final)
 
 
@@ -265,11 +273,3 @@ def _write_split(
         watch(done, total)
     if done != total:
         raise UserError(f"found {done} {split} pictures with {total} labels; wanted one each; mend the originals")
-
-
-def _with_split(watch: Callable[[str, int, int], None] | None, split: str) -> Callable[[int, int], None]:
-    def report(done: int, total: int) -> None:
-        if watch is not None:
-            watch(split, done, total)
-
-    return report

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,10 @@ from scaling.config import check_frozen, read_group
 from scaling.data.base import DataSet, Stream
 from scaling.data.images import ImageSet
 from scaling.data.memory import MEMORY
-from scaling.data.prepare.arrays import Prepared, find_prepared, prepared_folder, write_prepared
+from scaling.data.prepare.arrays import Prepared, Watch, prepared_folder, unwatched, write_prepared
 from scaling.data.prepare.file_lock import locked
 from scaling.data.prepare.originals import find_pictures, fingerprint, from_hub
 from scaling.errors import UserError
-
-Watch = Callable[[str, int, int], None]  # split, pictures done, pictures in all
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,7 @@ def survey() -> list[Found]:
 
 
 def prepare(
-    name: str, settings: Mapping[str, Any] | None = None, *, watch: Watch | None = None, force: bool = False
+    name: str, settings: Mapping[str, Any] | None = None, *, watch: Watch = unwatched, force: bool = False
 ) -> Ready:
     """Prepare a data set, open it and check it; UserError says what is missing and what to do.
 
@@ -86,14 +84,14 @@ def read_set(name: str, settings: Mapping[str, Any]) -> DataSet:
 
 def _is_current(data: ImageSet) -> bool:
     """Return whether images are prepared from the present originals, which may also have been removed."""
-    found = find_prepared(data.place, image_size=data.image_size, channels=data.channels)
+    found = data.prepared()
     if found is None:
         return False
     before, now = Prepared.open(found).facts.originals, fingerprint(data.place)
     return before in (None, now) or not now
 
 
-def _prepare_images(data: ImageSet, watch: Watch | None, *, force: bool) -> None:
+def _prepare_images(data: ImageSet, watch: Watch, *, force: bool) -> None:
     """Turn images into arrays, unless another process has just done so."""
     folder, pictures, originals = data.place, find_pictures(data.place), fingerprint(data.place)
     if not pictures and data.source().ready and not force:

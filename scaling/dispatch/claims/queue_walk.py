@@ -135,10 +135,6 @@ class QueueWalk:
         self.left |= dict.fromkeys(lost)
         return len(lost)
 
-    def done(self, run_id: str) -> None:
-        """Remove a run from the remaining ones."""
-        self.left.pop(run_id, None)
-
     def refresh(self) -> None:
         """Read the new lines of the index; invalid ones are skipped."""
         for new in self._index.texts():
@@ -178,6 +174,6 @@ class QueueWalk:
                 taken[run_id] = of
             elif kind == "f":
                 if of == self._dispatch:
-                    self.done(run_id)
+                    del left[run_id]
             elif taken.get(run_id) == of:
                 del taken[run_id]

@@ -87,12 +87,9 @@ class Supervisor:
                 f"they worked; wanted it to stay; what is settled is kept: give the same command again"
             )
 
-    def _show(self) -> Status | None:
-        if self._view is None:
-            return None
-        status = self._reader.read()
-        self._view.update(status)
-        return status
+    def _show(self) -> None:
+        if self._view is not None:
+            self._view.update(self._reader.read())
 
     def _reap(self) -> None:
         """Collect workers that have ended; replace those that died or were interrupted while runs are left."""

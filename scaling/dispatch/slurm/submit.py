@@ -11,7 +11,7 @@ from scaling.dispatch.claims.stop import read_stop_request
 from scaling.dispatch.dispatches import Dispatch, DispatchFolder, dispatches, new_dispatch
 from scaling.dispatch.launcher import Sheet
 from scaling.dispatch.launchers import Slurm
-from scaling.dispatch.limits import NOTHING, Offer, offer_of
+from scaling.dispatch.limits import Offer, offer_of
 from scaling.dispatch.order import Order
 from scaling.dispatch.queue import Entry, read_queue, write_queue
 from scaling.dispatch.slurm.cluster import Cluster, needed_cluster, read_cluster
@@ -24,7 +24,6 @@ from scaling.dispatch.states.attempts import failed_for_good, read_attempts
 from scaling.dispatch.task import Task
 from scaling.errors import UserError
 from scaling.folders import check_writable
-from scaling.limits import UNLIMITED, Limits
 from scaling.security.rights import kept_to_oneself
 
 
@@ -86,8 +85,8 @@ def submit(order: Order, settings: Slurm) -> Submission:
     if not offer.queue:
         return facts
     dispatch = new_dispatch(order.folder)
-    submitter = Submitter(order, dispatch, settings, cluster)
-    jobs = submitter.submit(dealt, offer, order.limits)
+    submitter = Submitter(order, offer, dealt, dispatch, settings, most=cluster.max_array - 1)
+    jobs = submitter.submit()
     return replace(facts, jobs=jobs, folder=str(dispatch.path), warnings=(*facts.warnings, *submitter.unclosed()))
 
 
@@ -150,32 +149,30 @@ def _submitted(order: Order) -> set[str]:
 class Submitter:
     """Writes the files that jobs read, then submits the jobs group by group."""
 
-    def __init__(self, order: Order, dispatch: DispatchFolder, settings: Slurm, cluster: Cluster) -> None:
-        self._folder, self._train, self._on_end = order.folder, order.train, order.on_end
-        self._groups, self._limits, self._before = 1, UNLIMITED, NOTHING
-        self._dispatch = dispatch
-        self._settings = settings
-        self._cluster = cluster
-        self._facts: Dispatch | None = None
+    def __init__(
+        self, order: Order, offer: Offer, dealt: Deal, dispatch: DispatchFolder, settings: Slurm, *, most: int
+    ) -> None:
+        self._order, self._offer, self._dealt, self._dispatch, self._settings = order, offer, dealt, dispatch, settings
+        self._most = most  # jobs of one array
+        self._facts = dispatch.begin(settings, offer, order.limits)
         self._unclosed: list[str] = []  # groups whose closing job was refused
 
-    def submit(self, dealt: Deal, offer: Offer, limits: Limits) -> dict[str, tuple[str, ...]]:
+    def submit(self) -> dict[str, tuple[str, ...]]:
         """Submit every group, writing each accepted job to disk before the next is submitted."""
         try:
-            write_queue(self._dispatch.queue, dealt.queue)
+            write_queue(self._dispatch.queue, self._dealt.queue)
             if self._settings.snapshot:
-                take_snapshot(self._dispatch.code, dealt.queue)
-            self._write(self._dispatch.begin(self._settings, offer, limits))
-            self._groups, self._limits, self._before = len(dealt.shares), limits, offer.before
-            for share in dealt.shares:
+                take_snapshot(self._dispatch.code, self._dealt.queue)
+            self._write(self._facts)
+            for share in self._dealt.shares:
                 self._group(share)
         except (OSError, UserError) as error:
-            if self._facts is None or not self._facts.jobs:
+            if not self._facts.jobs:
                 shutil.rmtree(self._dispatch.path)
                 raise
             accepted = " ".join(self._facts.jobs)
             raise UserError(f"{error}; the jobs {accepted} were accepted before, and train their share") from error
-        return {} if self._facts is None else dict(self._facts.groups)
+        return dict(self._facts.groups)
 
     def _write(self, facts: Dispatch) -> None:
         self._facts = facts
@@ -184,14 +181,13 @@ class Submitter:
     def _accept(self, share: JobShare, job: str, *, workers: int = 0) -> None:
         """Record a job that SLURM has accepted."""
         facts = self._facts
-        assert facts is not None, "what a dispatch is was written before its jobs"
         groups = {**facts.groups, share.group: (*facts.groups.get(share.group, ()), job)}
         self._write(replace(facts, jobs=(*facts.jobs, job), groups=groups, workers=facts.workers + workers))
 
     def _group(self, share: JobShare) -> None:
         """Submit the arrays of one group, and a closing job that starts when they have ended."""
         jobs: list[str] = []
-        most = self._cluster.max_array - 1
+        most = self._most
         while not jobs:
             wanted, first = arrays(share.jobs, share.parallel, most), 0
             try:
@@ -209,7 +205,7 @@ class Submitter:
 
     def unclosed(self) -> list[str]:
         """Return sentences on groups whose closing job SLURM has refused."""
-        lost = ", and the command of on_end is not run" if self._on_end else ""
+        lost = ", and the command of on_end is not run" if self._order.on_end else ""
         return [
             f"SLURM takes no more jobs of yours: {group} has no closing job, so what its jobs leave over stays{lost}; "
             f"give the same command again when they have ended"
@@ -229,14 +225,15 @@ class Submitter:
             self._accept(share, job, workers=0 if dependency else count)
             return job
 
-        asked, name = replace(share, parallel=parallel), self._folder.name
+        asked, name = replace(share, parallel=parallel), self._order.folder.name
         executor = executor_for(asked, self._settings, self._dispatch, name=name, dependency=dependency, give=give)
         task = replace(self._task(share), place=first)
         on_end = ""
         if dependency is not None:  # the closing job, the only one at its time
-            on_end, task = self._on_end, replace(task, workers=1)
+            on_end, task = self._order.on_end, replace(task, workers=1)
         work = [
-            SlurmJob(task, self._dispatch, self._settings.signal_seconds, on_end, self._groups) for _ in range(count)
+            SlurmJob(task, self._dispatch, self._settings.signal_seconds, on_end, len(self._dealt.shares))
+            for _ in range(count)
         ]
         with kept_to_oneself():
             submitted = executor.submit_array(work)
@@ -244,7 +241,7 @@ class Submitter:
 
     def _task(self, share: JobShare) -> Task:
         return Task(
-            folder=self._folder,
+            folder=self._order.folder,
             queue=self._dispatch.queue,
             group=share.group,
             gpus=self._settings.gpus,
@@ -252,10 +249,10 @@ class Submitter:
             beat_seconds=self._settings.beat_seconds,
             patience=self._settings.patience,
             stuck_minutes=self._settings.stuck_minutes,
-            train=self._train,
+            train=self._order.train,
             workers=min(share.jobs, share.parallel),
-            limits=self._limits,
-            before=self._before,
+            limits=self._order.limits,
+            before=self._offer.before,
         )
 
 

@@ -7,6 +7,7 @@ stacks of half the size, until the faulty run is alone.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 from functools import partial
 from itertools import chain
@@ -23,7 +24,6 @@ from scaling.dispatch.states.attempts import (
     disk_full,
     ended_attempt,
     largest_stack,
-    now,
     one_line,
     read_attempts,
 )
@@ -150,7 +150,7 @@ class Team:
     """Claimed runs that are trained together, in one or several stacks."""
 
     def __init__(self, worker: Claimer, teams: Sequence[Sequence[Entry]], results: dict[str, Result]) -> None:
-        self.worker, self.results, self.started = worker, results, now()
+        self.worker, self.results, self.started = worker, results, time.time()
         self.left = {entry.run_id: entry for entry in chain.from_iterable(teams)}
         self.sizes = {entry.run_id: len(team) for team in teams for entry in team}
 
@@ -202,7 +202,7 @@ class Team:
             self._conclude(entry, status=status, failure=None, seconds=ending.seconds)
 
     def _conclude(self, entry: Entry, *, status: str, failure: BaseException | None, seconds: float) -> None:
-        share = min(1.0, seconds / max(now() - self.started, 1e-9))
+        share = min(1.0, seconds / max(time.time() - self.started, 1e-9))
         self.results[entry.run_id] = self.worker.conclude(
             entry, self.started, status=status, failure=failure, share=share, stack=self.sizes[entry.run_id]
         )

@@ -72,7 +72,7 @@ def ended_attempt(
 
     gpus: the number held, for a run in a stack its share of them.
     """
-    seconds = now() - started
+    seconds = time.time() - started
     return Attempt(
         start=iso(started),
         end=iso(started + seconds),
@@ -111,11 +111,6 @@ def dead_attempt(dead: Claim, cause: str) -> Attempt:
 def iso(seconds: float) -> str:
     """Return Unix seconds as ISO 8601 in UTC."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
-
-
-def now() -> float:
-    """Return Unix seconds."""
-    return time.time()
 
 
 def cause_of(error: BaseException) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any
 
 from scaling.config import GROUPS, RunConfig, read_config
@@ -27,29 +28,16 @@ WAYS_OUT = (
 Stale = Mapping[str, tuple[str, ...]]  # run_id: what differs
 
 
-class Now:
-    """The present content of runs, with a cache for what runs share."""
-
-    def __init__(self) -> None:
-        self._data: dict[object, str] = {}
-        self._files: dict[object, str] = {}
-
-    def of(self, config: RunConfig) -> Content:
-        """Return the present digests of a run's data, files and code."""
-        if config.data not in self._data:
-            self._data[config.data] = config.data.digest()
-        if config.stage not in self._files:
-            self._files[config.stage] = joined(map(digest_of, config.stage.files()))
-        return Content(self._data[config.data], self._files[config.stage], code_of(config), kwargs_of(config))
-
-
 def stale_runs(configs: Iterable[tuple[str, RunConfig]], settled: SettledRuns) -> Stale:
     """Return the settled runs that were trained with different content, and what differs; configs: (id, config)."""
-    now, found = Now(), {}
+    data_of = cache(lambda data: data.digest())  # runs share them
+    files_of = cache(lambda stage: joined(map(digest_of, stage.files())))
+    found = {}
     for run_id, config in configs:
         before = settled.get(run_id)
         if before is not None and before.content.to_dict():
-            different = before.content.differs(now.of(config))
+            now = Content(data_of(config.data), files_of(config.stage), code_of(config), kwargs_of(config))
+            different = before.content.differs(now)
             if different:
                 found[run_id] = different
     return found

@@ -94,7 +94,7 @@ def test_runs_at_the_front_are_next_and_go_back_to_their_places(tmp_path):
     found = []
     for _ in range(3):
         found.append(next(run))
-        walk.done(found[-1])
+        walk.visited(found[-1], done=True)
     assert found == ["e", "d", "c"]
     assert list(run) == ["b", "f"]
     assert list(walk.left) == ["a", "b", "f"]

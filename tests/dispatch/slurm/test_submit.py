@@ -9,9 +9,7 @@ from scaling.dispatch.dispatches import new_dispatch
 from scaling.dispatch.launchers import Slurm
 from scaling.dispatch.limits import offer_of
 from scaling.dispatch.slurm import submit as module
-from scaling.dispatch.slurm.cluster import Cluster
 from scaling.dispatch.slurm.deal import Deal, JobShare
-from scaling.limits import UNLIMITED
 from tests.dispatch.conftest import order
 from tests.dispatch.stand_in import planned
 
@@ -33,7 +31,7 @@ def test_jobs_of_several_arrays_know_how_many_share_the_queue_and_have_places_of
     asked = order(folder, [planned(seed) for seed in range(3)])
     offer = offer_of(asked, gpus=0)
     share = JobShare("", 7, 3, 1.0, minutes=15, memory_gb=4.0, parallel=6)
-    submitter = module.Submitter(asked, new_dispatch(folder), Slurm(snapshot=False), Cluster("22.05", (), 4, False))
-    jobs = submitter.submit(Deal(offer.queue, (share,)), offer, UNLIMITED)
+    dealt, settings = Deal(offer.queue, (share,)), Slurm(snapshot=False)
+    jobs = module.Submitter(asked, offer, dealt, new_dispatch(folder), settings, most=3).submit()
     assert jobs == {"": ("1", "2", "3", "4")}
     assert made == [(3, 2, 6, 0), (3, 2, 6, 2), (1, 2, 6, 4), (1, 1, 1, 0)]
