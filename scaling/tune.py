@@ -16,7 +16,7 @@ import optuna
 from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState
 
 from scaling.compose.keys import value_at
 from scaling.config import read_stored_config
@@ -138,20 +138,68 @@ def wanted(study: optuna.Study, tries: int) -> int:
     return max(0, tries - sum(BEYOND not in trial.user_attrs for trial in study.get_trials()))
 
 
-def propose(study: optuna.Study, group: Group, runs: Sequence[PlannedRun], ranges: Sequence[Range]) -> Proposal:
-    """Ask a study for one more try and plan its runs; the first ones are spread evenly, shifted study by study."""
-    number = len(study.trials)
-    if number < STARTUP:
-        values = {}
-        for one, base in zip(ranges, BASES, strict=False):
-            shift = sampler_seed(study.user_attrs["seed"], f"{study.study_name}/{one.key}", tried=0) / 2**32
-            place = (shift + radical_inverse(number, base)) % 1
-            values[one.key] = one.low * (one.high / one.low) ** place
-        return _try(study, values, group, runs, ranges)
-    trial = study.ask()
-    for one in ranges:
-        trial.suggest_float(one.key, one.low, one.high, log=True)
-    return proposal_of(trial.number, trial.params, group, runs)
+@dataclass(frozen=True)
+class Search:
+    """The search of one group of runs: its study, the runs, and the ranges of the keys."""
+
+    study: optuna.Study
+    group: Group
+    runs: Sequence[PlannedRun]
+    ranges: Sequence[Range]
+
+    def interrupted(self) -> list[Proposal]:
+        """Return the proposals of which an interrupted command has no result."""
+        return [self._proposal(trial) for trial in self.study.get_trials(states=[TrialState.RUNNING]) if trial.params]
+
+    def propose(self) -> Proposal:
+        """Ask the study for one more try; the first ones are spread evenly, shifted study by study."""
+        number = len(self.study.trials)
+        if number < STARTUP:
+            pairs = zip(self.ranges, BASES, strict=False)
+            return self._try({one.key: self._spread(one, number, base) for one, base in pairs})
+        trial = self.study.ask()
+        for one in self.ranges:
+            trial.suggest_float(one.key, one.low, one.high, log=True)
+        return self._proposal(trial)
+
+    def _spread(self, one: Range, number: int, base: int) -> float:
+        """Return the value of a key in the try of this number, if tries are spread evenly."""
+        shift = sampler_seed(self.study.user_attrs["seed"], f"{self.study.study_name}/{one.key}", tried=0) / 2**32
+        return one.low * (one.high / one.low) ** ((shift + radical_inverse(number, base)) % 1)
+
+    def widen(self) -> list[Proposal]:
+        """Propose two values beyond an end of a range if the best value is there, at most WIDENINGS times."""
+        done = self.study.get_trials(states=[TrialState.COMPLETE])
+        if not done:
+            return []
+        best, run = min(done, key=_loss).params, self.runs[0]
+        proposals = []
+        for one in self.ranges:
+            tried = [trial.params[one.key] for trial in self.study.get_trials() if one.key in trial.params]
+            for end, factor, last in ((min(tried), 1 / STEP, one.low), (max(tried), STEP, one.high)):
+                if best[one.key] == end:
+                    values = (end * factor, end * factor**2)
+                    near = [value for value in values if math.log(value / last, factor) <= 2 * WIDENINGS]
+                    near = [value for value in near if _legal(run, {one.key: rounded(value, run, one.key)})]
+                    proposals += [self._try({**best, one.key: value}, BEYOND) for value in near]
+        return proposals
+
+    def _try(self, values: Mapping[str, float], *marks: str) -> Proposal:
+        """Add given values to the study, as if it had proposed them."""
+        self.study.enqueue_trial(dict(values), user_attrs=dict.fromkeys(marks, True))
+        at: dict[str, BaseDistribution] = {}
+        for one in self.ranges:
+            value = values[one.key]
+            at[one.key] = FloatDistribution(min(one.low, value), max(one.high, value), log=True)
+        return self._proposal(self.study.ask(at))
+
+    def _proposal(self, trial: Trial | FrozenTrial) -> Proposal:
+        """Return the proposal of a trial: its values in the form for the config, and its runs."""
+        beyond = BEYOND in trial.user_attrs
+        values = {key: rounded(value, self.runs[0], key) for key, value in trial.params.items()}
+        possible = not beyond or _legal(self.runs[0], values)
+        runs = tuple(with_keys(run, values) for run in self.runs) if possible else ()
+        return Proposal(self.group, trial.number, values, runs, beyond)
 
 
 def radical_inverse(number: int, base: int) -> float:
@@ -162,24 +210,6 @@ def radical_inverse(number: int, base: int) -> float:
         number, digit = divmod(number, base)
         value += scale * digit
     return value
-
-
-def widen(study: optuna.Study, group: Group, runs: Sequence[PlannedRun], ranges: Sequence[Range]) -> list[Proposal]:
-    """Propose two values beyond an end of a range if the best value is there, at most WIDENINGS times."""
-    done = study.get_trials(states=[TrialState.COMPLETE])
-    if not done:
-        return []
-    best = min(done, key=_loss).params
-    proposals = []
-    for one in ranges:
-        tried = [trial.params[one.key] for trial in study.get_trials() if one.key in trial.params]
-        for end, factor, last in ((min(tried), 1 / STEP, one.low), (max(tried), STEP, one.high)):
-            if best[one.key] == end:
-                values = (end * factor, end * factor**2)
-                near = [value for value in values if math.log(value / last, factor) <= 2 * WIDENINGS]
-                near = [value for value in near if _legal(runs[0], {one.key: rounded(value, runs[0], one.key)})]
-                proposals += [_try(study, {**best, one.key: value}, group, runs, ranges, BEYOND) for value in near]
-    return proposals
 
 
 def _legal(run: PlannedRun, values: Mapping[str, float]) -> bool:
@@ -206,46 +236,14 @@ def next_round(
     """
     proposals = []
     for group, study in studies.items():
-        runs = groups[group]
-        left = study.get_trials(states=[TrialState.RUNNING])
-        more = min(at_once, wanted(study, tries))
-        if left:
-            left = [trial for trial in left if trial.params]
-            proposals += [
-                proposal_of(one.number, one.params, group, runs, beyond=BEYOND in one.user_attrs) for one in left
-            ]
+        search, more = Search(study, group, groups[group], ranges), min(at_once, wanted(study, tries))
+        if study.get_trials(states=[TrialState.RUNNING]):
+            proposals += search.interrupted()
         elif more:
-            proposals += [propose(study, group, runs, ranges) for _ in range(more)]
+            proposals += [search.propose() for _ in range(more)]
         elif widened:
-            proposals += widen(study, group, runs, ranges)
+            proposals += search.widen()
     return proposals
-
-
-def _try(
-    study: optuna.Study,
-    values: Mapping[str, float],
-    group: Group,
-    runs: Sequence[PlannedRun],
-    ranges: Sequence[Range],
-    *marks: str,
-) -> Proposal:
-    """Add given values to a study, as if it had proposed them."""
-    study.enqueue_trial(dict(values), user_attrs=dict.fromkeys(marks, True))
-    at: dict[str, BaseDistribution] = {}
-    for one in ranges:
-        value = values[one.key]
-        at[one.key] = FloatDistribution(min(one.low, value), max(one.high, value), log=True)
-    trial = study.ask(at)
-    return proposal_of(trial.number, trial.params, group, runs, beyond=BEYOND in marks)
-
-
-def proposal_of(
-    trial: int, params: Mapping[str, float], group: Group, runs: Sequence[PlannedRun], *, beyond: bool = False
-) -> Proposal:
-    """Return the proposal of a trial: its values in the form for the config, and its runs."""
-    values = {key: rounded(value, runs[0], key) for key, value in params.items()}
-    made = () if beyond and not _legal(runs[0], values) else tuple(with_keys(run, values) for run in runs)
-    return Proposal(group, trial, values, made, beyond)
 
 
 def rounded(value: float, run: PlannedRun, key: str) -> float:

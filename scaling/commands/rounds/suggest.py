@@ -48,13 +48,12 @@ class Goal:
 
     def options(self, left: float) -> list[str]:
         """Return the corresponding options of `scaling choose`; left: of the limit."""
-        words = [part for target in self.targets for part in ("--target", target)]
-        words += ["--limit", repr(left), "--most", str(self.most), "--y", self.y, "--seed", str(self.seed)]
-        words += [part for law in self.laws for part in ("--law", law)]
-        words += [part for text in self.fix for part in ("--fix", text)]
-        words += [part for text in self.tie for part in ("--tie", text)]
-        words += ["--of", self.of] if self.of else []
-        return words + (["--task", self.task] if self.task else [])
+        words = ["--limit", repr(left), "--most", str(self.most), "--y", self.y, "--seed", str(self.seed)]
+        repeated = {"target": self.targets, "law": self.laws, "fix": self.fix, "tie": self.tie}
+        single = {name: (value,) for name, value in (("of", self.of), ("task", self.task)) if value}
+        return words + [
+            part for name, values in {**repeated, **single}.items() for value in values for part in (f"--{name}", value)
+        ]
 
 
 GOAL_OPTIONS = (
@@ -125,9 +124,8 @@ def read_goal(asked: Mapping[str, Any]) -> tuple[Goal, dict[str, tuple[float, fl
         if low is None or high is None or low > high:
             raise UserError(f"found --bounds {text}; wanted KEY=LOW:HIGH, such as model.width=8:256; change it")
         bounds[key] = (low, high)
-    goal = Goal(tuple(asked["targets"]), asked["of"], unit, limit, asked["most"], tuple(asked["laws"]), asked["y"],
-                asked["seed"], asked["task"], tuple(asked["fix"]), tuple(asked["tie"]))  # fmt: skip
-    return goal, bounds
+    own = {name: value for name, value in asked.items() if name not in ("limit", "bounds")}
+    return Goal(unit=unit, limit=limit, **own), bounds
 
 
 def _positive(text: str) -> float | None:
