@@ -26,21 +26,24 @@ BESIDE = {"medians": "median", "minima": "min", "maxima": "max"}
 
 def without_summary(table: pd.DataFrame) -> pd.DataFrame:
     """Return a table without last rows of which all numbers are the same statistic of their columns, with a remark."""
-    numbers = table.select_dtypes("number").astype(float)
+    kinds = table.dtypes
+    numeric = [name for name in table.columns if pd.api.types.is_any_real_numeric_dtype(kinds[name])]
+    numbers = table[numeric].astype(float).replace([np.inf, -np.inf], np.nan)
     if len(table) > LARGEST or numbers.shape[1] < 2:
         return table
     for k in range(min(MOST, len(table) - FEWEST), 0, -1):
-        kinds = _kinds(numbers.iloc[:-k], numbers.iloc[-k:].to_numpy())
-        if all(kinds) and STATISTICS.keys() & set(kinds):
+        held = _kinds(numbers.iloc[:-k], numbers.iloc[-k:].to_numpy())
+        if all(held) and STATISTICS.keys() & set(held):
             rows = "the last row holds" if k == 1 else f"the last {k} rows hold"
-            return with_remarks(table.iloc[:-k], f"left out: {rows} the {listed(kinds)} of the rows above")
+            return with_remarks(table.iloc[:-k], f"left out: {rows} the {listed(held)} of the rows above")
     return table
 
 
 def _kinds(above: pd.DataFrame, rows: np.ndarray) -> list[str]:
     """Return the statistic of the columns above that each row holds; '' for one that holds none."""
     varied = (above.max() > above.min()).to_numpy()
-    known = {kind: above.agg(name).to_numpy() for kind, name in {**STATISTICS, **BESIDE}.items()}
+    with np.errstate(all="ignore"):
+        known = {kind: above.agg(name).to_numpy() for kind, name in {**STATISTICS, **BESIDE}.items()}
     near = {kind: SUMS if kind == "sums" else NEAR for kind in known}
     return [next((kind for kind, of in known.items() if _is(row, of, varied, near[kind])), "") for row in rows]
 

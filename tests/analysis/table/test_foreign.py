@@ -165,6 +165,12 @@ def test_last_rows_that_summarise_those_above_are_no_runs(names):
     assert len(load_table(pd.concat([runs, largest]))) == 6
 
 
+def test_columns_of_any_kind_have_no_last_row_of_means():
+    odd = {"N": [1e308] * 6, "loss": [3, np.inf, -np.inf, 2, np.nan, 1.0], "z": [1j] * 6, "ok": [True] * 6}
+    times = {"took": pd.to_timedelta([1] * 6, unit="s"), "ended": pd.date_range("2024", periods=6)}
+    assert len(load_table(pd.DataFrame({**odd, **times}))) == 6
+
+
 def test_arrays_of_one_number_are_numbers():
     read = load_table(TABLE.assign(loss=pd.Series([np.array(value) for value in TABLE["loss"]], dtype=object)))
     assert numbers_of(read["loss"], "loss").tolist() == TABLE["loss"].tolist()
