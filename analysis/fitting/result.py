@@ -206,6 +206,10 @@ class Fit(Shown):
         for name, value in values.items():
             if not (np.isfinite(value).all() and (value > 0).all()):
                 raise UserError(f"found {columns[name]} that is not a positive number; wanted positive numbers")
+        if any(value.ndim > 1 for value in values.values()):
+            raise UserError(
+                "found arrays of several dimensions; wanted lists of numbers; ravel them, and reshape the result"
+            )
         try:
             shape = np.broadcast_shapes(*(value.shape for value in values.values()))
         except ValueError:

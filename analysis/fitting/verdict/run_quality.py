@@ -17,6 +17,7 @@ from analysis.fitting.verdict.run_residuals import ODD, clipped
 from analysis.laws import Law
 from analysis.laws.base import Array
 from analysis.numbers import measured, number, percent
+from analysis.table.roles import role_of
 
 FEW_STEPS = 100
 """Steps below which a run is still in the initial phase of training."""
@@ -30,6 +31,8 @@ REPEATED = 4.0
 """Epochs up to which repeated examples are nearly as good as new ones (Muennighoff et al. 2023, section 6)."""
 MOST = 0.5
 """Share of the scatter about a law of one size that another size explains from which the law is weak."""
+SIZES = ("N", "D", "C", "width", "depth", "budget")
+"""Columns (also as N_body) of which a law of one size is checked for another."""
 OFF = 0.01
 """Relative excess over the loss at a setting's best rate from which a run's rate counts as mistuned."""
 PLATEAU = ("shifted", "m4", "bnsl1", "bnsl2")
@@ -78,17 +81,19 @@ def _other_size(found: Fit) -> Iterator[str]:
     points, rest = found.engine.points, clipped(found.engine.residuals)
     (name, own), *others = points.inputs.items()
     column = points.columns[name]
-    if others or column not in ("N", "D", "C") or float(np.std(rest)) < FAR:
+    role = role_of(column)
+    own_size = role.name if role else column.partition("_")[0]
+    if others or own_size not in SIZES or float(np.std(rest)) < FAR:
         return
     for size in ("N", "D"):
         values = points.details.get(size)
-        if size == column or values is None or not np.isfinite(values).all():
+        if size == own_size or values is None or not np.isfinite(values).all():
             continue
         x, other = (np.log(one) - np.log(one).mean() for one in (own, values))
         alone = np.stack([np.ones_like(x), x, x**2], axis=1)
         left = [_variance(rest, one) for one in (alone, np.column_stack([alone, other, other**2, x * other]))]
         if left[0] > 0 and left[1] < (1 - MOST) * left[0]:
-            which = "the frontier" if column == "C" else f"runs of one {size} (--where)"
+            which = "the frontier" if own_size == "C" else f"runs of one {size} (--where)"
             yield (
                 f"{percent(1 - left[1] / left[0])} of the runs' scatter about this law of {column} goes with {size}: "
                 f"fit {which}, or a law of N and D"

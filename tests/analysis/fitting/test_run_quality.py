@@ -98,10 +98,18 @@ def test_points_far_off_a_law_are_counted_and_the_farthest_is_named() -> None:
     assert "where the law gives " in said
 
 
-@pytest.mark.parametrize(("x", "size", "instead"), [("C", "N", "the frontier"), ("D", "N", "runs of one N")])
+@pytest.mark.parametrize(
+    ("x", "size", "instead"),
+    [
+        ("C", "N", "the frontier"),
+        ("D", "N", "runs of one N"),
+        ("tokens", "N", "runs of one N"),
+        ("width", "D", "runs of one D"),
+    ],
+)
 def test_a_law_of_one_size_names_another_that_explains_its_scatter(x: str, size: str, instead: str) -> None:
     table = grid().drop(columns=["lr", "steps"])
-    table = table.assign(C=6 * table.N * table.D)
+    table = table.assign(C=6 * table.N * table.D, tokens=table.D, width=table.N**0.5)
     found = fit(table, "power", x=x, resamples=0)
     assert found.certificate.status == "weak"
     assert any(f"scatter about this law of {x} goes with {size}: fit {instead}" in text for text in found.warnings)
