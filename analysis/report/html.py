@@ -79,10 +79,11 @@ def render(page: Contents) -> str:
     responses = [y for y in ("loss", "error") if y in table.columns and table[y].notna().any()]
     of_stages = any(section.task not in ("", OWN_TASK) for section in sections.tasks)
     return environment.get_template("report.html").render(
-        title=source.resolve().name,
+        title=(source.parent if source == page.chosen else source).resolve().name,  # of a table in memory: its folder
         source=str(page.chosen) if page.again else page.called,
         report=f"scaling report {page.called} {page.again}".rstrip(),
         summary=summary,
+        told={f"{counted(n, 'run')} {word}" for word, n in summary.counts.items()},
         sections=sections,
         headlines=(found := headlines(sections.groups) or tuned_headlines(table)),
         answer=answer(found),

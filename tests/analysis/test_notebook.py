@@ -240,6 +240,8 @@ def test_arguments_are_taken_in_the_forms_that_mean_the_same(law):
     assert found[0] == found[1]
     with pytest.raises(UserError, match="found N that is not a positive number"):
         law.predict({"N": np.ma.masked_array([1e4, 1e5], [False, True]), "D": 1e6})
+    with pytest.raises(UserError, match="found arrays of several dimensions"):
+        law.predict({"N": np.full((2, 3), 1e5), "D": 1e6})
 
 
 def test_compute_is_six_n_d_where_a_table_has_none_and_said():
@@ -261,8 +263,12 @@ def test_rows_that_are_left_out_are_said():
 @pytest.mark.slow
 def test_a_table_in_memory_is_reported(tmp_path):
     notes = [1, "two"] * (len(SMALL) // 2) + [3.0] * (len(SMALL) % 2)  # Parquet has one kind for each column
-    found = verbs.report(SMALL[["N", "D", "C", "loss"]].assign(note=notes), out=tmp_path, resamples=10)
+    runs = SMALL[["N", "D", "C", "loss"]].assign(note=notes, status=["diverged"] + ["finished"] * (len(SMALL) - 1))
+    found = verbs.report(runs, out=tmp_path, resamples=10)
     assert found.page == tmp_path / "report.html"
+    page = found.page.read_text()
+    assert f"<h1>{tmp_path.name}</h1>" in page
+    assert "left out: 1 run diverged" not in page  # the table of failures counts it
     assert len(fit(tmp_path / "table.parquet", resamples=0).residuals) > 0
 
 
