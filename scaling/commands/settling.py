@@ -88,14 +88,16 @@ def _outcome(done: Dispatched, order: Order, console: Terminal) -> Outcome:
     """Show a submitted sweep until its jobs have ended, and return the outcome."""
     from scaling.commands.monitor.status import watch_sweep
     from scaling.dispatch.control import was_cancelled
+    from scaling.dispatch.limits import explain_cancelled
     from scaling.dispatch.states.outcome import outcome_of
     from scaling.dispatch.states.read_state import read_status
 
     started = time.monotonic()
     status, ids = watch_sweep(console, order.folder), {entry.run_id for entry in order.entries}
     outcome = outcome_of(replace(status, runs=tuple(run for run in status.runs if run.run_id in ids)))
+    outcome = explain_cancelled(outcome, order)
     left = outcome.unexplained > 0 and (status.paused or was_cancelled(order.folder))
     if outcome.unexplained and not left:
         console.say(*read_status(order.folder).notes)
     seconds = time.monotonic() - started
-    return replace(outcome, found=done.found, held=done.held, stopped=left, seconds=seconds)
+    return replace(outcome, found=done.found, held=done.held or outcome.held, stopped=left, seconds=seconds)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,6 +12,8 @@ from scaling.dispatch.claims.claim import read_claim
 from scaling.dispatch.order import Order
 from scaling.dispatch.queue import Entry
 from scaling.dispatch.states.attempts import SETTLED, read_attempts
+from scaling.dispatch.states.cancelled import cancelled_runs
+from scaling.dispatch.states.outcome import Outcome
 from scaling.dispatch.states.state import Planned
 from scaling.errors import UserError
 from scaling.folders import RunFolder, SweepFolder
@@ -120,12 +122,7 @@ def offer_of(order: Order, *, gpus: int, covered: Container[str] = (), promised:
     cancelled = _with_descendants(order.cancelled, unsettled)
     open_runs = [entry for entry in unsettled if entry.run_id not in blocked | cancelled]
     todo = [entry for entry in open_runs if entry.run_id not in covered]
-    reasons = []
-    if cancelled:
-        reasons.append(
-            f"{len(cancelled)} of {len(order.entries)} runs are left out: cancelled by name; "
-            f"`scaling retry {shlex.quote(str(order.folder.path))} RUN_ID` takes one up again"
-        )
+    reasons = [_left_out(order, cancelled)] if cancelled else []
     before = NOTHING
     if order.limits:
         queued: list[Entry | Planned] = [entry for entry in open_runs if entry.run_id in covered]
@@ -135,6 +132,20 @@ def offer_of(order: Order, *, gpus: int, covered: Container[str] = (), promised:
         reasons += [f"{held} of {len(order.entries)} runs are not started: {why}"] if held else []
         todo = [entry for entry in todo if entry.run_id in kept]
     return Offer(tuple(todo), before, "; ".join(reasons), len(blocked), order.since)
+
+
+def explain_cancelled(outcome: Outcome, order: Order) -> Outcome:
+    """Return an outcome that says so if all runs that are left were cancelled by name, or start from such runs."""
+    cancelled = _with_descendants(cancelled_runs(order.folder), order.open_entries)
+    explained = cancelled and len(cancelled) == outcome.unexplained
+    return replace(outcome, held=_left_out(order, cancelled)) if explained else outcome
+
+
+def _left_out(order: Order, cancelled: Collection[str]) -> str:
+    return (
+        f"{len(cancelled)} of {len(order.entries)} runs are left out: cancelled by name; "
+        f"`scaling retry {shlex.quote(str(order.folder.path))} RUN_ID` takes one up again"
+    )
 
 
 def _to_come(folder: SweepFolder, run_id: str, *queues: Container[str]) -> bool:

@@ -37,7 +37,8 @@ def share_trunks(runs: Mapping[str, PlannedRun]) -> dict[str, PlannedRun]:
         schedule = next(iter(runs.values())).config.schedule.name
         raise UserError(
             f"found sweep.trunk with schedule={schedule}, under which no two runs of the sweep take the same first "
-            f"steps; wanted several lengths under schedule=wsd, its rise in schedule.warmup_steps; drop trunk"
+            f"steps up to their first milestone; wanted several lengths under schedule=wsd, its rise in "
+            f"schedule.warmup_steps, and train.milestones beyond the common steps; change them or drop trunk"
         )
     return found
 

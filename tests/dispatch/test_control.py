@@ -63,8 +63,9 @@ def test_cancelled_run_is_left_and_the_others_go_on(folder):
         open_gates(folder, runs)
 
     with meanwhile(strike):
-        run_local(order(folder, runs), LAUNCHER)
+        outcome = run_local(order(folder, runs), LAUNCHER)
     [chosen], [cancelled] = found, said
+    assert "1 of 3 runs are left out: cancelled by name" in outcome.held
     assert cancelled.still == ()  # its worker was asked
     assert [folder.run(run.run_id).record.exists() for run in runs] == [run is not chosen for run in runs]
     assert causes(folder, chosen) == ["cancelled"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from scaling import devices
 from scaling.dispatch.dispatches import queued_elsewhere
 from scaling.dispatch.launchers import Local
-from scaling.dispatch.limits import offer_of
+from scaling.dispatch.limits import explain_cancelled, offer_of
 from scaling.dispatch.local.pool import start_ahead
 from scaling.dispatch.local.supervisor import Supervisor
 from scaling.dispatch.order import Order
@@ -40,10 +40,11 @@ def run_local(order: Order, settings: Local, *, view: View | None = None) -> Out
         held, out_of_reach = held or supervisor.held, supervisor.out_of_reach
     elif pool is not None:
         pool.close()
-    return replace(
+    outcome = replace(
         outcome_of(reader.read(afresh=True), out_of_reach),
         found=found,
         held=held,
         stopped=stopped,
         seconds=time.monotonic() - started,
     )
+    return explain_cancelled(outcome, order)
