@@ -12,7 +12,7 @@ from scaling.config import RunConfig
 from scaling.devices import device_name, gpus
 from scaling.forecast.cards import USUAL
 from scaling.forecast.learned import Learned, Took, learn
-from scaling.forecast.speed import Costs, Speed, StackCosts, known_speed
+from scaling.forecast.speed import VMAPPED, Costs, Speed, StackCosts, known_speed
 from scaling.forecast.work import ALONE, StackShare, Work, memory_bytes, work
 from scaling.optim.lstsq import LeastSquares
 from scaling.plan.identity import asked_precision
@@ -69,7 +69,7 @@ def forecast(
     """
     ratio, remark = learned.ratio(run)
     basis = f"probe of {speed.device}" if speed.probed_at else speed.device
-    if not remark and getattr(run.config.model, "module", None) is not None:
+    if not remark and _is_of_user(run):
         remark = "a guess from its layers"  # a user's module may do anything besides
     seconds = ratio * estimate(run, speed, stack_share=stack_share)
     memory = memory_bytes(run, kind=speed.kind, members=stack_share.members, card=speed.memory)
@@ -143,7 +143,8 @@ def estimate(run: PlannedRun, speed: Speed, *, stack_share: StackShare = ALONE) 
         trained = 4 * quantities.D * config.model.width**2 * costs.flop * QR_SLOWDOWN
     else:
         steps = quantities.steps - (run.fork.step if run.fork else 0)
-        each = _step_seconds(work(config, batch=quantities.batch), costs, speed.together, members=stack_share.members)
+        together = VMAPPED if speed.kind == "cpu" and _is_of_user(run) else speed.together
+        each = _step_seconds(work(config, batch=quantities.batch), costs, together, members=stack_share.members)
         trained = steps * (each + _augmented(run, speed))
     members = stack_share.members
     evaluated = len(quantities.milestones) * _evaluation_seconds(run, speed, layers=None, members=members)
@@ -170,6 +171,11 @@ def _step_seconds(step: Work, costs: Costs, together: StackCosts, *, members: fl
         return step.seconds(costs)
     fixed = step.fixed(costs)
     return together.step * fixed / members + together.member + together.sized * (step.seconds(costs) - fixed)
+
+
+def _is_of_user(run: PlannedRun) -> bool:
+    """Return whether a run trains a user's module."""
+    return getattr(run.config.model, "module", None) is not None
 
 
 def _augmented(run: PlannedRun, speed: Speed) -> float:

@@ -90,6 +90,16 @@ def test_members_share_what_a_step_costs_anyhow():
     assert forecast(run, SPEED, stack_share=FOUR).seconds < forecast(run, SPEED).seconds
 
 
+def test_a_step_of_users_modules_costs_more_in_a_stack_than_alone():
+    """They are batched by vmap, on a CPU at a price."""
+    own = {"is": "custom", "module": "tests.train.step.nets.Net"}
+    run = planned({"steps": 1000, **CPU}, model=own, data=SIZED)
+    alone, few, many = (estimate(run, SPEED, stack_share=StackShare(n)) * n for n in (1, 2, 8))
+    assert few > 1.3 * alone
+    assert many < 8 * alone
+    assert estimate(run, replace(SPEED, kind="cuda"), stack_share=FOUR) < few
+
+
 def test_a_member_costs_less_than_a_run_alone_beside_its_steps():
     """Its files and its model, what does not depend on sizes in evaluation, and the scores."""
     none = replace(SPEED.costs["fp32"], step=0.0, layer=0.0, flop=0.0, weight=0.0, activation=0.0, input=0.0)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from heapq import heapify, heapreplace
 from itertools import chain
 
@@ -15,7 +16,7 @@ from scaling.dispatch.states.curve import Curve, curve_of, shape_of
 from scaling.dispatch.states.state import RunState, State
 from scaling.forecast.division import divide
 
-USABLE = 0.05  # fraction of a running run from which its seconds are used
+PRIOR = 0.02  # part of all work that counts as done in the expected seconds
 SILENT = 60.0  # most seconds since the last report of a run in which it is assumed to have gone on
 
 
@@ -31,7 +32,7 @@ def eta(runs: Sequence[RunState], *, workers: int = 0) -> float | None:
     workers = max(workers, len(teams))
     running = list(chain.from_iterable(teams))
     known = [*running, *(run for run in runs if run.state is not State.RUNNING)]
-    if not all(run.forecast_seconds for run in (*running, *pending)) and not any(map(_is_usable, known)):
+    if not all(run.forecast_seconds for run in (*running, *pending)) and not any(map(_is_guide, known)):
         return None
     corrected = Corrected.by(known, _expected(known, workers=workers))
     free = [*map(corrected.busy, teams), *[0.0] * (workers - len(teams))]
@@ -95,11 +96,19 @@ class Expected:
         curve = self.curves[run.run_id]
         return curve(min(step, run.steps)) / curve(run.steps)
 
-    def ratio(self, runs: Iterable[RunState]) -> float | None:
-        """Return the ratio of the seconds that runs took so far to the expected ones; None if that is unknown."""
-        done = [(run.seconds or 0.0, self.done(run)) for run in runs if _is_usable(run)]
-        took, wanted = (sum(values) for values in zip(*done, strict=True)) if done else (0.0, 0.0)
-        return took / wanted if wanted else None
+    def ratio(self, runs: Iterable[RunState], *, before: float) -> float:
+        """Return the ratio of the seconds that runs took so far to the expected ones; before: the ratio without them.
+
+        It counts as if a small part of all work had been done at that ratio, since the first seconds of runs mislead.
+        """
+        done = list(filter(_is_guide, runs))
+        took, wanted = sum(run.seconds or 0.0 for run in done), sum(map(self.done, done))
+        return (before * self.prior + took) / (self.prior + wanted)
+
+    @cached_property
+    def prior(self) -> float:
+        """The part of the expected seconds of all runs that counts as done before."""
+        return PRIOR * sum(self.seconds.values())
 
 
 def _expected(runs: Sequence[RunState], *, workers: int) -> Expected:
@@ -115,8 +124,7 @@ class Corrected:
     """Expected seconds, times the ratio to them of those that runs took: by shape, and of all runs."""
 
     expected: Expected
-    by_shape: Mapping[float, float | None]
-    of_all: float
+    by_shape: Mapping[float, float]
 
     @classmethod
     def by(cls, runs: Sequence[RunState], expected: Expected) -> Corrected:
@@ -124,20 +132,19 @@ class Corrected:
         shapes: dict[float, list[RunState]] = {}
         for run in runs:
             shapes.setdefault(shape_of(run), []).append(run)
-        by_shape = {shape: expected.ratio(alike) for shape, alike in shapes.items()}
-        return cls(expected, by_shape, expected.ratio(runs) or 1.0)
+        of_all = expected.ratio(runs, before=1.0)
+        return cls(expected, {shape: expected.ratio(alike, before=of_all) for shape, alike in shapes.items()})
 
     def left(self, run: RunState) -> float:
         """Return the seconds of what is left of a run."""
-        return (self.by_shape[shape_of(run)] or self.of_all) * self.expected.left(run)
+        return self.by_shape[shape_of(run)] * self.expected.left(run)
 
     def busy(self, team: Sequence[RunState]) -> float:
         """Return the seconds until a worker is free, which has gone on since the last report of its runs."""
-        own = self.expected.ratio(team) if all(map(_is_usable, team)) else None
-        left = sum(own * self.expected.left(run) if own else self.left(run) for run in team)
+        left = self.expected.ratio(team, before=self.by_shape[shape_of(team[0])]) * sum(map(self.expected.left, team))
         return max(0.0, left - min(run.silent if run.step is None else min(SILENT, run.silent) for run in team))
 
 
-def _is_usable(run: RunState) -> bool:
-    """Return whether a run has done enough for its seconds to say something about others."""
-    return bool(run.seconds) and (run.state is State.FINISHED or (run.state is State.RUNNING and run.since >= USABLE))
+def _is_guide(run: RunState) -> bool:
+    """Return whether a run has done something, so that its seconds say something about others."""
+    return bool(run.seconds) and (run.state is State.FINISHED or (run.state is State.RUNNING and run.since > 0))
