@@ -10,12 +10,18 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
 
 @cache
 def gpus() -> tuple[str, ...]:
-    """Return the GPUs that may be used, as CUDA_VISIBLE_DEVICES names them."""
+    """Return the GPUs that may be used, as CUDA_VISIBLE_DEVICES names them; none for a torch built for CPUs alone."""
+    found = _visible_gpus()
+    return () if found and version("torch").endswith("+cpu") else found
+
+
+def _visible_gpus() -> tuple[str, ...]:
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
         names = (name.strip() for name in visible.split(","))

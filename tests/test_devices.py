@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from scaling import devices
 from scaling.devices import HostMemory, host_memory
 
 GB = 1 << 30
@@ -50,3 +51,12 @@ MACHINE = {"proc/meminfo": f"MemTotal: {64 * GB // 1024} kB\nMemFree: 1 kB\nMemA
 )
 def test_memory_is_that_of_the_machine_or_of_a_limit(files, wanted, tmp_path):
     assert host_memory(write(tmp_path, {**MACHINE, **files})) == wanted
+
+
+@pytest.mark.parametrize(
+    ("torch", "wanted"), [("2.13.0+cpu", ()), ("2.13.0", ("2", "5")), ("2.11.0+cu130", ("2", "5"))]
+)
+def test_a_torch_for_cpus_alone_has_no_gpu(torch, wanted, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2, 5")
+    monkeypatch.setattr(devices, "version", lambda name: torch)
+    assert devices.gpus.__wrapped__() == wanted
