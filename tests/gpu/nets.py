@@ -6,7 +6,7 @@ import torch
 
 from tests.train.step.nets import Counting, Drawing, Moving, Net
 
-__all__ = ["Counting", "Drawing", "Moving", "Waiting"]
+__all__ = ["Counting", "Drawing", "Moving", "Timing", "Waiting"]
 
 
 class Waiting(Net):
@@ -17,3 +17,14 @@ class Waiting(Net):
         if self.head.weight.is_cuda:
             torch.cuda._sleep(5_000_000)  # clock cycles: a few milliseconds
         return found
+
+
+class Timing(Net):
+    """It waits for an event, which torch notices only in a capture."""
+
+    def scale(self):
+        if self.head.weight.is_cuda:
+            event = torch.cuda.Event()
+            event.record()
+            event.synchronize()
+        return 1.0

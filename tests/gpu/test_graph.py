@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import prod
 
 import pytest
+import torch
 
 from scaling.global_streams import own_streams
 from scaling.train.feed.feed import LONG_ORDER, batches
@@ -82,3 +83,13 @@ def test_what_cannot_be_captured_is_launched_as_before_and_it_is_said(net, gpu, 
     assert {**essence(tried), "config": {}} == {**essence(launched), "config": {}}  # which say train.graph
     after = planned({"steps": 60}, model={**MLP, "dropout": 0.1})  # and the next run can be captured
     assert train_run(after, folder_of(after, tmp_path / "c"), device="cuda").how["launch"] == "graph"
+
+
+def test_a_capture_that_fails_leaves_the_run_as_it_is(gpu, tmp_path):
+    keys = {"model": {"is": "custom", "module": f"{NETS}.Timing"}, "data": {"is": "blobs", "size": 100}}
+    auto, off = (planned({"steps": 60, "graph": graph}, **keys) for graph in ("auto", "off"))
+    tried = train_run(auto, folder_of(auto, tmp_path / "a"), device="cuda")
+    assert tried.how["launch"].startswith("eager (no graph: ")
+    assert torch.cuda.current_stream(gpu) == torch.cuda.default_stream(gpu)
+    launched = train_run(off, folder_of(off, tmp_path / "b"), device="cuda")
+    assert {**essence(tried), "config": {}} == {**essence(launched), "config": {}}

@@ -10,7 +10,6 @@ from functools import cache, partial
 import torch
 
 from scaling.security.worker_reuse import note
-from scaling.train.errors import is_out_of_memory
 
 WARM_UPS = 2  # runs before the capture, in which libraries and buffers are initialised
 
@@ -64,12 +63,20 @@ def _captured(
             torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"),
         ):
             work()
-    except RuntimeError as error:
-        if not is_out_of_memory(error):
-            note("torch's memory pools in the state of a failed CUDA graph capture")
+    except RuntimeError:
+        if not _has_ended(graph):  # torch then goes on to reserve memory for it
+            note("torch in the middle of a CUDA graph capture")
         raise
     torch.cuda.current_stream(device).wait_stream(stream)  # on which torch has set up the generators
     return graph
+
+
+def _has_ended(graph: torch.cuda.CUDAGraph) -> bool:
+    try:
+        graph.pool()
+    except RuntimeError:  # "without a preceding successful capture"
+        return False
+    return True
 
 
 def _reason(error: RuntimeError) -> str:
