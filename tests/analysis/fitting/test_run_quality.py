@@ -68,6 +68,13 @@ def test_ordinary_conduct_weakens_nothing(spoil: Callable[[pd.DataFrame], pd.Dat
         assert fit(spoil(grid(seed)), resamples=0, starts=8).certificate.reasons == ()
 
 
+def test_subsets_with_rates_of_their_own_are_no_rates_tried_at_one_setting() -> None:
+    table = grid()
+    subsets = [table.assign(D_unique=table.D / n, lr=table.lr / n, loss=table.loss * (1 + 0.01 * n)) for n in (1, 2, 4)]
+    found = fit(pd.concat(subsets, ignore_index=True), resamples=0, starts=8, pool=["lr"])
+    assert not any("rate" in reason for reason in found.certificate.reasons)
+
+
 def too_large(noise: float, least: float) -> pd.DataFrame:
     """Return runs of six budgets, at each of which all models are `least` times the optimum and up to 20 times more."""
     C = np.repeat(np.geomspace(1e16, 1e20, 6), 6)
