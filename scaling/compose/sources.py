@@ -93,6 +93,12 @@ def _load(file: Path) -> Any:
 
 def _check_choices(file: Path, written: Any) -> None:
     """Raise UserError for members of groups that are chosen in another way than by `override /GROUP: NAME`."""
+    for group, keys in written.items():
+        if isinstance(keys, dict) and "_target_" in keys:
+            raise UserError(
+                f"found {group}._target_ in {file}; wanted a member of the group {group}, with its keys; put it into "
+                f"conf/{group}/NAME.yaml and write defaults: [override /{group}: NAME]"
+            )
     groups = {folder.name for root in roots("conf") for folder in root.iterdir() if folder.is_dir()}
     entries = [entry for entry in written.get("defaults") or [] if isinstance(entry, dict)]
     defaults = [(f"defaults: {key}", key, name) for entry in entries for key, name in entry.items()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import fields
 from functools import partial
 from typing import Any
@@ -19,6 +20,9 @@ from scaling.models.resumable import check_resumable
 from scaling.security.modules import path_of
 from scaling.security.process_state import usual_process
 
+EXAMPLES = 4  # of half a batch
+PERTURBED = 0.02  # standard deviation
+ROUNDING = 0.01  # of the largest output, above what TF32 rounds
 SIZES = ("width", "depth")  # models that differ in these alone are checked once
 
 
@@ -55,3 +59,21 @@ def check_family(model: Any, shape: tuple[int, ...], outputs: int, *, seed: int)
 def _built(model: Any, shape: tuple[int, ...], outputs: int, seed: int) -> nn.Module:
     module: nn.Module = model.build(shape, outputs, torch.Generator().manual_seed(seed))
     return module
+
+
+def mixes_examples(module: nn.Module, shape: tuple[int, ...]) -> bool:
+    """Return whether outputs in training depend on the other examples of a batch, on random numbers or on past batches.
+
+    Weights are slightly perturbed, so that an output layer that begins at zero hides nothing.
+    """
+    device, generator = next(module.parameters()).device, torch.Generator().manual_seed(0)
+    try:
+        with torch.no_grad(), own_streams(0):
+            tried = deepcopy(module)
+            for parameter in tried.parameters():
+                parameter.add_(torch.randn(parameter.shape, generator=generator).to(device), alpha=PERTURBED)
+            x = torch.randn((2 * EXAMPLES, *shape), generator=generator).to(device)
+            whole, halves = tried(x), torch.cat([tried(x[:EXAMPLES]), tried(x[EXAMPLES:])])
+    except Exception:  # it fails in training as well, which reports it
+        return False
+    return bool((whole - halves).abs().max() > ROUNDING * whole.abs().max())

@@ -23,6 +23,8 @@ from scaling.plan.grid import Block
 
 SWEEP = "sweep"
 ONLY_QUOTED = re.compile(r"[^A-Za-z0-9_/\\+.$%*@?|:,\s-]")  # characters outside Hydra's grammar of plain values
+COMMAND = "on_end"  # a text with commas and quotes of its own
+WHOLLY_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 STRUCTURE = re.compile(r"['\"(){}\[\]]")  # of lists, dictionaries, functions and quotes
 NAMES = (SWEEP, "name", "results")  # of files and folders
 
@@ -91,7 +93,11 @@ def read_request(loader: ConfigLoader, arguments: Sequence[str]) -> Request:
 def _with_quotes(argument: str) -> str:
     """Quote the values of an override with characters that Hydra reads only in quotes, such as umlauts or >."""
     key, sign, value = argument.partition("=")
-    if not sign or not ONLY_QUOTED.search(value) or STRUCTURE.search(value):
+    if not sign or not ONLY_QUOTED.search(value) or WHOLLY_QUOTED.fullmatch(value):
+        return argument
+    if key.lstrip("+") == COMMAND:
+        return f"{key}={_quoted(value)}"
+    if STRUCTURE.search(value):
         return argument
     return f"{key}={','.join(map(_quoted, value.split(',')))}"
 

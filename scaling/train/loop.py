@@ -17,6 +17,8 @@ from scaling.errors import UserError
 from scaling.global_streams import seed_streams, set_stream_states, stream_states
 from scaling.internals.torch import skip_dynamo_import
 from scaling.models.build_model import build_model
+from scaling.models.custom import Custom
+from scaling.models.own import mixes_examples
 from scaling.models.own_state import OwnState, device_kinds
 from scaling.optim.foreach import LionSteps
 from scaling.optim.own import check_optimiser, keep_shares
@@ -55,8 +57,19 @@ def shapes_of(weights: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     return {name: tuple(value.shape) for name, value in weights.items() if isinstance(value, Tensor)}
 
 
-def checked_micro_batch(train: Train, module: nn.Module) -> int:
-    """Return the micro-batch, the examples computed at a time; UserError if splitting a batch would change the run."""
+def shape_if_own(config: RunConfig, size: tuple[int, int] | None = None) -> tuple[int, ...] | None:
+    """Return the shape of an example that a user's module reads, None for a module of ours; size: of its images."""
+    if is_shipped(type(config.model)) and not isinstance(config.model, Custom):
+        return None
+    shape: tuple[int, ...] = config.data.shape
+    return shape if size is None else (*shape[:-2], *size)
+
+
+def checked_micro_batch(train: Train, module: nn.Module, *, own: tuple[int, ...] | None = None) -> int:
+    """Return the micro-batch, the examples computed at a time; UserError if splitting a batch would change the run.
+
+    own: the shape of an example if the module is a user's, which is then tried.
+    """
     if train.micro_batch is None or train.micro_batch >= train.batch:
         return train.batch
     if any(isinstance(part, BATCH_NORMS) for part in module.modules()):
@@ -68,6 +81,12 @@ def checked_micro_batch(train: Train, module: nn.Module) -> int:
         raise UserError(
             f"found train.micro_batch={train.micro_batch} with dropout, which would draw other masks than for a whole "
             f"batch of {train.batch}; wanted the same run; set model.dropout=0, or drop it"
+        )
+    if own is not None and mixes_examples(module, own):
+        raise UserError(
+            f"found train.micro_batch={train.micro_batch} with {type(module).__qualname__}, whose outputs in training "
+            f"depend on the rest of the batch or on random numbers; wanted the same run as with batches of "
+            f"{train.batch}; drop train.micro_batch"
         )
     return train.micro_batch
 
@@ -95,7 +114,7 @@ class Trainer:
             module = build_model(config.model, data.shape, data.outputs, stream(config.seed, "init")).to(device)
         self.module: nn.Module = module.train()  # a user's module may keep a part of itself in evaluation mode
         self._own = OwnState(self.module)
-        self.micro_batch = checked_micro_batch(config.train, self.module)
+        self.micro_batch = checked_micro_batch(config.train, self.module, own=shape_if_own(config, size))
         own = not is_shipped(type(config.optim))
         if own:
             check_optimiser(config.optim)

@@ -13,6 +13,7 @@ from torch import nn
 from scaling.accounting import dense
 from scaling.errors import UserError
 from scaling.models.build_model import build_model
+from scaling.models.own import mixes_examples
 
 SHAPE, OUTPUTS = (6,), 3
 
@@ -80,3 +81,24 @@ def test_a_family_that_draws_from_global_streams_is_what_the_run_s_streams_make_
     expected = nn.Sequential(nn.Linear(6, 4), nn.Linear(4, 3))[1].weight
     torch.manual_seed(5)
     assert torch.equal(built(width=4, wrong="no")[1].weight, expected)
+
+
+class Mixing(nn.Module):
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.first, self.head, self.how = nn.Linear(3, 8), nn.Linear(8, 2), how
+        nn.init.zeros_(self.head.weight)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        z = self.first(x)
+        if self.how == "centred":
+            z = z - z.mean(0)
+        return self.head(nn.functional.dropout(z, 0.5, self.training and self.how == "dropout"))
+
+
+@pytest.mark.parametrize(("how", "mixes"), [("centred", True), ("dropout", True), ("none", False)])
+def test_a_module_that_mixes_the_examples_of_a_batch_or_draws_is_known(how, mixes):
+    module = Mixing(how)
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    assert mixes_examples(module, (3,)) is mixes
+    assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())

@@ -193,6 +193,9 @@ def test_words_outside_hydra_s_grammar_need_no_quotes(here):
     assert plan.name == "maß"
     assert {run.config.model.width for run in plan.runs} == {16, 32, 64}
     assert [run.config.seed for run in planned("seed=1,2", "train.steps=5", "name=a;b").runs] == [1, 2]
+    command = 'echo "$SCALING_NAME", it\'s done > x'
+    assert planned("train.steps=5", f"on_end={command}").on_end == command
+    assert planned("train.steps=5", "on_end='echo a; ls'").on_end == "echo a; ls"
 
 
 def test_a_run_that_two_blocks_ask_for_has_the_milestones_of_both(here):
@@ -433,6 +436,10 @@ WRONG_FILES = (
             ("name: 1e3\nsweep: {grid: [{product: {seed: [1]}}]}", "found the name 1000.0"),
             ("sweep: [", "sweeps/bad.yaml"),
             ("sweep: 5", "sweep: 5"),
+            (
+                "model: {_target_: mine.Net}\nsweep: {grid: []}",
+                "bad.yaml; wanted a member of the group model, with its keys",
+            ),
             (
                 "data: mnist1d\nsweep: {grid: []}",
                 "bad.yaml; wanted members of groups in its defaults list; write defaults:",

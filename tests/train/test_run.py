@@ -136,6 +136,14 @@ def test_a_micro_batch_is_refused_where_it_would_draw_other_dropout(tmp_path):
         trained(run, tmp_path)
 
 
+def test_a_micro_batch_is_refused_where_a_user_s_module_would_draw_others(tmp_path):
+    model = {"is": "custom", "module": "tests.train.nets.Net"}
+    assert trained(planned({"steps": 2, "micro_batch": 8}, model=model), tmp_path).status == "finished"
+    run = planned({"steps": 5, "micro_batch": 8}, model={"is": "custom", "module": "tests.train.nets.Noisy"})
+    with pytest.raises(UserError, match=r"train\.micro_batch=8 with Noisy, whose outputs in training depend on"):
+        trained(run, tmp_path)
+
+
 def test_settings_of_rounding_are_given_back(tmp_path):
     before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
     runs = [planned({"steps": 20, "precision": precision}) for precision in ("tf32", "fp32", "auto")]

@@ -55,7 +55,7 @@ class Stack:
         self.members, self.places, self.device = list(members), list(range(len(members))), device
         self.config = first.attempt.run.config
         self.shape = tuple(first.attempt.sets.test.x.shape[1:])
-        self.micro_batch = loop.checked_micro_batch(self.config.train, first.module)
+        self.micro_batch = loop.checked_micro_batch(self.config.train, first.module, own=loop.shape_if_own(self.config))
         optim = self.config.optim
         layout = layout_of(first.module, body_share=getattr(optim, "body_share", 1.0), sgd=isinstance(optim, SGD))
         self.rows = Rows(layout, [member.module for member in members])
