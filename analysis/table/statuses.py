@@ -13,10 +13,14 @@ COLUMNS = ("status", "state", "outcome", "phase", "conclusion", "result")
 """Columns that say how a run ended, in any case and spelling, alone or after another word: job_state, run status."""
 CODES = ("exit_code", "exitcode", "exit_status", "return_code", "returncode", "exit", "rc")
 """Columns of exit codes; SLURM writes 0:0."""
+CHOSEN = ("use", "used", "include", "included")
+"""Boolean columns by which people choose runs."""
 FLAGS = {"finished": True, "completed": True, "complete": True, "done": True, "success": True, "succeeded": True} | {
     "valid": True,
     **dict.fromkeys(("failed", "crashed", "diverged", "oom", "killed", "aborted", "preempted", "timed_out"), False),
     **dict.fromkeys(("cancelled", "canceled", "interrupted", "timeout", "unstable", "exploded", "invalid"), False),
+    **dict.fromkeys(("exclude", "excluded", "ignore", "ignored", "skip", "skipped", "outlier", "nan"), False),
+    **dict.fromkeys(CHOSEN, True),
 }
 """Boolean columns that say the same, alone or after is or has; each with its value for a usable run."""
 CAUSES = re.compile(
@@ -34,6 +38,7 @@ UNFINISHED = (
     *("running", "pending", "queued", "scheduled", "created", "waiting", "in_progress", "not_started", "configuring"),
     *("crashed", "killed", "error", "aborted", "cancelled", "preempted", "timeout", "out_of_memory", "node_fail"),
     *("interrupted", "stopped", "pruned", "incomplete", "unfinished", "suspended", "nan", "lost", "stalled", "deleted"),
+    "excluded",
 )
 """Words for a run that did not finish properly; `select_rows` leaves it out unless keep names its word."""
 SAME = {
@@ -56,6 +61,7 @@ SAME = {
         "preempted": ("preemption", "evicted", "requeued"),
         "stalled": ("hung", "hanging", "stuck", "zombie"),
         "lost": ("vanished", "unreachable"),
+        "excluded": ("exclude", "ignore", "ignored", "skip", "skipped", "outlier", "discarded", "rejected"),
         "unfinished": ("partial", "not_finished", "not_done", "not_completed"),
     }.items()
     for other in others
@@ -102,7 +108,7 @@ def _status_words(column: pd.Series, name: str) -> pd.Series | None:
         return _by(column, _exit_code, "failed")
     flag = re.sub(r"^(is|has|was|run|has_been)_", "", name)
     if flag in FLAGS and (marks := _booleans(column)) is not None:
-        bad = "unfinished" if FLAGS[flag] else SAME.get(flag, flag)
+        bad = "excluded" if flag in CHOSEN else "unfinished" if FLAGS[flag] else SAME.get(flag, flag)
         return pd.Series(["finished" if mark == FLAGS[flag] else bad for mark in marks], index=column.index)
     if flag in ("finished", "completed", "ended") and column.isna().any():  # the time at which it did
         return _by(column, lambda value: not _nothing(value), "unfinished")

@@ -86,7 +86,8 @@ def named(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     if not any(filled(row[len(head) :]) for row in whole):
         return names + [f"Unnamed: {i}" for i in range(len(head), most)]
     first = [row[0] for row in whole]
-    row_names = all(is_word(cell) for cell in first) or first == [str(i + 1) for i in range(len(first))]
+    numbered = [[str(i + start) for i in range(len(first))] for start in (0, 1)]
+    row_names = all(is_word(cell) for cell in first) or first in numbered
     if more == 1 and row_names:
         return ["Unnamed: 0", *names]
     raise UserError(

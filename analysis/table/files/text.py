@@ -114,7 +114,7 @@ def _separator(lines: Sequence[str], kind: str) -> str:
         return best
     for spaces in SPACES:
         lengths = [len(re.split(spaces, line.strip())) for line in outside]
-        if lengths[0] > 1 and len(set(lengths[1:])) <= 1 and max(lengths) - lengths[0] in (0, 1):
+        if lengths[0] > 1 and len(set(lengths[1:])) <= 1 and lengths[-1] - lengths[0] in (0, 1):
             return spaces
     return ","
 

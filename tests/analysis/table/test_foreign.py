@@ -171,6 +171,23 @@ def test_columns_of_any_kind_have_no_last_row_of_means():
     assert len(load_table(pd.DataFrame({**odd, **times}))) == 6
 
 
+@pytest.mark.parametrize(
+    "flag", [{"exclude": [0, 0, 1]}, {"use": ["yes", "yes", "no"]}, {"is_outlier": [False, False, True]}]
+)
+def test_rows_that_people_exclude_are_left_out(flag):
+    rows, left_out, _ = selected(TABLE.assign(**flag))
+    assert len(rows) == 2
+    assert left_out == ["1 run excluded"]
+    assert len(selected(TABLE.assign(**flag), keep=["excluded"])[0]) == 3
+
+
+@pytest.mark.parametrize("index", [True, False])
+def test_what_pandas_prints_is_read(tmp_path, index):
+    table = TABLE.assign(D=[1e8, 2.5e11, 4e8])
+    (tmp_path / "t.txt").write_text(table.to_string(index=index))
+    assert load_table(tmp_path / "t.txt").to_numpy() == pytest.approx(table.to_numpy())
+
+
 def test_arrays_of_one_number_are_numbers():
     read = load_table(TABLE.assign(loss=pd.Series([np.array(value) for value in TABLE["loss"]], dtype=object)))
     assert numbers_of(read["loss"], "loss").tolist() == TABLE["loss"].tolist()
