@@ -19,7 +19,7 @@ from scaling.dispatch.states.state import Planned, RunState, State
 from scaling.dispatch.states.trunks import without_lost_trunks
 from scaling.errors import UserError
 from scaling.forecast.estimate import Forecast, forecast, forecast_all, relative_work
-from scaling.forecast.stacks import gain_of_stacking, stack_shares
+from scaling.forecast.stacks import gain_of_stacking, shares_of_the_rest
 from scaling.forecast.work import ALONE, StackShare
 from scaling.numbers import flops
 from scaling.plan.identity import stack_key
@@ -189,7 +189,8 @@ def forecast_plan(plan: Plan, settings: Settings, *, card: str | None = None) ->
             return _on_card(runs, card, shared)
         return forecast_all(runs, threads=threads, done=done, partition=partition, stack_shares=shared)
 
-    shared = stack_shares(runs, kind=kind, workers=capacity.workers)
+    settled_ids = {run_id for run_id, state in status.items() if state in (State.FINISHED, State.DIVERGED)}
+    shared = shares_of_the_rest(runs, settled_ids, kind=kind, workers=capacity.workers)
     forecasts = forecasts_of(runs, shared, done=done)
     workers = _workers(runs, forecasts, capacity, threads) if card is None else 1
     return PlanForecast(

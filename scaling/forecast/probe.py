@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import astuple, fields, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
+from math import prod
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter, thread_time
@@ -261,7 +262,7 @@ def small_trainer(shape: Shape, where: torch.device) -> Trainer:
 
 
 def _trainer(run: PlannedRun, where: torch.device) -> Trainer:
-    feed, features = load_run_data(run.config, run.quantities, where).feed, run.config.data.shape[0]
+    feed, features = load_run_data(run.config, run.quantities, where).feed, prod(run.config.data.shape)
     return Trainer(run, batches(feed, batch=run.quantities.batch, features=features, device=where), where)
 
 

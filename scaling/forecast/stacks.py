@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from math import prod
 
@@ -36,6 +36,20 @@ def stack_size(run: PlannedRun, kind: str) -> int:
     speed = known_speed(kind, 1)
     enough = speed.numbers if speed is not None and speed.numbers else NUMBERS[kind]
     return max(1, min(MOST[kind], enough // member_work(run, batch=config.train.batch).numbers))
+
+
+def shares_of_the_rest(
+    runs: Sequence[PlannedRun], settled: Collection[str], *, kind: str | None = None, workers: int = 1
+) -> dict[str, StackShare]:
+    """Return what each run shares with others, where runs that are settled take no part in the stacks of the rest.
+
+    They are counted as if they had been trained with all runs.
+    """
+    rest = [run for run in runs if run.run_id not in settled]
+    found = stack_shares(runs, kind=kind, workers=workers) if len(rest) < len(runs) else {}
+    for run in rest:
+        found.pop(run.run_id, None)
+    return found | stack_shares(rest, kind=kind, workers=workers)
 
 
 def stack_shares(runs: Iterable[PlannedRun], *, kind: str | None = None, workers: int = 1) -> dict[str, StackShare]:

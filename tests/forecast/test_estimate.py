@@ -13,13 +13,14 @@ import torch
 from scaling.errors import UserError
 from scaling.forecast.cards import speed_of_card
 from scaling.forecast.estimate import estimate, forecast, forecast_all, forecast_rows, relative_work
-from scaling.forecast.probe import FASTER, fit_convolutions, fit_costs, probe_speed
+from scaling.forecast.probe import FASTER, fit_convolutions, fit_costs, probe_speed, small_trainer
 from scaling.forecast.speed import Costs, Speed, keep_speed, known_speed, speed_path
 from scaling.forecast.timing.shapes import CONVOLUTIONS, SHAPES, Shape, planned_shape
 from scaling.forecast.work import ACTIVATION_BYTES, memory_bytes, work
 from scaling.models.bottleneck import Bottleneck
 from scaling.plan.planned import Fork
 from scaling.train.device import torch_threads
+from scaling.train.feed.feed import BLOCK_BYTES
 from scaling.train.sizes import DRAWERS, EVALUATED_ROWS
 from tests.train.runs import planned
 from tests.waiting import Clock
@@ -59,6 +60,13 @@ def test_costs_are_recovered_from_the_times_they_make():
     fitted, error = fit_costs(SHAPES, times)
     assert error < 1e-6
     np.testing.assert_allclose(astuple(fitted), astuple(COSTS), rtol=1e-4)
+
+
+def test_images_are_gathered_in_blocks_as_in_training():
+    """No more than a block's bytes at a time, of all numbers of an image."""
+    shape = CONVOLUTIONS[3]  # 32 images of 3 x 32 x 32
+    trainer = small_trainer(shape, torch.device("cpu"))
+    assert trainer.batches.at_once == max(1, BLOCK_BYTES["cpu"] // (4 * 3 * 32 * 32) // shape.batch)
 
 
 def test_what_convolutions_cost_beside_their_products_is_recovered():

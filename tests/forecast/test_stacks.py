@@ -9,7 +9,7 @@ import pytest
 from scaling.forecast.cards import speed_of_card
 from scaling.forecast.estimate import RUN_TOGETHER, SCORED, SCORED_TOGETHER, estimate, forecast, forecast_all
 from scaling.forecast.speed import StackCosts, keep_speed
-from scaling.forecast.stacks import MOST, NUMBERS, gain_of_stacking, stack_shares, stack_size
+from scaling.forecast.stacks import MOST, NUMBERS, gain_of_stacking, shares_of_the_rest, stack_shares, stack_size
 from scaling.forecast.work import ACTIVATION_BYTES, ALONE, StackShare, memory_bytes, stack_bytes, work
 from scaling.plan.identity import stack_key
 from scaling.train.sizes import EVALUATED_NUMBERS
@@ -174,6 +174,15 @@ def test_what_a_worker_has_drawn_is_no_more_than_its_longest_run():
 def test_runs_of_one_shape_are_divided_between_the_workers(stacks):
     runs = [stacked({**BASE, "train": {"steps": 40, "device": "cpu"}, "seed": seed}) for seed in range(8)]
     assert {share.members for share in stack_shares(runs, workers=stacks).values()} == {8 / stacks}
+
+
+def test_what_is_settled_takes_no_part_in_the_stacks_of_the_rest():
+    """Of a sweep that is taken up, neither as members nor as runs for which examples were drawn."""
+    runs = [stacked({"train": {"steps": steps, "device": "cpu"}}) for steps in (4000, 3000, 2000, 1000)]
+    found = shares_of_the_rest(runs, {runs[0].run_id, runs[1].run_id, runs[2].run_id})
+    assert found.get(runs[3].run_id, ALONE) == ALONE
+    assert found[runs[0].run_id] == stack_shares(runs)[runs[0].run_id] != ALONE
+    assert shares_of_the_rest(runs, ()) == stack_shares(runs)
 
 
 def test_drawing_takes_as_long_as_the_settings_of_the_data_make_it():
