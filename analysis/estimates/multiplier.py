@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from analysis.fitting.allocation import log_loss, optimal_n
 from analysis.fitting.display.in_notebook import InNotebook
 from analysis.fitting.display.plain import plain
 from analysis.fitting.intervals import percentile
+from analysis.fitting.resample import WEIGHTS, refit
 from analysis.fitting.result import Fit
 from analysis.fitting.settings import settings_of
 from analysis.fitting.verdict.choose import fit_and_judge
@@ -142,14 +143,14 @@ def compare(
     found = {}
     for name, rows in groups.items():
         try:
-            found[name] = fit_and_judge(rows, form, y=y, x=x, settings=settings)
+            found[name] = weighted(fit_and_judge(rows, form, y=y, x=x, settings=settings))
         except (Refusal, UserError) as error:
             raise type(error)(f"{name}: {error}") from error
     return compare_fits(found)
 
 
 def compare_fits(found: Mapping[str, Fit]) -> Comparison:
-    """Compare two named fits of one law (see `compare`); both need refits and the same level."""
+    """Compare two named fits of one law (see `compare`); both need refits (see `weighted`), and the same level."""
     names, (one, two) = tuple(found), found.values()
     for name, fit in found.items():
         if fit.engine.samples is None:
@@ -157,7 +158,7 @@ def compare_fits(found: Mapping[str, Fit]) -> Comparison:
             if why is not None:
                 raise Refusal(f"{name} has {why}")
             raise UserError("found resamples=0; wanted some for the multiplier's interval; compare with resamples=1000")
-    fits = (one, two)
+    fits = (one, _unpaired(two))
     ranges = [(float(C.min()), float(C.max())) for C in map(computes, fits)]
     low, high = max(ends[0] for ends in ranges), min(ends[1] for ends in ranges)
     if not low < high:
@@ -173,6 +174,25 @@ def compare_fits(found: Mapping[str, Fit]) -> Comparison:
             f"{names[0]} reaches none of the losses of {names[1]} within its own range; wanted losses of both"
         )
     return _comparison(fits, names, grid[inside], best[inside], samples[:, inside], ranges[0])
+
+
+def weighted(found: Fit) -> Fit:
+    """Return a fit with refits that give each run a random weight in place of those that drew runs."""
+    engine, samples = found.engine, found.engine.samples
+    if samples is None or found.card["resample"] != "runs":
+        return found
+    count, seed = samples.shape[1], found.card["seed"]
+    again = refit(engine.problem, engine.points, engine.theta[:, None], count=count, resample=WEIGHTS, seed=seed)
+    return replace(found, engine=replace(engine, samples=again.theta))
+
+
+def _unpaired(found: Fit) -> Fit:
+    """Renumber the refits, so that they are independent of those with the same number in a fit of the same seed.
+
+    With one seed, runs in the same places of two tables get the same weights or signs, and refits deviate together.
+    """
+    assert found.engine.samples is not None, "refused before"
+    return replace(found, engine=replace(found.engine, samples=np.roll(found.engine.samples, 1, axis=1)))
 
 
 def log_multipliers(fits: tuple[Fit, Fit], grid: Array, first: Interval) -> tuple[Array, Array]:

@@ -8,7 +8,7 @@ from functools import partial
 import pandas as pd
 
 from analysis.errors import attempt
-from analysis.estimates.multiplier import Comparison, compare_fits
+from analysis.estimates.multiplier import Comparison, compare_fits, weighted
 from analysis.report.law_results import JOINT, GroupResults
 from analysis.table.select import recipe_differences
 
@@ -20,7 +20,7 @@ def side_by_side(groups: Sequence[GroupResults]) -> tuple[Comparison | None, str
     results = {group.name: group.law(JOINT, "loss") for group in groups}
     if not any(results.values()):
         return None, ""
-    fits = {name: one.fit for name, one in results.items() if one and one.fit and one.sound}
+    fits = {name: weighted(one.fit) for name, one in results.items() if one and one.fit and one.sound}
     first, second = results
     if len(fits) < 2:
         lacking = " and ".join(name for name in results if name not in fits)

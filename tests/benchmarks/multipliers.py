@@ -17,12 +17,12 @@ import numpy as np
 import pandas as pd
 
 from analysis import Fit
-from analysis.estimates.multiplier import compare_fits
+from analysis.estimates.multiplier import compare_fits, weighted
 from analysis.fitting.settings import fit_law, settings_of
 from analysis.laws import get_law
 from tests.analysis.worlds import World
 
-PAIRS = 3
+PAIRS = 6
 """Sweeps of the second that each of the first is compared with."""
 RESAMPLES, STARTS = 300, 6
 
@@ -64,7 +64,8 @@ def fits(design: Design, multiplier: float, sims: int, stream: int, *, objective
     """Simulate and fit so many sweeps; stream: of the random numbers, another for each call."""
     tables = [design.table(multiplier, np.random.default_rng([stream, sim])) for sim in range(sims)]
     settings = settings_of(resamples=RESAMPLES, starts=STARTS, objective=objective)
-    return [fit_law(table, get_law("chinchilla"), y="loss", x=None, settings=settings) for table in tables]
+    found = (fit_law(table, get_law("chinchilla"), y="loss", x=None, settings=settings) for table in tables)
+    return [weighted(one) for one in found]
 
 
 def row(design: Design, true: float, first: list[Fit], second: list[Fit]) -> str:

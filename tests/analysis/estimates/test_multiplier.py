@@ -13,7 +13,7 @@ import pytest
 
 from analysis import fit, verbs
 from analysis.errors import Refusal, UserError
-from analysis.estimates.multiplier import compare, compare_fits, recentred
+from analysis.estimates.multiplier import compare, compare_fits, recentred, weighted
 from analysis.figures.comparison import comparison_numbers
 from tests.analysis.worlds import World, pair, small
 
@@ -75,6 +75,23 @@ def test_two_of_a_kind_are_not_told_apart():
 def test_the_same_runs_twice_are_not_told_apart():
     rows = small(World())
     assert compare({"a": rows, "b": rows}, resamples=20).verdict == "the runs do not show which one is better"
+
+
+def width(found):
+    return np.log(found.interval[1] / found.interval[0])
+
+
+def test_refits_of_two_groups_deviate_apart_also_where_their_runs_lie_in_the_same_places():
+    groups = pair(1.3, np.random.default_rng(10))
+    drawn, wild = (width(compare(groups, resample=kind, resamples=200, starts=6)) for kind in ("runs", "wild"))
+    assert 0.75 < wild / drawn < 1.3
+
+
+def test_refits_of_few_runs_jump_less_than_those_of_drawn_runs():
+    fewer = {name: rows.iloc[::3] for name, rows in pair(1.3, np.random.default_rng(11)).items()}
+    fits = {name: fit(rows, resamples=300, starts=6) for name, rows in fewer.items()}
+    found = {name: weighted(one) for name, one in fits.items()}
+    assert width(compare_fits(found)) < 0.97 * width(compare_fits(fits))
 
 
 @pytest.mark.slow
