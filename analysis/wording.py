@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import pandas as pd
@@ -42,6 +43,11 @@ def listed(names: Sequence[str] | pd.Index, most: int = 40) -> str:
 def ticked(column: str) -> str:
     """Return a column's name as expressions and conditions take it: an unusual one in backticks."""
     return column if column.isidentifier() else f"`{column}`"
+
+
+def one_word(column: object) -> str:
+    """Return a column's name as an option takes it: an unusual one in double quotes."""
+    return str(column) if re.fullmatch(r"[\w.]+", str(column)) else f'"{column}"'
 
 
 def in_quotes(expression: str) -> str:

@@ -8,7 +8,7 @@ import pandas as pd
 from analysis.errors import UserError
 from analysis.table.remarks import TAKEN, with_remarks
 from analysis.table.statuses import plain
-from analysis.wording import counted, listed
+from analysis.wording import counted, listed, one_word
 
 NAMES = ("run", "run_name", "run_id", "runid", "name", "id", "uuid", "trial", "trial_id", "trial_name", "job", "job_id")
 """Columns that name a run by their own name, in any case; also whatever begins or ends with the word run."""
@@ -62,13 +62,8 @@ def _asked(table: pd.DataFrame, name: str) -> str:
     what = "rising D" if name == "N" else "one N and rising D"
     return (
         f"rows that share {name} have {what}: where they are milestones of one run, intervals are too "
-        f"narrow; then say --run-column {_quoted(name)}"
+        f"narrow; then say --run-column {one_word(name)}"
     )
-
-
-def _quoted(name: object) -> str:
-    text = str(name)
-    return text if text.isidentifier() else f'"{text}"'
 
 
 def _names(column: pd.Series) -> np.ndarray:

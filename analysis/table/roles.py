@@ -14,7 +14,7 @@ from analysis.table.files.other_shapes import one_metric, one_row_each
 from analysis.table.remarks import with_taken
 from analysis.table.statuses import plain
 from analysis.table.written_numbers import NATS, counts_alone, factor_of, flops_of, read_numbers
-from analysis.wording import in_quotes, listed, ticked
+from analysis.wording import in_quotes, listed, one_word, ticked
 
 ROLES = {  # of each column of ours: what others call it, in lower case, without spaces and signs
     "N": (
@@ -166,9 +166,9 @@ def proposals(table: pd.DataFrame, column: str) -> str:
     likely = [str(name) for name in table.columns if _may_be(name, column)]
     likely.sort(key=lambda name: (column == "loss" and "train" in plain(name), bool(LATER.search(plain(name)))))
     if len(likely) == 1:
-        return f"name it with --columns {column}={_quoted(likely[0])}, or compute it with --derive"
+        return f"name it with --columns {column}={one_word(likely[0])}, or compute it with --derive"
     if likely:
-        said = f"{listed(likely, 10)} may be meant: choose one with --columns {column}={_quoted(likely[0])}"
+        said = f"{listed(likely, 10)} may be meant: choose one with --columns {column}={one_word(likely[0])}"
         if len({re.sub(r"(?<=[^\d.])\d+$", "", name) for name in likely}) > 1:
             return said
         mean = f"({' + '.join(map(ticked, likely))}) / {len(likely)}"  # columns of seeds
@@ -291,7 +291,3 @@ def _numbers(column: pd.Series) -> pd.Series | None:
     """Return a column as floats; None where it holds text, or numbers with units."""
     numbers, odd = read_numbers(column)
     return None if odd.any() or not counts_alone(column) else pd.Series(numbers, column.index)
-
-
-def _quoted(name: str) -> str:
-    return name if re.fullmatch(r"[\w.]+", name) else f'"{name}"'

@@ -17,7 +17,7 @@ from analysis.table.remarks import with_remarks
 from analysis.table.statuses import UNFINISHED, status_word, statuses, unclear, unknown
 from analysis.table.units import doubtful_error, doubtful_units
 from analysis.table.written_numbers import as_number
-from analysis.wording import counted, listed
+from analysis.wording import counted, listed, one_word
 
 RECIPE = (
     *("optim", "lr_rule", "schedule", "batch", "augment", "label_smoothing", "precision", "engine", "stage_recipe"),
@@ -151,9 +151,10 @@ def _where(table: pd.DataFrame, where: str | None, left_out: list[str]) -> pd.Da
 
 
 def _one_task(table: pd.DataFrame, task: str | None) -> pd.DataFrame:
-    hint = f"; --y {task} takes the column of that name" if task in table.columns else ""
+    hint = f"; --y {one_word(task)} takes the column of that name" if task in table.columns else ""
     if "task" not in table.columns:
         if task is not None:
+            hint = hint or "; leave out --task, and name the column of the task's error with --y"
             raise UserError(f"found no column task, so no task {task!r}; the table has {listed(table.columns)}{hint}")
         return table
     tasks = sorted(str(value) for value in table["task"].dropna().unique())

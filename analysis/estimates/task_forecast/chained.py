@@ -21,7 +21,7 @@ from analysis.laws import get_law
 from analysis.numbers import number
 from analysis.table.roles import is_accuracy
 from analysis.table.select import OWN_TASK, select_rows, tasks_of
-from analysis.wording import counted
+from analysis.wording import counted, one_word, ticked
 
 if TYPE_CHECKING:
     from analysis.fitting.result import Fit
@@ -116,7 +116,9 @@ def chained(
 def _one_column(table: pd.DataFrame, via: str, y: str, task: str | None) -> UserError:
     """Return the error for a response that would be forecast from itself."""
     if task in table.columns:
-        return UserError(f"found the task {task}, which is a column of the table; wanted it as --y {task}; change it")
+        return UserError(
+            f"found the task {task}, which is a column of the table; wanted it as --y {one_word(task)}; change it"
+        )
     return UserError(f"found --via {via} and the response {y} in one row; wanted two columns, or --task of a stage")
 
 
@@ -137,7 +139,9 @@ def _linked(rows: pd.DataFrame, origins: pd.DataFrame | None, y: str, via: str) 
     if linked.empty:
         raise Refusal(f"no row of {y} has a {via} of its run at the same D")
     if not is_accuracy(y) and not linked[y].rank().corr(linked[inverse].rank()) < 0:
-        raise Refusal(f"{y} does not fall as the {via} falls; wanted an error, such as --derive 'error = 1 - {y}'")
+        raise Refusal(
+            f"{y} does not fall as the {via} falls; wanted an error, such as --derive 'error = 1 - {ticked(y)}'"
+        )
     return linked
 
 

@@ -81,6 +81,17 @@ def test_what_does_not_fall_with_the_loss_is_refused(table):
         chained(table.assign(score=1 - table["error"] / 3), at=AT, y="score", resamples=20)
     with pytest.raises(UserError, match="error = 1 - accuracy"):
         chained(table.assign(accuracy=1 - table["error"] / 3), at=AT, y="accuracy", resamples=20)
+    odd = (
+        table.drop(columns="task")
+        .rename(columns={"val_error": "arc err"})
+        .assign(**{"arc score": 1 - table["error"] / 3})
+    )
+    with pytest.raises(Refusal, match="error = 1 - `arc score`"):
+        chained(odd, at=AT, y="arc score", resamples=20)
+    with pytest.raises(UserError, match='--y "arc err" takes'):
+        chained(odd, at=AT, y="error", task="arc err", resamples=20)
+    with pytest.raises(UserError, match="leave out --task, and name the column"):
+        chained(odd, at=AT, y="error", task="arc", resamples=20)
     with pytest.raises(UserError, match="two columns"):
         chained(table, at=AT, y="loss", resamples=20)
     for rows in (table, table.drop(columns="task")):
