@@ -14,7 +14,7 @@ from analysis.fitting.allocation import log_loss, optimal_n
 from analysis.fitting.display.in_notebook import InNotebook
 from analysis.fitting.display.plain import plain
 from analysis.fitting.intervals import percentile
-from analysis.fitting.resample import WEIGHTS, refit
+from analysis.fitting.resample import WEIGHTS, nearly_absolute, refit
 from analysis.fitting.result import Fit
 from analysis.fitting.settings import settings_of
 from analysis.fitting.verdict.choose import fit_and_judge
@@ -177,9 +177,10 @@ def compare_fits(found: Mapping[str, Fit]) -> Comparison:
 
 
 def weighted(found: Fit) -> Fit:
-    """Return a fit with refits that give each run a random weight in place of those that drew runs."""
+    """Return a fit by nearly absolute errors with refits that give each run a random weight, where they drew runs."""
     engine, samples = found.engine, found.engine.samples
-    if samples is None or found.card["resample"] != "runs":
+    jumps = nearly_absolute(engine.problem.objective, engine.residuals)
+    if samples is None or found.card["resample"] != "runs" or not jumps:
         return found
     count, seed = samples.shape[1], found.card["seed"]
     again = refit(engine.problem, engine.points, engine.theta[:, None], count=count, resample=WEIGHTS, seed=seed)

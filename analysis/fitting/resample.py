@@ -9,7 +9,7 @@ import numpy as np
 
 from analysis.errors import Refusal, UserError
 from analysis.fitting.certificate import information
-from analysis.fitting.objective import Problem, residuals, score_and_hessian
+from analysis.fitting.objective import Objective, Problem, residuals, score_and_hessian
 from analysis.fitting.points import Points
 from analysis.fitting.solver import solve
 from analysis.laws.base import Array
@@ -18,7 +18,8 @@ Resample = Literal["runs", "points", "seed", "wild"]
 WEIGHTS = "weights"
 """A kind of resampling that a comparison uses: each run gets a random weight, exponential with mean 1, instead of being
 drawn a whole number of times (Rubin 1981; for M-estimates Rao and Zhao 1992). No run is left out, so refits of few runs
-by nearly absolute errors jump less (docs/coverage.md)."""
+by nearly absolute errors jump less. Refits by least squares do not jump, and would scatter too little
+(docs/coverage.md)."""
 BLOCK = 2_000
 """Resamples drawn at once, which bounds memory."""
 MOST_VALUES = 40_000_000
@@ -145,6 +146,12 @@ def _best(problem: Problem, at: Array, weights: Array, response: Array | None, s
     return theta, converged
 
 
+def nearly_absolute(goal: Objective, rest: Array) -> bool:
+    """Tell whether most residuals count by their absolute values, rather than by their squares."""
+    spread = 1.4826 * float(np.median(np.abs(rest)))
+    return goal.name == "lad" or (goal.name == "huber" and goal.delta <= 2 * spread)
+
+
 def _flipped(problem: Problem, at: Array, cluster: Array, size: int, rng: np.random.Generator) -> Array:
     """Return wild-bootstrap responses (size, n): leverage-adjusted residuals with a random sign per cluster."""
     spread = _widened(problem, at)
@@ -162,9 +169,8 @@ def _widened(problem: Problem, at: Array) -> Array:
     rest, n, p = residuals(problem, at)[0], problem.n, len(at)
     slopes, gram = information(problem, at[:, 0], np.ones(n))
     leverage = np.clip(np.einsum("in,ij,jn->n", slopes, np.linalg.pinv(gram), slopes), 0.0, 0.9)
-    scale = 1.4826 * float(np.median(np.abs(rest)))
-    goal = problem.objective
-    if goal.name == "lsq" or (goal.name == "huber" and goal.delta > 2 * scale):
+    if not nearly_absolute(problem.objective, rest):
         return np.abs(rest) / (1 - leverage)
+    scale = 1.4826 * float(np.median(np.abs(rest)))
     freedom = np.sqrt(n / max(1, n - p))
     return freedom * (np.abs(rest) + np.sqrt(np.pi / 2) * leverage * scale * freedom)

@@ -92,6 +92,8 @@ def test_refits_of_few_runs_jump_less_than_those_of_drawn_runs():
     fits = {name: fit(rows, resamples=300, starts=6) for name, rows in fewer.items()}
     found = {name: weighted(one) for name, one in fits.items()}
     assert width(compare_fits(found)) < 0.97 * width(compare_fits(fits))
+    squares = fit(fewer["a"], objective="lsq", resamples=20, starts=2)
+    assert weighted(squares) is squares  # its refits do not jump
 
 
 @pytest.mark.slow
