@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from analysis.errors import Refusal, UserError
+from analysis.estimates.pairs_of_refits import unpaired, weighted
 from analysis.fitting.allocation import log_loss, optimal_n
 from analysis.fitting.display.in_notebook import InNotebook
 from analysis.fitting.display.plain import plain
 from analysis.fitting.intervals import percentile
-from analysis.fitting.resample import WEIGHTS, nearly_absolute, refit
 from analysis.fitting.result import Fit
 from analysis.fitting.settings import settings_of
 from analysis.fitting.verdict.choose import fit_and_judge
@@ -158,7 +158,7 @@ def compare_fits(found: Mapping[str, Fit]) -> Comparison:
             if why is not None:
                 raise Refusal(f"{name} has {why}")
             raise UserError("found resamples=0; wanted some for the multiplier's interval; compare with resamples=1000")
-    fits = (one, _unpaired(two))
+    fits = (one, unpaired(two))
     ranges = [(float(C.min()), float(C.max())) for C in map(computes, fits)]
     low, high = max(ends[0] for ends in ranges), min(ends[1] for ends in ranges)
     if not low < high:
@@ -174,26 +174,6 @@ def compare_fits(found: Mapping[str, Fit]) -> Comparison:
             f"{names[0]} reaches none of the losses of {names[1]} within its own range; wanted losses of both"
         )
     return _comparison(fits, names, grid[inside], best[inside], samples[:, inside], ranges[0])
-
-
-def weighted(found: Fit) -> Fit:
-    """Return a fit by nearly absolute errors with refits that give each run a random weight, where they drew runs."""
-    engine, samples = found.engine, found.engine.samples
-    jumps = nearly_absolute(engine.problem.objective, engine.residuals)
-    if samples is None or found.card["resample"] != "runs" or not jumps:
-        return found
-    count, seed = samples.shape[1], found.card["seed"]
-    again = refit(engine.problem, engine.points, engine.theta[:, None], count=count, resample=WEIGHTS, seed=seed)
-    return replace(found, engine=replace(engine, samples=again.theta))
-
-
-def _unpaired(found: Fit) -> Fit:
-    """Renumber the refits, so that they are independent of those with the same number in a fit of the same seed.
-
-    With one seed, runs in the same places of two tables get the same weights or signs, and refits deviate together.
-    """
-    assert found.engine.samples is not None, "refused before"
-    return replace(found, engine=replace(found.engine, samples=np.roll(found.engine.samples, 1, axis=1)))
 
 
 def log_multipliers(fits: tuple[Fit, Fit], grid: Array, first: Interval) -> tuple[Array, Array]:
@@ -260,8 +240,7 @@ def _comparison(
     ends = percentile(shifted.T, level)
     curve = np.exp(frontier_of(fits[1], fits[1].engine.theta[:, None], grid)[0])
     points = zip(np.exp(grid), np.exp(best), np.exp(ends[:-2]), curve, strict=True)
-    z = NormalDist()
-    reach = (z.inv_cdf((1 + level) / 2) + z.inv_cdf(POWER)) * float(np.std(shifted[:, -2]))
+    reach = float(np.std(shifted[:, -2])) * sum(map(NormalDist().inv_cdf, ((1 + level) / 2, POWER)))
     return Comparison(
         first=names[0],
         second=names[1],

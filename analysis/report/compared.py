@@ -8,7 +8,8 @@ from functools import partial
 import pandas as pd
 
 from analysis.errors import attempt
-from analysis.estimates.multiplier import Comparison, compare_fits, weighted
+from analysis.estimates.multiplier import Comparison, compare_fits
+from analysis.estimates.pairs_of_refits import weighted
 from analysis.report.law_results import JOINT, GroupResults
 from analysis.table.select import recipe_differences
 

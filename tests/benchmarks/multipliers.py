@@ -17,7 +17,8 @@ import numpy as np
 import pandas as pd
 
 from analysis import Fit
-from analysis.estimates.multiplier import compare_fits, weighted
+from analysis.estimates.multiplier import compare_fits
+from analysis.estimates.pairs_of_refits import weighted
 from analysis.fitting.settings import fit_law, settings_of
 from analysis.laws import get_law
 from tests.analysis.worlds import World

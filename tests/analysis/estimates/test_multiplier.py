@@ -13,7 +13,8 @@ import pytest
 
 from analysis import fit, verbs
 from analysis.errors import Refusal, UserError
-from analysis.estimates.multiplier import compare, compare_fits, recentred, weighted
+from analysis.estimates.multiplier import compare, compare_fits, recentred
+from analysis.estimates.pairs_of_refits import weighted
 from analysis.figures.comparison import comparison_numbers
 from tests.analysis.worlds import World, pair, small
 
