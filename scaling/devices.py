@@ -13,6 +13,15 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
+from scaling.errors import UserError
+
+
+def check_device(name: str) -> None:
+    """Raise UserError if train.device is not auto, cpu, cuda or cuda:N."""
+    kind, _, index = name.partition(":")
+    if name not in ("auto", "cpu", "cuda") and not (kind == "cuda" and index.isdecimal()):
+        raise UserError(f"found the device {name!r}; wanted auto, cpu, cuda or cuda:N; change train.device")
+
 
 @cache
 def gpus() -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from scaling.accounting import Layer
 from scaling.config import RunConfig
-from scaling.devices import device_name, gpus
+from scaling.devices import check_device, device_name, gpus
 from scaling.forecast.cards import USUAL
 from scaling.forecast.learned import Learned, Took, learn
 from scaling.forecast.speed import VMAPPED, Costs, Speed, StackCosts, known_speed
@@ -122,7 +122,8 @@ def relative_work(runs: Iterable[PlannedRun], *, stack_shares: Mapping[str, Stac
 
 
 def device_kind(config: RunConfig) -> str:
-    """Return the kind of device, cpu or cuda, on which this machine will train a run."""
+    """Return the kind of device, cpu or cuda, on which this machine will train a run; UserError for any other name."""
+    check_device(config.train.device)
     wanted = config.train.device.partition(":")[0]
     if wanted == "auto":
         return "cuda" if gpus() else "cpu"

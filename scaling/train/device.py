@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 
-from scaling.devices import cores, device_name, host_memory
+from scaling.devices import check_device, cores, device_name, host_memory
 from scaling.errors import UserError
 from scaling.numbers import many
 
@@ -17,11 +17,10 @@ SHARE_FOR_STACKS = 0.75  # of the memory; the rest is for what the forecast does
 
 def find_device(name: str) -> torch.device:
     """Return the device called auto, cpu, cuda or cuda:N; UserError for one that is not there."""
+    check_device(name)
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     kind, _, index = name.partition(":")
-    if kind not in ("cpu", "cuda") or (index and not (kind == "cuda" and index.isdecimal())):
-        raise UserError(f"found the device {name!r}; wanted auto, cpu, cuda or cuda:N; change train.device")
     if kind == "cuda" and not torch.cuda.is_available():
         raise UserError(f"found no CUDA device; wanted {name}; set train.device=cpu or auto")
     if index and int(index) >= torch.cuda.device_count():

@@ -150,7 +150,8 @@ def test_mistakes_outside_a_verb(scaling, monkeypatch):
         (["plan", "tarin.steps=8"], "unknown key tarin"),
         (["plan", "--jsno", "-"], "unknown option --jsno"),
         (["plan", "quickstart"], "wanted overrides"),
-        (["run", "model.width=8", "train.steps=1", "train.device=tpu"], "tpu"),
+        (["run", "model.width=8", "train.steps=1", "train.device=tpu"], "wanted auto, cpu, cuda or cuda:N"),
+        (["plan", "model.width=8", "train.steps=1", "train.device=cpu:0"], "wanted auto, cpu, cuda or cuda:N"),
         (["run", "data=cifar10", "train.steps=1"], "cifar10"),
         (["status", "results/none"], "no plan in results/none"),
         (["run", "model.width=8", "train.steps=1", "results=/proc/nowhere"], "results=DIR"),
@@ -229,7 +230,7 @@ def test_a_broken_plan_is_set_aside_and_written_anew(swept):
 
 @pytest.mark.parametrize("arguments", [["--help"], ["status", "results/tiny"], ["run", "--help"]])
 def test_help_and_status_import_next_to_nothing(swept, arguments):
-    shown = {"rich", "pygments", "markdown_it", "mdurl"} if arguments[0] == "status" else set()
+    shown = {"rich", "pygments", "markdown_it", "mdurl", "attr"} if arguments[0] == "status" else set()
     assert (
         imported("scaling", *arguments, folder=swept.folder) - {"scaling", "analysis", "click"} <= shown
     )  # analysis: how streams spell

@@ -88,7 +88,7 @@ def test_a_fork_survives_the_queue_and_comes_after_its_trunk(here):
     [
         ({"schedule": "cosine", "keys": "warmup: 0.0"}, "no two runs of the sweep take the same first steps"),
         ({"keys": "warmup: 0.1"}, r"schedule\.warmup_steps"),
-        ({"trunk": "3"}, "wanted a boolean"),
+        ({"trunk": "3"}, "wanted true or false"),
         ({"extra": ["train.engine=compile"]}, "wanted engine=eager or stacked"),
         ({"keys": "warmup: 0.1, warmup_steps: 5"}, "wanted one"),
     ],
