@@ -135,7 +135,7 @@ def _search(
     console: Terminal,
 ) -> list[Best]:
     from scaling import tune as tuning
-    from scaling.commands.rounds.trial_runs import Candidates
+    from scaling.commands.rounds.trial_runs import TrialPlanner
     from scaling.commands.rounds.tunable import check_keys
     from scaling.config import read_group
     from scaling.dispatch.control import stale_in
@@ -150,14 +150,14 @@ def _search(
     launcher_of(settings).check([run.config for run in plan.runs])
     refuse_stale(stale_in(plan.folder), ways_out="take another name=NAME, or data.version=2 (or model.version=2)")
     groups = tuning.group_runs(plan.runs, by, [one.key for one in ranges])
-    candidates = Candidates(plan, [one.key for one in ranges])
+    planner = TrialPlanner(plan, [one.key for one in ranges])
     with shared_as(plan.results):
         studies = tuning.open_studies(plan.folder, ranges, groups, seed=seed)
         held = ""
         while not held and (
             proposals := tuning.next_round(studies, groups, ranges, tries=tries, at_once=at_once, widened=widen)
         ):
-            planned = candidates.planned(proposals)
+            planned = planner.planned(proposals)
             held = _train_proposals(plan, planned, settings, console)  # what is held back is tried first the next time
             for proposal in planned:
                 if not held or tuning.was_tried(proposal, plan.folder):

@@ -28,7 +28,7 @@ ROWS = 2_048  # examples passed through at a time: in the cache, which takes les
 
 
 @dataclass(frozen=True)
-class Network:
+class TeacherNetwork:
     """The teacher: its matrices and output shift, in float64 so that labels do not depend on a machine's rounding."""
 
     matrices: tuple[np.ndarray, ...]
@@ -73,11 +73,11 @@ class Teacher(MadeSet):
         x = rng.standard_normal((n, self.inputs), dtype=np.float32)
         return Arrays(x, self.network().labels(x))
 
-    def network(self) -> Network:
+    def network(self) -> TeacherNetwork:
         """Return the teacher network."""
         return self.remember("making", "network", self._make)
 
-    def _make(self) -> Network:
+    def _make(self) -> TeacherNetwork:
         rng = generator(self.name, "weights", self.seed)
         sizes = [self.inputs, *[self.width] * self.depth, self.classes]
         matrices = [rng.standard_normal((rows, columns)) * np.sqrt(2 / rows) for rows, columns in pairwise(sizes)]
@@ -97,7 +97,7 @@ def outputs(matrices: Sequence[np.ndarray], x: np.ndarray) -> np.ndarray:
     return found
 
 
-def balanced(matrices: Sequence[np.ndarray], x: np.ndarray) -> Network:
+def balanced(matrices: Sequence[np.ndarray], x: np.ndarray) -> TeacherNetwork:
     """Scale and shift the outputs until each class is the largest one equally often on the examples `x`."""
     raw = outputs(matrices, x)
     scale = 1 / raw.std(axis=0)
@@ -112,7 +112,7 @@ def balanced(matrices: Sequence[np.ndarray], x: np.ndarray) -> Network:
             f"found a teacher that hardly ever chooses some of its {classes} classes; wanted them balanced; "
             f"raise data.width, or lower data.classes or data.depth"
         )
-    return Network((*matrices[:-1], matrices[-1] * scale), shift)
+    return TeacherNetwork((*matrices[:-1], matrices[-1] * scale), shift)
 
 
 def _shares(by_class: np.ndarray, shift: np.ndarray) -> np.ndarray:

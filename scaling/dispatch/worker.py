@@ -10,7 +10,7 @@ from scaling.dispatch.claims.claim import Claim, HeldClaim, Life, Observer, take
 from scaling.dispatch.claims.file_retries import FileRetries
 from scaling.dispatch.claims.heartbeat import TICK, Heartbeat
 from scaling.dispatch.claims.index_notes import IndexNotes
-from scaling.dispatch.claims.parents import Parents, has_weights
+from scaling.dispatch.claims.parents import ParentStates, has_weights
 from scaling.dispatch.claims.queue_walk import QueueWalk
 from scaling.dispatch.claims.spending import Spending
 from scaling.dispatch.claims.stop import Stop
@@ -47,7 +47,7 @@ class Worker:
             news.pass_over()
         self.notes = IndexNotes(news)
         self._retried = FileRetries(task, stop, self.report)
-        self._parents = Parents(task.folder, self.observer)
+        self._parents = ParentStates(task.folder, self.observer)
         self._queue: LazyQueue | None = None
         self._walk: QueueWalk | None = None
         self._spending: Spending | None = None

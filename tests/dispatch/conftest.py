@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from io import StringIO
 from pathlib import Path
 
 import pytest
 
 from scaling.dispatch.claims.claim import Claim, read_claim
+from scaling.dispatch.launchers import Local
+from scaling.dispatch.local.run import run_local
 from scaling.dispatch.order import Order, order_of
+from scaling.dispatch.show import view
+from scaling.dispatch.states.outcome import Outcome
 from scaling.folders import SweepFolder, read_lines
+from scaling.terminal_table import Terminal
 from tests.dispatch.stand_in import gate
 from tests.waiting import wait_for
 
@@ -21,6 +27,11 @@ STAND_IN = "tests.dispatch.stand_in:train"
 def order(folder: SweepFolder, runs: Iterable, **how) -> Order:
     """Order runs whose training is a stand-in."""
     return order_of(folder, list(runs), **{"train": STAND_IN, **how})
+
+
+def run_quietly(order: Order, settings: Local) -> Outcome:
+    """Train on this machine, shown to nobody."""
+    return run_local(order, settings, view(Terminal(file=StringIO())))
 
 
 @pytest.fixture

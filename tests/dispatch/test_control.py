@@ -18,14 +18,13 @@ from scaling.dispatch.control import (
 from scaling.dispatch.dispatches import new_dispatch
 from scaling.dispatch.launchers import Local
 from scaling.dispatch.limits import Offer, offer_of
-from scaling.dispatch.local.run import run_local
 from scaling.dispatch.states.cancelled import change_cancelled
 from scaling.dispatch.states.read_state import Reader
 from scaling.dispatch.states.state import Planned
 from scaling.errors import UserError
 from scaling.folders import append_line, write_atomically
 from scaling.limits import UNLIMITED
-from tests.dispatch.conftest import at_work, causes, meanwhile, open_gates, order, under_way
+from tests.dispatch.conftest import at_work, causes, meanwhile, open_gates, order, run_quietly, under_way
 from tests.dispatch.local.test_run import dispatcher
 from tests.dispatch.stand_in import planned
 from tests.waiting import wait_for
@@ -63,7 +62,7 @@ def test_cancelled_run_is_left_and_the_others_go_on(folder):
         open_gates(folder, runs)
 
     with meanwhile(strike):
-        outcome = run_local(order(folder, runs), LAUNCHER)
+        outcome = run_quietly(order(folder, runs), LAUNCHER)
     [chosen], [cancelled] = found, said
     assert "1 of 3 runs are left out: cancelled by name" in outcome.held
     assert cancelled.still == ()  # its worker was asked
@@ -73,7 +72,7 @@ def test_cancelled_run_is_left_and_the_others_go_on(folder):
 
 def test_retry_finds_failed_runs_as_they_were(folder):
     runs = [planned(0), planned(1, "crash"), planned(2, "memory")]
-    run_local(order(folder, runs), LAUNCHER)
+    run_quietly(order(folder, runs), LAUNCHER)
     status = Reader(folder, [Planned(run.run_id, run.run_id) for run in runs]).read()
     failed = runs_to_retry(status)
     assert set(failed) == {runs[1].run_id, runs[2].run_id}
@@ -87,7 +86,7 @@ def test_retry_finds_failed_runs_as_they_were(folder):
 
 def test_log_of_a_run_tells_its_attempts_and_evaluations(folder):
     run = planned(0, "crash")
-    run_local(order(folder, [run]), LAUNCHER)
+    run_quietly(order(folder, [run]), LAUNCHER)
     append_line(folder.run(run.run_id).log, {"step": 5, "loss": 0.51234567})
     said = "\n".join(read_log(folder, run.run_id[:6]))
     assert "attempt 1:" in said
@@ -108,7 +107,7 @@ def test_log_of_a_run_that_was_never_begun_says_what_keeps_it(folder):
 
 def test_following_ends_with_the_run(folder):
     run = planned(0)
-    run_local(order(folder, [run]), LAUNCHER)
+    run_quietly(order(folder, [run]), LAUNCHER)
     assert any("finished" in line for line in follow_log(folder, run.run_id))
 
 
@@ -121,12 +120,12 @@ def test_unknown_run_is_one_sentence(folder):
 def test_a_run_cancelled_by_name_is_left_out_until_it_is_named_again(folder):
     runs = [planned(seed) for seed in range(3)]
     cancel(folder, runs=[runs[1].run_id])
-    outcome = run_local(order(folder, runs), LAUNCHER)
+    outcome = run_quietly(order(folder, runs), LAUNCHER)
     assert [folder.run(run.run_id).record.exists() for run in runs] == [True, False, True]
     assert "1 of 3 runs are left out: cancelled by name" in outcome.held
     assert outcome.exit_code == 0
     change_cancelled(folder, remove=[runs[1].run_id])
-    assert run_local(order(folder, runs), LAUNCHER).settled == 3
+    assert run_quietly(order(folder, runs), LAUNCHER).settled == 3
 
 
 def test_what_starts_from_a_cancelled_run_is_left_out_too(folder):
@@ -152,7 +151,7 @@ def test_dispatches_of_another_user_are_left_to_them(folder):
 
 def test_following_ends_where_nobody_trains_the_run_any_more(folder):
     run = planned(0, "crash")
-    run_local(order(folder, [run]), LAUNCHER)
+    run_quietly(order(folder, [run]), LAUNCHER)
     write_atomically(folder.plan, f"run_id,overrides,C\n{run.run_id},seed=0,1e6\n")
     assert any("the weights have left the building" in line for line in follow_log(folder, run.run_id))
 
@@ -167,6 +166,6 @@ def test_runs_that_left_the_plan_while_they_are_queued_are_known(folder):
         open_gates(folder, runs)
 
     with meanwhile(change_the_plan):
-        run_local(order(folder, runs), LAUNCHER)
+        run_quietly(order(folder, runs), LAUNCHER)
     assert seen == {run.run_id for run in runs[1:]}
     assert queued_outside_plan(folder) == []

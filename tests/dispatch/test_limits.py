@@ -13,7 +13,7 @@ from scaling.dispatch.limits import Offer, Spent, beyond, check_again, offer_of,
 from scaling.dispatch.order import Order, entries, order_of
 from scaling.dispatch.process import Process
 from scaling.dispatch.queue import write_queue
-from scaling.dispatch.states.attempts import Attempt, iso
+from scaling.dispatch.states.attempts import PastAttempt, iso
 from scaling.dispatch.states.settled import SettledRuns, supersede
 from scaling.errors import UserError
 from scaling.folders import write_atomically
@@ -35,7 +35,7 @@ def offer(limits, folder, queue, **how):
 def settle(folder, entry, gpu_seconds):
     files = folder.run(entry.run_id)
     write_stand_in_record(files)
-    Attempt(iso(0), iso(1), "n1", "1", "finished", gpu_seconds, gpu_seconds).append(files)
+    PastAttempt(iso(0), iso(1), "n1", "1", "finished", gpu_seconds, gpu_seconds).append(files)
 
 
 def test_spent_counts_attempts_records_and_runs_in_flight(folder, queue):

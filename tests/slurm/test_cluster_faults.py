@@ -13,13 +13,12 @@ import pytest
 
 from scaling.dispatch.claims.claim import read_claim
 from scaling.dispatch.launchers import Local
-from scaling.dispatch.local.run import run_local
 from scaling.dispatch.process import start_time
 from scaling.dispatch.slurm import scheduler
 from scaling.folders import RunFolder
 from scaling.plan.planned import PlannedRun
 from tests.dispatch import stand_in
-from tests.dispatch.conftest import at_work, causes, leftovers, order, trained
+from tests.dispatch.conftest import at_work, causes, leftovers, order, run_quietly, trained
 from tests.slurm.sweeps import LAUNCHER, ended, sweep, tool
 from tests.waiting import wait_for
 
@@ -30,7 +29,7 @@ RUNS = 6
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory):
     flight = sweep(tmp_path_factory.mktemp("expected"), RUNS, "steps")
-    run_local(order(flight.folder, flight.runs), Local(workers=2))
+    run_quietly(order(flight.folder, flight.runs), Local(workers=2))
     return flight.records()
 
 

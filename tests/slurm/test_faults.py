@@ -11,8 +11,7 @@ import signal
 import pytest
 
 from scaling.dispatch.launchers import Local
-from scaling.dispatch.local.run import run_local
-from tests.dispatch.conftest import at_work, causes, leftovers, order, trained
+from tests.dispatch.conftest import at_work, causes, leftovers, order, run_quietly, trained
 from tests.slurm.sweeps import ended, sweep, tool
 from tests.waiting import wait_for
 
@@ -114,7 +113,7 @@ def flights(cluster, tmp_path_factory):
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory):
     flight = sweep(tmp_path_factory.mktemp("expected"), RUNS, "steps")
-    run_local(order(flight.folder, flight.runs), Local(workers=2))
+    run_quietly(order(flight.folder, flight.runs), Local(workers=2))
     return flight.records()
 
 

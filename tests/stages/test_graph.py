@@ -201,10 +201,10 @@ def test_what_starts_from_a_run_that_diverged_is_blocked_with_the_reason(scaling
 @pytest.mark.slow
 def test_a_settled_parent_is_trained_again_only_for_weights_that_are_needed(here):
     from scaling.dispatch.launchers import Local
-    from scaling.dispatch.local.run import run_local
     from scaling.dispatch.order import order_of
     from scaling.folders import SweepFolder
     from scaling.train.run import train_run
+    from tests.dispatch.conftest import run_quietly
 
     (here / "sweeps" / "small.yaml").write_text(
         SWEEP.replace("[6, 12, 24]", "[6]").split("    - name: tuned")[0].replace("at: milestones", "at: last")
@@ -220,6 +220,6 @@ def test_a_settled_parent_is_trained_again_only_for_weights_that_are_needed(here
     assert [entry.keeps for entry in order_of(folder, plan.runs).entries] == [(), ()]  # nothing needs them
     folder.run(child.run_id).record.unlink()
     assert [entry.keeps for entry in order_of(folder, plan.runs).entries] == [(parent.quantities.steps,), ()]
-    outcome = run_local(order_of(folder, plan.runs), Local(workers=1))
+    outcome = run_quietly(order_of(folder, plan.runs), Local(workers=1))
     assert (outcome.settled, outcome.found) == (2, 0)
     assert kept.read_bytes() == weights

@@ -21,7 +21,7 @@ Cell = frozenset[tuple[str, str]]  # keys and values that identify a run, withou
 PlanWith = Callable[[Mapping[str, Any]], Mapping[Cell, PlannedRun]]
 
 
-class Candidates:
+class TrialPlanner:
     """Plans proposals for a plan's runs; keys: those that are tuned."""
 
     def __init__(self, plan: Plan, keys: Sequence[str]) -> None:

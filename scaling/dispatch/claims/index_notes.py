@@ -5,7 +5,7 @@ from __future__ import annotations
 from scaling.dispatch.claims.claim import Claim
 from scaling.dispatch.queue import Entry
 from scaling.dispatch.states import index
-from scaling.dispatch.states.attempts import SETTLED, Attempt
+from scaling.dispatch.states.attempts import SETTLED, PastAttempt
 from scaling.dispatch.states.index import Index
 from scaling.dispatch.states.settled import settled_lines
 from scaling.folders import RunFolder
@@ -24,7 +24,7 @@ class IndexNotes:
         facts = {"token": claim.token, "since": claim.since, "gpus": claim.gpus, "C": entry.C}
         self.index.append(index.CLAIMED, entry.run_id, {**facts, "seconds": entry.forecast_seconds})
 
-    def tried(self, files: RunFolder, attempt: Attempt, *, token: str | None = None) -> None:
+    def tried(self, files: RunFolder, attempt: PastAttempt, *, token: str | None = None) -> None:
         """Record an attempt, and note its cost and the content of its record, if there is one.
 
         token: of the attempt's claim, by default this worker's.

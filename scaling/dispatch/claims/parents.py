@@ -17,7 +17,7 @@ def has_weights(folder: SweepFolder, queue: LazyQueue, run_id: str) -> bool:
     return not keeps or is_known_settled(folder.run(run_id), keeps)
 
 
-class Parents:
+class ParentStates:
     """A cache of parents' states, valid until `forget`."""
 
     def __init__(self, folder: SweepFolder, observer: Observer) -> None:

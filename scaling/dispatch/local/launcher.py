@@ -76,7 +76,7 @@ class LocalLauncher:
         else:
             from scaling.dispatch.local.run import run_local
 
-            outcome = run_local(order, self._settings, view=view)
+            outcome = run_local(order, self._settings, view)
         return Dispatched(outcome, outcome.to_dict(), found=outcome.found, held=outcome.held)
 
     def rehearse(self, order: Order) -> list[Sheet]:

@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from scaling.dispatch.show import View
 
 
-def run_local(order: Order, settings: Local, *, view: View | None = None) -> Outcome:
+def run_local(order: Order, settings: Local, view: View) -> Outcome:
     """Train the unsettled runs on this machine, and return the outcome; view: see `show.view`."""
     started = time.monotonic()
     gpus = 1 if order.device != "cpu" and devices.gpus() else 0
     todo = order.open_entries
     found = len(order.entries) - len(todo)
     pool = start_ahead(order, settings, most=len(todo)) if todo else None  # torch starts while the queue is made here
-    if pool is not None and view is not None:
+    if pool is not None:
         view.say(f"starting {many(len(pool.jobs), 'worker')}")
     offer = offer_of(order, gpus=gpus, promised=queued_elsewhere(order.folder) if order.limits else ())
     reader = Reader(order.folder, [entry.planned for entry in order.entries], settled=order.settled)

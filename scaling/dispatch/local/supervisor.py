@@ -29,7 +29,7 @@ IN_A_ROW = 30  # workers that died during runs, with no run settled between, aft
 class Supervisor:
     """Supervises the workers of a pool until their end."""
 
-    def __init__(self, pool: Pool, reader: Reader, view: View | None) -> None:
+    def __init__(self, pool: Pool, reader: Reader, view: View) -> None:
         self._pool = pool
         self._reader = reader
         self._view = view
@@ -47,12 +47,8 @@ class Supervisor:
     def until_done(self) -> bool:
         """Wait until all workers have ended, in any case; return whether they were asked to stop."""
         try:
-            with Signals(self._stop):
-                if self._view is None:
-                    self._wait()
-                else:
-                    with self._view:
-                        self._wait()
+            with Signals(self._stop), self._view:
+                self._wait()
         finally:
             self._pool.close()
         self._judge()
@@ -68,11 +64,11 @@ class Supervisor:
             self._reap()
             if time.monotonic() > look:
                 began = time.monotonic()
-                self._show()
+                self._view.update(self._reader.read())
                 look = time.monotonic() + max(LOOK, SPARE * (time.monotonic() - began))
             time.sleep(POLL)
         self._check_places()
-        self._show()
+        self._view.update(self._reader.read())
 
     def _check_places(self) -> None:
         """Raise UserError if the folder of the runs or of the dispatch was moved or removed."""
@@ -86,10 +82,6 @@ class Supervisor:
                 f"found that {self._pool.dispatch.path}, from which the workers take their runs, was removed while "
                 f"they worked; wanted it to stay; what is settled is kept: give the same command again"
             )
-
-    def _show(self) -> None:
-        if self._view is not None:
-            self._view.update(self._reader.read())
 
     def _reap(self) -> None:
         """Collect workers that have ended; replace those that died or were interrupted while runs are left."""
@@ -116,8 +108,7 @@ class Supervisor:
 
     def _give_up(self, why: str) -> bool:
         """Say why no more workers are started; return False."""
-        if self._view is not None:
-            self._view.say(f"{why}; no more are started; look into {self._pool.dispatch.path}/*.err")
+        self._view.say(f"{why}; no more are started; look into {self._pool.dispatch.path}/*.err")
         return False
 
     def _died_under_a_run(self, job: Any, status: Status) -> bool:
@@ -139,8 +130,7 @@ class Supervisor:
     def _leave(self) -> None:
         """Ask the workers to stop, and wait `grace_seconds` for their checkpoints."""
         self._pool.dispatch.ask_to_stop(StopRequest("interrupted"))
-        if self._view is not None:
-            self._view.say(f"stopping: {len(self._alive)} workers write checkpoints (Ctrl-C again stops at once)")
+        self._view.say(f"stopping: {len(self._alive)} workers write checkpoints (Ctrl-C again stops at once)")
         until = time.monotonic() + self._pool.settings.grace_seconds
         try:
             while any(not job.done() for job in self._alive) and time.monotonic() < until:

@@ -22,10 +22,10 @@ DEATHS = 20  # of workers that one job survives
 ANEW = 99  # exit code of a worker that asks for a new process
 OOM_KILLS = re.compile(r"^oom_kill (\d+)$", re.MULTILINE)
 Handlers = dict[signal.Signals, Any]  # as signal.signal takes them
-Work = Callable[[Mapping[int, str]], int]  # causes of the job's dead workers by process id -> exit code
+WorkerMain = Callable[[Mapping[int, str]], int]  # causes of the job's dead workers by process id -> exit code
 
 
-def run_in_child(work: Work) -> int:
+def run_in_child(work: WorkerMain) -> int:
     """Call `work` in a child process, in another one if it dies, and return the exit code of the last.
 
     `work` calls `listen` when it handles signals.
@@ -98,7 +98,7 @@ def _wait_for(pid: int, arrived: int) -> tuple[int, bool]:
             return os.waitstatus_to_exitcode(status), asked
 
 
-def _be_child(work: Work, deaths: Mapping[int, str]) -> NoReturn:
+def _be_child(work: WorkerMain, deaths: Mapping[int, str]) -> NoReturn:
     code = 1
     try:
         code = work(deaths)

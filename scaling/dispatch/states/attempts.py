@@ -34,7 +34,7 @@ FRUITLESS_TRIES = 5  # attempts in a row that ended for free causes without a st
 
 
 @dataclass(frozen=True)
-class Attempt:
+class PastAttempt:
     """One try of one run.
 
     start, end: ISO 8601 in UTC; step: the last step, None if it is unknown; error: one line; stack: number of runs
@@ -67,13 +67,13 @@ def ended_attempt(
     step: int | None,
     failure: BaseException | None,
     stack: int = 1,
-) -> Attempt:
+) -> PastAttempt:
     """Return an attempt of this process that ends now; started: Unix seconds; failure: the raised error.
 
     gpus: the number held, for a run in a stack its share of them.
     """
     seconds = time.time() - started
-    return Attempt(
+    return PastAttempt(
         start=iso(started),
         end=iso(started + seconds),
         host=host(),
@@ -88,13 +88,13 @@ def ended_attempt(
     )
 
 
-def dead_attempt(dead: Claim, cause: str) -> Attempt:
+def dead_attempt(dead: Claim, cause: str) -> PastAttempt:
     """Return the attempt of a worker that died, from its claim; the death of a stack does not count against a run."""
     seconds = max(0.0, dead.beat - dead.since)
     if dead.stack > 1 and cause in FAILURES:
         cause = STACK_DIED
     how = ": its job had no more memory; launcher.memory_gb asks for more" if cause == "out_of_memory" else ""
-    return Attempt(
+    return PastAttempt(
         start=iso(dead.since),
         end=iso(dead.beat),
         host=dead.process.host,

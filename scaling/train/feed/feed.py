@@ -34,7 +34,7 @@ class Feed(Protocol):
         """Return the examples at positions `start` up to `stop`, on the device and normalised."""
 
 
-class Order:
+class Permutations:
     """A seeded permutation of `n` examples for each epoch, one epoch after the other, on a device."""
 
     def __init__(self, n: int, seed: int, device: torch.device) -> None:
@@ -58,7 +58,7 @@ class Epochs:
         self.subset: Examples = subset
         self._seed = seed
         device = subset.device if isinstance(subset, Resident) else torch.device("cpu")
-        self.index = Order(len(subset), seed, device).index  # (start, stop) -> indices
+        self.index = Permutations(len(subset), seed, device).index  # (start, stop) -> indices
 
     def examples(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
         """Return the examples at positions `start` up to `stop`; they may come from several epochs."""
@@ -67,7 +67,7 @@ class Epochs:
     @cached_property
     def index_on_host(self) -> Callable[[int, int], Tensor]:
         """Return the same as `index`, in host memory."""
-        return Order(len(self.subset), self._seed, torch.device("cpu")).index
+        return Permutations(len(self.subset), self._seed, torch.device("cpu")).index
 
     def stored(self) -> Self:
         """Return the feed of the same examples without normalisation."""

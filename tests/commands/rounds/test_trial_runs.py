@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from scaling.commands.rounds.trial_runs import Candidates
+from scaling.commands.rounds.trial_runs import TrialPlanner
 from scaling.compose.session import session
 from scaling.errors import UserError
 from scaling.folders import SweepFolder
@@ -35,7 +35,7 @@ def proposals(tmp_path, monkeypatch):
         groups = group_runs(plan.runs, (), ["optim.lr"])
         studies = open_studies(SweepFolder(tmp_path, "studies"), LR, groups, seed=0)
         found = next_round(studies, groups, LR, tries=4, at_once=4, widened=True)
-        return found, Candidates(plan, ["optim.lr"])
+        return found, TrialPlanner(plan, ["optim.lr"])
 
     return propose
 
@@ -48,8 +48,8 @@ def rates(found):
     ("decay", "rules", "factor"), [("${optim.lr}", "", 1), ("0.1", "set: {optim.weight_decay: 2 * lr}", 2)]
 )
 def test_what_depends_on_the_key_follows_each_value(proposals, decay, rules, factor):
-    before, candidates = proposals(decay, rules)
-    found = candidates.planned(before)
+    before, planner = proposals(decay, rules)
+    found = planner.planned(before)
     assert len({lr for lr, _ in rates(found)}) == 8
     assert all(weight_decay == pytest.approx(factor * lr) for lr, weight_decay in rates(found))
     assert [one.trial for one in found] == [one.trial for one in before]
@@ -57,17 +57,17 @@ def test_what_depends_on_the_key_follows_each_value(proposals, decay, rules, fac
 
 
 def test_where_nothing_depends_on_it_the_runs_are_those_with_the_key_changed(proposals):
-    before, candidates = proposals("0.1")
-    assert candidates.planned(before) == before
+    before, planner = proposals("0.1")
+    assert planner.planned(before) == before
 
 
 def test_a_value_that_the_sweep_drops_is_named(proposals):
-    before, candidates = proposals("${optim.lr}", "where: lr < 0.02 or width > 8")
+    before, planner = proposals("${optim.lr}", "where: lr < 0.02 or width > 8")
     with pytest.raises(UserError, match=r"found no run of the sweep with optim.lr=.* at model.width=8"):
-        candidates.planned(before)
+        planner.planned(before)
 
 
 def test_where_a_range_was_widened_values_that_the_sweep_drops_are_left_without_runs(proposals):
-    before, candidates = proposals("${optim.lr}", "where: lr < 1")
+    before, planner = proposals("${optim.lr}", "where: lr < 1")
     far = [replace(one, beyond=True, values={"optim.lr": lr}) for one, lr in zip(before, (2.0, 0.5), strict=False)]
-    assert [len(one.runs) for one in candidates.planned(far)] == [0, 2]
+    assert [len(one.runs) for one in planner.planned(far)] == [0, 2]

@@ -15,10 +15,9 @@ from scaling.dispatch.launchers import Local
 from scaling.dispatch.local.forkserver import SET_ORDER, fork_server
 from scaling.dispatch.local.jobs import Workers
 from scaling.dispatch.local.pool import start_ahead
-from scaling.dispatch.local.run import run_local
 from scaling.dispatch.process import start_time
 from scaling.errors import UserError
-from tests.dispatch.conftest import STAND_IN, claims, order, trained, under_way
+from tests.dispatch.conftest import STAND_IN, claims, order, run_quietly, trained, under_way
 from tests.dispatch.local.test_run import LAUNCHER, dispatcher, run
 from tests.dispatch.stand_in import planned
 from tests.waiting import wait_for
@@ -98,7 +97,7 @@ def test_workers_that_are_not_wanted_are_not_waited_for(folder):
 @pytest.mark.slow
 def test_what_cannot_be_imported_is_told_by_the_workers(folder):
     with pytest.raises(UserError, match="every worker died at its start"):
-        run_local(order(folder, [planned(0)], train="tests.dispatch.nowhere:train"), Local(workers=1))
+        run_quietly(order(folder, [planned(0)], train="tests.dispatch.nowhere:train"), Local(workers=1))
     log, *_ = folder.jobs.glob("*/*.err")  # those who took its place died alike
     assert "No module named 'tests.dispatch.nowhere'" in log.read_text()
 

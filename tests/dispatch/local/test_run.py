@@ -36,6 +36,7 @@ from tests.dispatch.conftest import (
     meanwhile,
     open_gates,
     order,
+    run_quietly,
     trained,
     under_way,
 )
@@ -46,8 +47,8 @@ HERE = Path(__file__).parents[3]
 LAUNCHER = Local(workers=2, beat_seconds=0.2)
 
 
-def run(folder, runs, launcher=LAUNCHER, *, limits=UNLIMITED, **more):
-    return run_local(order(folder, runs, limits=limits), launcher, **more)
+def run(folder, runs, launcher=LAUNCHER, *, limits=UNLIMITED):
+    return run_quietly(order(folder, runs, limits=limits), launcher)
 
 
 def test_each_run_is_trained_once(folder):
@@ -144,7 +145,7 @@ console = Terminal()
 runs = [planned(seed, sys.argv[2]) for seed in range(int(sys.argv[3]))]
 folder = SweepFolder(Path(sys.argv[1]), "sweep")
 launcher = Local(workers=2, beat_seconds=0.2)
-outcome = run_local(order_of(folder, runs, train="tests.dispatch.stand_in:train"), launcher, view=view(console))
+outcome = run_local(order_of(folder, runs, train="tests.dispatch.stand_in:train"), launcher, view(console))
 print_outcome(console, outcome, again="the same command")
 sys.exit(outcome.exit_code)
 """
@@ -257,7 +258,8 @@ def test_unwritable_results_is_one_sentence(tmp_path):
 @pytest.mark.slow
 def test_plain_lines_do_not_flood(folder):
     console = Terminal(file=StringIO(), width=80)
-    outcome = run(folder, [planned(seed) for seed in range(50)] + [planned(99, "crash")], view=view(console))
+    runs = [*(planned(seed) for seed in range(50)), planned(99, "crash")]
+    outcome = run_local(order(folder, runs), LAUNCHER, view(console))
     print_outcome(console, outcome, again="scaling run")
     said = console.file.getvalue()
     assert len(said.splitlines()) < 12
@@ -275,7 +277,7 @@ def test_live_view_on_a_terminal(folder):
         open_gates(folder, runs)
 
     with meanwhile(look):
-        run(folder, runs, view=view(console))
+        run_local(order(folder, runs), LAUNCHER, view(console))
     assert "loss 1.8" in console.file.getvalue()
 
 

@@ -11,7 +11,6 @@ from scaling.devices import HostMemory
 from scaling.dispatch.claims.heartbeat import Heartbeat
 from scaling.dispatch.claims.stop import Stop
 from scaling.dispatch.launchers import Local
-from scaling.dispatch.local.run import run_local
 from scaling.dispatch.order import order_of
 from scaling.dispatch.queue import Entry, write_queue
 from scaling.dispatch.stacks.claim_stack import claim_together
@@ -25,6 +24,7 @@ from scaling.forecast.work import stack_bytes
 from scaling.limits import Limits
 from scaling.record import read_record
 from scaling.train.device import SHARE_FOR_STACKS, memory_for_stacks, torch_threads
+from tests.dispatch.conftest import run_quietly
 from tests.dispatch.stacks.poison import BAD
 from tests.train import runs
 from tests.train.stacked.stacks import alone, losses, stacked
@@ -216,7 +216,7 @@ def test_an_error_in_the_common_step_is_charged_to_its_culprit_alone(folder):
 @pytest.mark.slow
 def test_a_run_that_kills_its_worker_is_found_and_the_others_are_trained(folder):
     planned = [stacked(keys(seed, data={"is": "poisoned", "deadly": True})) for seed in range(6)]
-    outcome = run_local(order_of(folder, planned), Local(workers=1))
+    outcome = run_quietly(order_of(folder, planned), Local(workers=1))
     assert outcome.settled == 5
     assert [failure.run_id for failure in outcome.failures] == [planned[BAD].run_id]
     tried = causes(folder, planned[BAD])

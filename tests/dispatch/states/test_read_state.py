@@ -18,18 +18,17 @@ import pytest
 from scaling.dispatch.claims.claim import Claim, acquire
 from scaling.dispatch.dispatches import Dispatch, dispatches, new_dispatch
 from scaling.dispatch.launchers import Local
-from scaling.dispatch.local.run import run_local
 from scaling.dispatch.process import Process, this_process
 from scaling.dispatch.show import print_status
 from scaling.dispatch.states import read_state
-from scaling.dispatch.states.attempts import Attempt, iso
+from scaling.dispatch.states.attempts import PastAttempt, iso
 from scaling.dispatch.states.read_state import Reader, read_status
 from scaling.dispatch.states.state import Planned, RunState, State
 from scaling.dispatch.states.time_left import eta
 from scaling.errors import UserError
 from scaling.folders import SweepFolder, write_atomically
 from scaling.terminal_table import Terminal
-from tests.dispatch.conftest import order
+from tests.dispatch.conftest import order, run_quietly
 from tests.dispatch.stand_in import planned, write_stand_in_record
 
 HERE = Path(__file__).parents[3]
@@ -65,7 +64,7 @@ def scheduler(monkeypatch):
 
 
 def tried(folder, run_id, cause, end=0.0):
-    attempt = Attempt(iso(end - 1), iso(end), "n1", "7", cause, 1.0, 0.0, error="why it ended")
+    attempt = PastAttempt(iso(end - 1), iso(end), "n1", "7", cause, 1.0, 0.0, error="why it ended")
     attempt.append(folder.run(run_id))
 
 
@@ -258,7 +257,7 @@ def test_printed_status(folder):
 def test_status_of_a_sweep_that_ran(folder):
     runs = [planned(seed) for seed in range(4)] + [planned(9, "crash")]
     write_plan(folder, [run.run_id for run in runs])
-    run_local(order(folder, runs), Local(workers=2))
+    run_quietly(order(folder, runs), Local(workers=2))
     assert [run.state.value for run in read_status(folder).runs] == ["finished"] * 4 + ["failed"]
 
 
@@ -317,6 +316,6 @@ def test_steps_of_a_branch_are_its_own(tmp_path):
     assert (state.step, state.steps, state.began, state.seconds_at_step) == (200, 400, 100, 2.5)
     assert (state.share, state.found, state.since) == (0.5, 0.25, 0.25)
     held.release()
-    Attempt(iso(0), iso(1), "n1", "7", "killed", 1.0, 0.0, step=900).append(folder.run(IDS[0]))
+    PastAttempt(iso(0), iso(1), "n1", "7", "killed", 1.0, 0.0, step=900).append(folder.run(IDS[0]))
     [state] = Reader(folder, [branch]).read().runs
     assert (state.began, state.found) == (300, 0.75)
