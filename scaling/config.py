@@ -24,7 +24,7 @@ from pydantic import (
     ValidationError,
 )
 
-from scaling.errors import UserError, suggestion
+from scaling.errors import UserError, import_words, suggestion
 from scaling.security.modules import path_of
 from scaling.security.trust import check_trusted
 
@@ -173,8 +173,7 @@ def read_group(name: str, raw: Any) -> Any:
     """Check a group that names its class in `_target_`."""
     if not isinstance(raw, Mapping) or "_target_" not in raw:
         raise UserError(f"found no {name} in the config; wanted one with a _target_; choose one with {name}=NAME")
-    values = {key: value for key, value in raw.items() if key != "_target_"}
-    kind = load_class(raw["_target_"])
+    kind, values = load_class(raw["_target_"]), {key: value for key, value in raw.items() if key != "_target_"}
     needed = ("name", "lr") if name == "optim" and hasattr(kind, "build") else MEMBERS.get(name, ())
     fields = {field.name for field in dataclasses.fields(kind)}
     if lacking := [member for member in needed if not hasattr(kind, member) and member not in fields]:
@@ -220,8 +219,9 @@ def _class(target: str) -> type:
     module, _, name = target.rpartition(".")
     try:
         found = getattr(import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UserError(f"found _target_ {target!r}, which cannot be imported ({error}); give module.Class") from error
+    except Exception as error:
+        why = import_words(error)
+        raise UserError(f"found _target_ {target!r}, which cannot be imported ({why}); give module.Class") from error
     if not (isinstance(found, type) and dataclasses.is_dataclass(found)):
         raise UserError(f"found _target_ {target!r}, which is not a dataclass; wanted a frozen dataclass")
     return found

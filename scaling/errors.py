@@ -23,6 +23,19 @@ class ImpossibleRun(UserError):
     """A run that cannot be trained, such as one without a whole batch; a sweep reports and drops its cell."""
 
 
+def import_words(error: Exception) -> str:
+    """Return why a module of a user's cannot be imported; for an error in its code with the place of it."""
+    from traceback import extract_tb
+
+    places = [
+        f"{frame.filename}:{frame.lineno}" for frame in extract_tb(error.__traceback__) if frame.filename[0] != "<"
+    ]
+    if isinstance(error, ImportError | AttributeError | ValueError | TypeError):
+        return str(error)
+    where = "" if isinstance(error, SyntaxError) else f" at {places[-1]}"  # it names its file itself
+    return f"{type(error).__name__}: {error}{where}"
+
+
 _refusals: dict[str, str] = {}  # by what was checked, '' where nothing is wrong
 
 

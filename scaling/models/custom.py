@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import NonNegativeInt, PositiveInt
 
 from scaling.accounting import Layer
-from scaling.errors import UserError
+from scaling.errors import UserError, import_words
 from scaling.global_streams import own_streams
 from scaling.security.process_state import usual_process
 from scaling.security.trust import WANTED, check_trusted, is_own_code
@@ -99,10 +99,10 @@ def load_factory(path: str) -> Callable[..., Any]:
     check_trusted(module, named=f"model.module={path}")
     try:
         found = getattr(import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
+    except Exception as error:
         raise UserError(
-            f"found model.module={path}, which cannot be imported ({error}); wanted package.Class, importable from the "
-            f"current directory; change it"
+            f"found model.module={path}, which cannot be imported ({import_words(error)}); wanted package.Class, "
+            f"importable from the current directory; change it"
         ) from error
     if not callable(found):
         raise UserError(f"found model.module={path}, which cannot be called; wanted a class or a function; change it")

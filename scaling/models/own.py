@@ -15,7 +15,7 @@ from scaling.accounting import count
 from scaling.errors import UserError, check_once
 from scaling.global_streams import own_streams
 from scaling.models.counted import check_forward
-from scaling.models.repeatable import Make, check_repeatable
+from scaling.models.repeatable import Make, batch_of, check_repeatable
 from scaling.models.resumable import check_resumable
 from scaling.security.modules import path_of
 from scaling.security.process_state import usual_process
@@ -36,6 +36,23 @@ def check_made(name: str, make: Make, shape: tuple[int, ...], *, seed: int) -> N
     """Raise UserError if a module differs when it is made again, or after it was evaluated, saved and loaded."""
     check_repeatable(name, make, shape, seed=seed)
     check_resumable(name, make, shape, seed=seed)
+    check_logits(name, make, shape, seed=seed)
+
+
+def check_logits(name: str, make: Make, shape: tuple[int, ...], *, seed: int) -> None:
+    """Raise UserError if outputs for classes are probabilities, in training or in evaluation."""
+    try:
+        with usual_process(), torch.no_grad(), own_streams(seed):
+            module = make()
+            outputs = [module.train(training)(batch_of(shape)) for training in (True, False)]
+            are_shares = any((each >= 0).all() and torch.allclose(each.sum(1), torch.ones(())) for each in outputs)
+    except Exception:  # it fails in training as well, which reports it
+        return
+    if are_shares and outputs[0].shape[1] > 1:
+        raise UserError(
+            f"found {name}, whose outputs are probabilities, which add up to 1; wanted logits, of which the loss takes "
+            f"the softmax; take its softmax out, or return their logarithms"
+        )
 
 
 def check_family(model: Any, shape: tuple[int, ...], outputs: int, *, seed: int) -> None:

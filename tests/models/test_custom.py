@@ -8,6 +8,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from scaling.accounting import count
+from scaling.config import load_class
 from scaling.errors import UserError
 from scaling.models import repeatable
 from scaling.models.custom import Custom
@@ -115,6 +116,24 @@ def test_what_it_is_told_is_what_makes_it():
 def test_a_mistake_is_one_sentence(keys, said):
     with pytest.raises(UserError, match=said):
         Custom(**keys).layers(SHAPE, OUTPUTS)
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("def f(:", r"cannot be imported \(SyntaxError: invalid syntax \(\w+\.py, line 1\)\)"),
+        ("\n1 / 0", r"cannot be imported \(ZeroDivisionError: division by zero at .*\.py:2\)"),
+    ],
+)
+def test_a_module_that_cannot_be_imported_is_named_with_the_place(code, said, tmp_path, monkeypatch):
+    name = f"cannot_{len(code)}"
+    (tmp_path / f"{name}.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=said):
+        Custom(module=f"{name}.Net").layers(SHAPE, OUTPUTS)
+    with pytest.raises(UserError, match=said):
+        load_class(f"{name}.Net")
 
 
 @pytest.mark.parametrize(

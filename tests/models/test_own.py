@@ -13,7 +13,7 @@ from torch import nn
 from scaling.accounting import dense
 from scaling.errors import UserError
 from scaling.models.build_model import build_model
-from scaling.models.own import mixes_examples
+from scaling.models.own import check_logits, mixes_examples
 
 SHAPE, OUTPUTS = (6,), 3
 
@@ -102,3 +102,16 @@ def test_a_module_that_mixes_the_examples_of_a_batch_or_draws_is_known(how, mixe
     before = {name: value.clone() for name, value in module.state_dict().items()}
     assert mixes_examples(module, (3,)) is mixes
     assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
+
+
+@pytest.mark.parametrize("where", ["everywhere", "in evaluation"])
+def test_probabilities_for_logits_are_refused(where):
+    class Shares(nn.Linear):
+        def forward(self, x):
+            scores = super().forward(x)
+            return scores if self.training and where == "in evaluation" else scores.softmax(-1)
+
+    with pytest.raises(UserError, match="found it, whose outputs are probabilities, which add up to 1; wanted logits"):
+        check_logits("it", lambda: Shares(3, 4), (3,), seed=0)
+    check_logits("it", lambda: nn.Sequential(nn.Linear(3, 4), nn.LogSoftmax(-1)), (3,), seed=0)
+    check_logits("it", lambda: nn.Sequential(nn.Linear(3, 1), nn.Softmax(-1)), (3,), seed=0)  # a regression
