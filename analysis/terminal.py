@@ -229,9 +229,8 @@ def show_allocation(found: ApproachComparison, rates: Mistuning | None = None, u
         for text in a.warnings if a.status == "ok" else ():
             titles.setdefault(text, []).append(a.title)
     warnings = (f"{'; '.join(by)}: {text}" for text, by in titles.items())
-    notes(
-        out, (*([unknown] if unknown else []), *warnings, *(text for one in found.lifetimes for text in one.warnings))
-    )
+    of_use = (text for one in found.lifetimes for text in one.warnings if text not in titles)
+    notes(out, (*([unknown] if unknown else []), *warnings, *of_use))
 
 
 def _show_lifetime(out: Console, found: Lifetime, y: str) -> None:

@@ -94,6 +94,13 @@ def test_isoflop_and_allocation_find_the_world(capsys, folder):
     assert used["best"]["total"] < used["trained"]["total"]
 
 
+def test_a_warning_of_the_law_is_printed_once_where_inference_is_counted(capsys, folder):
+    _, out, _ = run(capsys, "allocate", folder, "--resamples", 0, "--inference", "1e9", "--at", "1e11")
+    lines = [line.removeprefix("! ").removeprefix("3 Chinchilla law: ") for line in out.splitlines() if line[:1] == "!"]
+    assert any("all runs share the test set" in line for line in lines)
+    assert len(set(lines)) == len(lines)
+
+
 def test_frontier_carries_its_law(capsys, folder):
     found = run_json(capsys, "frontier", folder, "--resamples", 20, "--rule", "pareto", "--law", "saturating")
     assert found["fit"]["law"] == "saturating"
