@@ -29,7 +29,7 @@ def divide(
         groups.setdefault(key(run), []).append(run)
     left = beside + sum(sum(map(work, group)) for group in groups.values())
     for group in groups.values():
-        limit, share = most(group[0]), left / workers
+        limit, share = most(group[0]) if len(group) > 1 else 1, left / workers
         stack, size = list[T](), 0.0
         for run in group:
             if stack and (len(stack) >= limit or size + work(run) / 2 > share):
