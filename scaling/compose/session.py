@@ -117,6 +117,9 @@ def _missing(error: MissingConfigException) -> str:
     if found.startswith(f"{GROUP}/"):
         return _no_sweep(found.removeprefix(f"{GROUP}/"))
     group, _, name = found.rpartition("/")
+    short = next((file for root in roots("conf") if (file := root / f"{found}.yml").is_file()), None)
+    if short is not None:
+        return f"found {short}; wanted a config's file to end with .yaml; rename it"
     options = sorted(error.options or [])
     if not options:
         return f"found {' '.join(str(error).split())}"

@@ -266,6 +266,13 @@ def test_classes_of_a_users_that_cannot_be_told_apart_or_lack_what_is_needed_are
         planned(f"optim={members}", "train.steps=5")
 
 
+def test_a_member_whose_file_ends_with_yml_is_named(here):
+    (here / "conf" / "optim").mkdir(parents=True)
+    (here / "conf" / "optim" / "mine.yml").touch()
+    with pytest.raises(UserError, match=r"found .*mine\.yml; wanted a config's file to end with \.yaml; rename it"):
+        planned("optim=mine", "train.steps=5")
+
+
 def test_a_home_is_expanded(here, monkeypatch):
     monkeypatch.setenv("HOME", str(here / "home"))
     assert planned("train.steps=5", "results='~/mine'").results == here / "home" / "mine"
