@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analysis.errors import Refusal, attempt
-from analysis.fitting.verdict.kind_effects import chance_of
+from analysis.fitting.verdict.kind_effects import linear_p_value
 from analysis.fitting.verdict.pooling import LITTLE, SCREENED, SURE
 from analysis.numbers import exponent, interval
 from analysis.table.mixtures import mixtures_of
@@ -54,7 +54,7 @@ def _suspects(rows: pd.DataFrame, y: str, mixtures: Sequence[Mixture]) -> list[M
     surface = np.stack([sizes[0] ** i * sizes[1] ** j for i, j in powers])
     log_y = _centred_log(rows, y)
     rest = log_y - np.linalg.lstsq(surface.T, log_y, rcond=1e-10)[0] @ surface
-    return [one for one in mixtures if chance_of(rest, surface, sizes, one) < SCREENED]
+    return [one for one in mixtures if linear_p_value(rest, surface, sizes, one) < SCREENED]
 
 
 def _centred_log(rows: pd.DataFrame, name: str) -> np.ndarray:

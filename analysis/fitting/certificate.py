@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from analysis.fitting.display.in_notebook import InNotebook
-from analysis.fitting.objective import Problem
+from analysis.fitting.objective import Problem, jacobian
 from analysis.fitting.solver import Solution
 from analysis.laws.base import Array, Bound, Inputs
 from analysis.numbers import measured, number, percent, times
@@ -94,22 +94,13 @@ def at_bound(problem: Problem, theta: Array) -> tuple[str, ...]:
     return tuple(name for name, here in zip(problem.law.params, edge, strict=True) if here)
 
 
-def information(problem: Problem, theta: Array, weights: Array) -> tuple[Array, Array]:
-    """Return the law's Jacobian J (p, n) at theta (p,) and the information matrix J W J^T (p, p)."""
-    with np.errstate(all="ignore"):
-        evaluation = problem.law.evaluate(theta[:, None], problem.inputs)
-        slopes = np.stack([np.broadcast_to(row, evaluation.h.shape)[0] for row in evaluation.gradient()])
-        if problem.objective.space == "raw":
-            slopes = slopes * np.exp(evaluation.h[0])
-    return slopes, np.einsum("in,n,jn->ij", slopes, weights, slopes)
-
-
 def identify(problem: Problem, theta: Array, weights: Array) -> tuple[float, tuple[str, ...], dict[str, float]]:
     """Return the condition number of the column-scaled Jacobian, the parameters that trade off, and the next run.
 
     The next run is the setting, up to 10 x beyond the data, where the forecast is least certain (see `_next_run`).
     """
-    _, gram = information(problem, theta, weights)
+    slopes = jacobian(problem, theta)
+    gram = np.einsum("in,n,jn->ij", slopes, weights, slopes)
     size = np.sqrt(np.diag(gram))
     live = size > 0
     if live.sum() < 2:
@@ -134,8 +125,7 @@ def _next_run(problem: Problem, theta: Array, inverse: Array, size: Array, live:
     grid = [axis.ravel() for axis in np.meshgrid(*axes, indexing="ij")]
     settings: Inputs = dict(zip(names, grid, strict=True))
     with np.errstate(all="ignore"):
-        evaluation = problem.law.evaluate(theta[:, None], settings)
-        slopes = np.stack([np.broadcast_to(row, evaluation.h.shape)[0] for row in evaluation.gradient()])
+        slopes = problem.law.evaluate(theta[:, None], settings).slopes()
     scaled = slopes[live] / size[live][:, None]
     variance = np.einsum("in,ij,jn->n", scaled, inverse, scaled)
     best = int(np.argmax(np.where(np.isfinite(variance), variance, -1)))

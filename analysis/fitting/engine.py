@@ -179,7 +179,7 @@ def search(problem: Problem, points: Points, how: How) -> tuple[Certificate, lis
         inputs = {name: x[pick] for name, x in problem.inputs.items()}
         few = Problem(problem.law, inputs, problem.response[pick], problem.objective, problem.units)
         weights = weights[pick]
-    begin = how.begin if how.begin is not None else _drawn(few, weights, starts, rng)
+    begin = how.begin if how.begin is not None else few.starts(weights, starts, rng)
     if how.kept is not None and begin.shape[1] > how.kept:
         begin = _lowest(few, begin, weights, how.kept)
     solution = solve(few, begin, weights=weights, majority=how.majority, steps=how.steps)
@@ -198,12 +198,6 @@ def search(problem: Problem, points: Points, how: How) -> tuple[Certificate, lis
         norm, per = float(polished.gradient_norm[order[0]]), problem.n / len(problem.law.params)
         certificate = replace(certificate, gradient_norm=norm, points_per_parameter=per)
     return certificate, found
-
-
-def _drawn(problem: Problem, weights: Array, count: int, rng: np.random.Generator) -> Array:
-    """Draw starts (p, count)."""
-    log_y = problem.response if problem.objective.space == "log" else np.log(np.maximum(problem.response, 1e-3))
-    return problem.law.starts(problem.inputs, log_y, weights, count, rng)
 
 
 def _lowest(problem: Problem, starts: Array, weights: Array, kept: int) -> Array:

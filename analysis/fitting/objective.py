@@ -68,6 +68,11 @@ class Problem:
         """Number of points."""
         return len(self.response)
 
+    def starts(self, weights: Array, count: int, rng: np.random.Generator) -> Array:
+        """Draw the law's starts (p, count)."""
+        log_y = self.response if self.objective.space == "log" else np.log(np.maximum(self.response, 1e-3))
+        return self.law.starts(self.inputs, log_y, weights, count, rng)
+
 
 def residuals(problem: Problem, theta: Array, response: Array | None = None) -> Array:
     """Return residuals (B, n) in the objective's space (raw ones over the centre of y)."""
@@ -75,6 +80,14 @@ def residuals(problem: Problem, theta: Array, response: Array | None = None) -> 
         h = problem.law.evaluate(theta, problem.inputs).h
         y = problem.response if response is None else response
         return y - h if problem.objective.space == "log" else y - np.exp(h)
+
+
+def jacobian(problem: Problem, theta: Array) -> Array:
+    """Return the derivatives (p, n) of the law by theta (p,), in the objective's space."""
+    with np.errstate(all="ignore"):
+        evaluation = problem.law.evaluate(theta[:, None], problem.inputs)
+        slopes = evaluation.slopes()
+        return slopes if problem.objective.space == "log" else slopes * np.exp(evaluation.h[0])
 
 
 class State:
@@ -146,5 +159,4 @@ def score_and_hessian(problem: Problem, theta: Array, weights: Array) -> tuple[A
         psi = weights * np.clip(state.r[0], -width, width) * (1.0 if state.f is None else state.f[0])
         if name == "lad":
             psi, hessian = psi / width, hessian / width
-        slopes = np.stack([np.broadcast_to(row, state.r.shape)[0] for row in state.evaluation.gradient()])
-    return -psi * slopes, hessian[:, :, 0]
+    return -psi * state.evaluation.slopes(), hessian[:, :, 0]

@@ -189,7 +189,7 @@ def input_columns(table: pd.DataFrame, law: Law, x: str | None) -> dict[str, str
 def check(points: Points, law: Law) -> None:
     """Raise `Refusal` where the data cannot determine the law: too few points or settings, or a constant input."""
     n, p = points.n, len(law.params)
-    distinct = len(np.unique(settings(points.inputs)))
+    distinct = len(np.unique(setting_numbers(points.inputs)))
     if n < p + 1:
         raise Refusal(
             f"found {n} point{'s' if n != 1 else ''}; the law {law.name} has {p} parameters and needs at least {p + 1} "
@@ -213,7 +213,7 @@ def check(points: Points, law: Law) -> None:
         raise Refusal(f"found the same response {measured(points.y[0])} in all {n} points, so nothing scales")
 
 
-def settings(inputs: Mapping[str, Array]) -> Array:
+def setting_numbers(inputs: Mapping[str, Array]) -> Array:
     """Return one number per row that identifies its setting: rows with equal inputs, up to rounding, share it."""
     from analysis.table.cells import alike
 

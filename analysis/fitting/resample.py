@@ -8,8 +8,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from analysis.errors import Refusal, UserError
-from analysis.fitting.certificate import information
-from analysis.fitting.objective import Objective, Problem, residuals, score_and_hessian
+from analysis.fitting.objective import Objective, Problem, jacobian, residuals, score_and_hessian
 from analysis.fitting.points import Points
 from analysis.fitting.solver import solve
 from analysis.laws.base import Array
@@ -167,7 +166,8 @@ def _widened(problem: Problem, at: Array) -> Array:
     the degrees of freedom.
     """
     rest, n, p = residuals(problem, at)[0], problem.n, len(at)
-    slopes, gram = information(problem, at[:, 0], np.ones(n))
+    slopes = jacobian(problem, at[:, 0])
+    gram = np.einsum("in,jn->ij", slopes, slopes)
     leverage = np.clip(np.einsum("in,ij,jn->n", slopes, np.linalg.pinv(gram), slopes), 0.0, 0.9)
     if not nearly_absolute(problem.objective, rest):
         return np.abs(rest) / (1 - leverage)

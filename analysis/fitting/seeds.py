@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.errors import Refusal
-from analysis.fitting.points import Points, codes, settings
+from analysis.fitting.points import Points, codes, setting_numbers
 from analysis.laws.base import Array
 
 FEWEST = 4
@@ -35,7 +35,7 @@ def cells(points: Points) -> Array:
     """Return the cell number of each row; rows of one cell have equal inputs, N and D and differ in seed alone."""
     sizes = {name: points.details[name] for name in ("N", "D") if name in points.details}
     known = {name: values for name, values in sizes.items() if np.isfinite(values).all()}
-    return codes(settings({**points.inputs, **known}))
+    return codes(setting_numbers({**points.inputs, **known}))
 
 
 def weights_from_seeds(points: Points, response: Array) -> Array:

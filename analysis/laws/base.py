@@ -29,6 +29,10 @@ class Evaluation(NamedTuple):
     gradient: Callable[[], list[Array]]
     curvature: Callable[[Array], tuple[Array, float]] | None
 
+    def slopes(self) -> Array:
+        """Return the derivatives (p, n) for the first parameter vector."""
+        return np.stack([np.broadcast_to(row, self.h.shape)[0] for row in self.gradient()])
+
 
 class Bound(NamedTuple):
     """The bounds of one parameter in scale-free form, and the consequence of ending at one.

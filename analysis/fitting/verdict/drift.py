@@ -15,8 +15,7 @@ from math import exp, sqrt
 
 import numpy as np
 
-from analysis.fitting.certificate import information
-from analysis.fitting.objective import Problem
+from analysis.fitting.objective import Problem, jacobian
 from analysis.fitting.points import Points
 from analysis.fitting.verdict.misfit import scatter
 from analysis.fitting.verdict.run_residuals import by_run, clipped, tail
@@ -74,11 +73,6 @@ class Drift:
     taken: Array
 
     @property
-    def name(self) -> str:
-        """The law's input along which the term acts, or "size"."""
-        return self.term.name
-
-    @property
     def trust(self) -> float:
         """Weight of the estimate against the prior, 0 to 1."""
         return self.term.prior**2 / (self.term.prior**2 + self.deviation**2)
@@ -100,10 +94,9 @@ def drifts(problem: Problem, points: Points, theta: Array, residuals: Array) -> 
     return _estimated(_drifts(problem), problem, points, theta, residuals)
 
 
-def moves(drift: Drift, problem: Problem, theta: Array, inputs: Inputs) -> Array:
+def effect_of(drift: Drift, problem: Problem, theta: Array, inputs: Inputs) -> Array:
     """Return the change of the refitted law at inputs (m,) per unit of the coefficient, in the residuals' unit."""
-    at = replace(problem, inputs=inputs)
-    slopes, _ = information(at, theta, np.ones(len(inputs[next(iter(drift.term.along))])))
+    slopes = jacobian(replace(problem, inputs=inputs), theta)
     return drift.term.value(problem, theta, inputs) - slopes.T @ drift.taken
 
 
@@ -127,7 +120,7 @@ def drifted(
     for k, one in enumerate(found, start=1):
         mean, deviation = one.believed
         amount = np.where(which == k, mean + deviation * z, 0.0)
-        moved += moves(one, problem, theta, inputs)[:, None] * amount
+        moved += effect_of(one, problem, theta, inputs)[:, None] * amount
     if problem.objective.space == "log":
         return curves + moved
     log_y = problem.units.log_y
@@ -141,7 +134,7 @@ def _estimated(
     spare = points.n_runs - len(theta) - 1
     if spare < FEWEST:
         return ()
-    slopes = by_run(information(problem, theta, np.ones(problem.n))[0], points.run)
+    slopes = by_run(jacobian(problem, theta), points.run)
     size = np.sqrt((slopes**2).sum(axis=1, keepdims=True)) + 1e-300
     follow = np.linalg.pinv((slopes / size).T, rcond=SINGULAR) / size  # (p, runs): projects onto the law's slopes
     rest, logs = (by_run(rows, points.run) for rows in (residuals[None], np.stack(list(problem.inputs.values()))))

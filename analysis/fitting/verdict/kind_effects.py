@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import combinations_with_replacement
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.fitting.certificate import information
-from analysis.fitting.objective import Problem, residuals
+from analysis.fitting.objective import Problem, jacobian, residuals
 from analysis.fitting.solver import solve
-from analysis.fitting.verdict.run_residuals import clipped, tail
+from analysis.fitting.verdict.run_residuals import clipped, f_test
 from analysis.laws.base import Array, Evaluation, Inputs, Law
 
 if TYPE_CHECKING:
@@ -31,13 +31,11 @@ STARTS = 6
 class Factored(Law):
     """A law with a multiplicative factor for each kind of run: log f + sum_k t_k z_k, with z (k, n) in design."""
 
-    base: Law | None = None
-    design: Array | None = None
+    base: Law = field(kw_only=True)
+    design: Array = field(kw_only=True)
 
     def evaluate(self, theta: Array, inputs: Inputs) -> Evaluation:
         """Return log f with first derivatives."""
-        assert self.base is not None
-        assert self.design is not None
         p, z = len(self.base.params), self.design
         inner = self.base.evaluate(theta[:p], inputs)
         shift = np.einsum("kb,kn->bn", theta[p:], z)
@@ -47,22 +45,20 @@ class Factored(Law):
 
     def box(self) -> tuple[Array, Array]:
         """Return the base law's bounds, extended by wide bounds for the log factors."""
-        assert self.base is not None
-        assert self.design is not None
         low, high = self.base.box()
         wide = np.full(len(self.design), 20.0)
         return np.concatenate([low, -wide]), np.concatenate([high, wide])
 
 
 @dataclass(frozen=True)
-class Moved:
+class FactorFit:
     """The fit with a factor for each kind: p value of the kinds' difference, and the law's exponents."""
 
     p_value: float
     exponents: dict[str, float]
 
 
-def chance(found: Fit, mixture: Mixture) -> float:
+def difference_p_value(found: Fit, mixture: Mixture) -> float:
     """Return the p value of a difference between a column's kinds, linearly around the fit; 0 where it is untestable.
 
     The smaller p value of two alternatives: a factor for each kind, and a factor and exponents for each kind.
@@ -70,86 +66,94 @@ def chance(found: Fit, mixture: Mixture) -> float:
     if mixture.follows in found.engine.points.columns.values():
         return 0.0
     problem = found.engine.problem
-    slopes, _ = information(problem, found.engine.theta, np.ones(problem.n))
-    return chance_of(found.engine.residuals, slopes, list(problem.inputs.values()), mixture)
+    slopes = jacobian(problem, found.engine.theta)
+    return linear_p_value(found.engine.residuals, slopes, list(problem.inputs.values()), mixture)
 
 
-def chance_of(rest: Array, slopes: Array, sizes: Sequence[Array], mixture: Mixture) -> float:
+def linear_p_value(rest: Array, slopes: Array, sizes: Sequence[Array], mixture: Mixture) -> float:
     """Return that p value for residuals (n,) of a model with derivatives (p, n), and log sizes (n,) that kinds bend."""
-    rest, design = clipped(rest), design_of(mixture)
-    was, few = _rest_squares(rest, slopes)
-    bent, chances = [design * (x - x.mean()) for x in sizes], []
-    for more in ([design], [design, *bent]):
-        left, many = _rest_squares(rest, np.concatenate([slopes, *more]))
-        spare = len(rest) - many
-        if many == few or spare < 3 or left <= 0:
-            return 0.0
-        chances.append(tail(max(0.0, was - left) / (many - few) / (left / spare), many - few, spare))
-    return min(chances)
+    design = design_of(mixture)
+    bent = [design * (x - x.mean()) for x in sizes]
+    tests = [_added(clipped(rest), slopes, more) for more in (design, np.concatenate([design, *bent]))]
+    return min(test[0] if test else 0.0 for test in tests)
 
 
-def by_size(found: Fit, mixture: Mixture) -> tuple[float, float]:
+def size_dependence(found: Fit, mixture: Mixture) -> tuple[float, float]:
     """Return the p value of exponents of each kind, and the share of the scatter that they explain.
 
     Linearly around the fit, beside a factor of each kind and a quadratic in the log sizes, which takes up what the law
     misses of all kinds.
     """
     problem, design = found.engine.problem, design_of(mixture)
-    slopes, _ = information(problem, found.engine.theta, np.ones(problem.n))
     sizes = [x - x.mean() for x in problem.inputs.values()]
-    smooth = [one * other for i, one in enumerate([np.ones(problem.n), *sizes]) for other in sizes[max(0, i - 1) :]]
-    rest, base = clipped(found.engine.residuals), np.concatenate([slopes, [np.ones(problem.n)], smooth, design])
-    was, few = _rest_squares(rest, base)
-    left, many = _rest_squares(rest, np.concatenate([base, *(design * size for size in sizes)]))
-    spare = problem.n - many
-    if many == few or spare < 3 or left <= 0:
-        return 1.0, 0.0
-    p_value = tail(max(0.0, was - left) / (many - few) / (left / spare), many - few, spare)
-    return p_value, 1 - left / spare / (was / (problem.n - few))
+    smooth = [one * other for one, other in combinations_with_replacement([np.ones(problem.n), *sizes], 2)]
+    base = np.concatenate([jacobian(problem, found.engine.theta), smooth, design])
+    bent = np.concatenate([design * size for size in sizes])
+    return _added(clipped(found.engine.residuals), base, bent) or (1.0, 0.0)
 
 
-def _rest_squares(rest: Array, columns: Array) -> tuple[float, int]:
+def _added(rest: Array, columns: Array, more: Array) -> tuple[float, float] | None:
+    """Return the p value of more columns (m, n) in a regression, and the share of the residual variance they explain.
+
+    None where they depend on the other columns (k, n), or leave too few degrees of freedom.
+    """
+    before, few = _squares_left(rest, columns)
+    after, many = _squares_left(rest, np.concatenate([columns, more]))
+    spare = len(rest) - many
+    if many == few or spare < 3 or after <= 0:
+        return None
+    return f_test(before, after, many - few, spare), 1 - after / spare / (before / (len(rest) - few))
+
+
+def _squares_left(rest: Array, columns: Array) -> tuple[float, int]:
     """Return the residual sum of squares after regressing rest (n,) on columns (k, n), and the rank of the columns."""
     size = np.sqrt((columns**2).sum(axis=1, keepdims=True)) + 1e-300
     weights, _, rank, _ = np.linalg.lstsq((columns / size).T, rest, rcond=1e-10)
     return float(((rest - weights @ (columns / size)) ** 2).sum()), int(rank)
 
 
-def unpooled(found: Fit, mixture: Mixture) -> Moved | None:
+def fit_with_factors(found: Fit, mixture: Mixture) -> FactorFit | None:
     """Refit the law with a factor for each kind; None where kinds and exponents are confounded in the points."""
-    problem, theta, points = found.engine.problem, found.engine.theta, found.engine.points
-    design = design_of(mixture)
-    names = list(problem.law.exponents)
-    if not can_tell(found, design):
+    problem, theta, weights = found.engine.problem, found.engine.theta, found.engine.points.weights
+    law, design = problem.law, design_of(mixture)
+    if not is_identified(found, design):
         return None
-    law = Factored(problem.law.name, (*problem.law.params, *map(str, range(len(design)))), problem.law.inputs, "", "")
-    wider = replace(problem, law=replace(law, base=problem.law, design=design))
-    drawn = problem.law.starts(problem.inputs, _log_y(problem), points.weights, STARTS, np.random.default_rng(0))
-    starts = np.concatenate([theta[:, None], drawn], axis=1)
-    solution = solve(wider, np.concatenate([starts, np.zeros((len(design), starts.shape[1]))]), weights=points.weights)
-    best = solution.theta[:, int(np.argmin(solution.value))]
-    inner = dict(zip(problem.law.params, problem.law.unscale(best[: len(theta)], problem.units).tolist(), strict=True))
-    return Moved(_p_value(wider, found, best, len(design)), {name: inner[name] for name in names})
+    factors = tuple(map(str, range(len(design))))
+    wider = replace(problem, law=Factored(law.name, law.params + factors, law.inputs, "", "", base=law, design=design))
+    starts = _starts(problem, theta, weights)
+    best = _optimum(wider, np.concatenate([starts, np.zeros((len(design), starts.shape[1]))]), weights)
+    inner = dict(zip(law.params, law.unscale(best[: len(theta)], problem.units).tolist(), strict=True))
+    return FactorFit(_p_value(wider, found, best, len(design)), {name: inner[name] for name in law.exponents})
 
 
-def alone(found: Fit, mixture: Mixture) -> dict[str, dict[str, tuple[float, float]]]:
-    """Fit the law to each kind that has enough points; return its exponents with standard deviations."""
-    problem, points = found.engine.problem, found.engine.points
-    names, own = list(problem.law.exponents), {}
+def exponents_of_kinds(found: Fit, mixture: Mixture) -> dict[str, dict[str, tuple[float, float]]]:
+    """Fit the law to each kind that has enough points; return its exponents with standard errors."""
+    problem, law, own = found.engine.problem, found.engine.problem.law, {}
     for k, value in enumerate(mixture.values[:MOST_LEVELS]):
         here = mixture.code == k
         if here.sum() < MANY * len(found.engine.theta):
             continue
         inputs = {name: x[here] for name, x in problem.inputs.items()}
-        part, some = replace(problem, inputs=inputs, response=problem.response[here]), points.take(here)
-        drawn = problem.law.starts(inputs, _log_y(part), some.weights, STARTS, np.random.default_rng(0))
-        starts = np.concatenate([found.engine.theta[:, None], drawn], axis=1)
-        solution = solve(part, starts, weights=some.weights)
-        theta = solution.theta[:, int(np.argmin(solution.value))]
-        outer, spread = problem.law.unscale(theta, problem.units), deviations(part, theta)
-        where = [problem.law.params.index(name) for name in names]
-        own[value] = {name: (float(outer[i]), float(spread[i])) for name, i in zip(names, where, strict=True)}
+        part, weights = (
+            replace(problem, inputs=inputs, response=problem.response[here]),
+            found.engine.points.weights[here],
+        )
+        theta = _optimum(part, _starts(part, found.engine.theta, weights), weights)
+        values = zip(law.unscale(theta, problem.units).tolist(), standard_errors(part, theta).tolist(), strict=True)
+        named = dict(zip(law.params, values, strict=True))
+        own[value] = {name: named[name] for name in law.exponents}
     return own
+
+
+def _starts(problem: Problem, theta: Array, weights: Array) -> Array:
+    """Return starts (p, k): the parameters theta (p,), and some that are drawn."""
+    return np.column_stack([theta, problem.starts(weights, STARTS, np.random.default_rng(0))])
+
+
+def _optimum(problem: Problem, starts: Array, weights: Array) -> Array:
+    """Return the best parameters (p,) that are found from starts (p, k)."""
+    solution = solve(problem, starts, weights=weights)
+    return solution.theta[:, int(np.argmin(solution.value))]
 
 
 def design_of(mixture: Mixture) -> Array:
@@ -161,19 +165,15 @@ def design_of(mixture: Mixture) -> Array:
     return (mixture.code[None, :] == np.arange(1, len(mixture.values))[:, None]).astype(float)
 
 
-def _log_y(problem: Problem) -> Array:
-    return problem.response if problem.objective.space == "log" else np.log(np.maximum(problem.response, 1e-3))
-
-
 def is_smooth(mixture: Mixture) -> bool:
     """Tell whether a numeric setting has so many values that it is modelled by a parabola in its logarithm."""
     return mixture.numbers is not None and len(mixture.values) > MOST_LEVELS
 
 
-def can_tell(found: Fit, design: Array) -> bool:
+def is_identified(found: Fit, design: Array) -> bool:
     """Tell whether the points identify the effects of kinds (k, n) separately from the law's exponents."""
     law = found.engine.problem.law
-    slopes, _ = information(found.engine.problem, found.engine.theta, np.ones(found.n_points))
+    slopes = jacobian(found.engine.problem, found.engine.theta)
     spare = found.n_points - len(found.engine.theta) - len(design)
     return spare >= 3 and _identified(slopes, design, [law.params.index(name) for name in law.exponents])
 
@@ -182,8 +182,8 @@ def _identified(slopes: Array, design: Array, which: list[int]) -> bool:
     """Tell whether each of these parameters keeps a share IDENTIFIED of its information when the design is added."""
     for i in which:
         others = np.delete(slopes, i, axis=0)
-        alone, beside = _outside(slopes[i], others), _outside(slopes[i], np.concatenate([others, design]))
-        if beside < IDENTIFIED * alone:
+        beside = np.concatenate([others, design])
+        if _outside(slopes[i], beside) < IDENTIFIED * _outside(slopes[i], others):
             return False
     return True
 
@@ -205,12 +205,13 @@ def _p_value(wider: Problem, found: Fit, theta: Array, more: int) -> float:
     spare = len(count) - len(theta)
     if spare < 1 or left <= 0:
         return 1.0
-    return tail(max(0.0, was - left) / more / (left / spare), more, spare)
+    return f_test(was, left, more, spare)
 
 
-def deviations(problem: Problem, theta: Array) -> Array:
+def standard_errors(problem: Problem, theta: Array) -> Array:
     """Return standard errors of the parameters (p,) at theta, for least absolute deviation under normal noise."""
-    _, gram = information(problem, theta, np.ones(problem.n))
+    slopes = jacobian(problem, theta)
+    gram = np.einsum("in,jn->ij", slopes, slopes)
     scale = 1.4826 * float(np.median(np.abs(residuals(problem, theta[:, None])[0])))
     freedom = problem.n / max(1, problem.n - len(theta))
     return np.sqrt(np.pi / 2 * freedom * np.diag(np.linalg.pinv(gram))) * scale

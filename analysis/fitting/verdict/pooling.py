@@ -14,14 +14,14 @@ from analysis.errors import Refusal
 from analysis.fitting.certificate import LEVEL
 from analysis.fitting.intervals import percentile
 from analysis.fitting.verdict.kind_effects import (
-    alone,
-    by_size,
-    can_tell,
-    chance,
     design_of,
-    deviations,
+    difference_p_value,
+    exponents_of_kinds,
+    fit_with_factors,
+    is_identified,
     is_smooth,
-    unpooled,
+    size_dependence,
+    standard_errors,
 )
 from analysis.numbers import exponent, interval, p_value, percent
 from analysis.table.remarks import MOST_SAID, pooled_columns
@@ -47,16 +47,16 @@ ALIKE = "; they do not differ visibly"
 
 
 @dataclass(frozen=True)
-class Weighed:
+class PoolingTest:
     """The pooling test of one column.
 
-    finding: the end of its sentence. beyond: whether pooling moves an exponent outside its interval. p_value: of the
-    difference between the kinds.
+    finding: the end of its sentence. moves_exponent: whether pooling moves an exponent outside its interval.
+    p_value: of the difference between the kinds.
     """
 
     mixture: Mixture
     finding: str
-    beyond: bool = False
+    moves_exponent: bool = False
     p_value: float = 1.0
 
     @property
@@ -70,25 +70,25 @@ def with_pooling(found: Fit) -> Fit:
 
     Raises `Refusal` where an exponent moves outside its interval, unless the user pools that column.
     """
-    mixtures, weighed = found.engine.points.mixtures, dict[str, Weighed]()
-    chances = {one.name: chance(found, one) for one in mixtures} if len(mixtures) > MOST_SAID else {}
+    mixtures, tests = found.engine.points.mixtures, dict[str, PoolingTest]()
+    chances = {one.name: difference_p_value(found, one) for one in mixtures} if len(mixtures) > MOST_SAID else {}
     for mixture in sorted(mixtures, key=lambda one: chances.get(one.name, 0.0)):  # most significant first
         if chances.get(mixture.name, 0.0) < SCREENED:
-            one = _weigh(found, mixture)
+            one = _test_column(found, mixture)
         else:
-            one = Weighed(mixture, ALIKE if can_tell(found, design_of(mixture)) else CONFOUNDED)
-        if one.beyond and not mixture.pooled:
+            one = PoolingTest(mixture, ALIKE if is_identified(found, design_of(mixture)) else CONFOUNDED)
+        if one.moves_exponent and not mixture.pooled:
             raise Refusal(f"{mixture.words}{one.finding}; {_what_to_do(mixture)}")
-        weighed[mixture.name] = one
-    warnings = _sentences([weighed[mixture.name] for mixture in mixtures])
+        tests[mixture.name] = one
+    warnings = _sentences([tests[mixture.name] for mixture in mixtures])
     return replace(found, warnings=(*found.warnings, *warnings)) if warnings else found
 
 
-def _sentences(weighed: list[Weighed]) -> list[str]:
+def _sentences(tests: list[PoolingTest]) -> list[str]:
     """Return a sentence per column; columns with the same finding, or with weaker differences, are grouped if many."""
-    sentences, same = list[str](), defaultdict[str, list[Weighed]](list)
-    differ = sorted((one for one in weighed if one.differs), key=lambda one: (not one.beyond, one.p_value))
-    for one in weighed:
+    sentences, same = list[str](), defaultdict[str, list[PoolingTest]](list)
+    differ = sorted((one for one in tests if one.differs), key=lambda one: (not one.moves_exponent, one.p_value))
+    for one in tests:
         if not one.differs:
             same[one.finding].append(one)
     for finding, these in same.items():
@@ -102,24 +102,24 @@ def _sentences(weighed: list[Weighed]) -> list[str]:
     return [*sentences, *([f"{pooled_columns(others)}; they differ too, less surely"] if others else [])]
 
 
-def _weigh(found: Fit, mixture: Mixture) -> Weighed:
+def _test_column(found: Fit, mixture: Mixture) -> PoolingTest:
     """Test one column by fits to each kind alone, and by a fit with the kinds' effects removed."""
     columns = found.engine.points.columns
     if mixture.follows in columns.values():
-        return Weighed(mixture, ONE_WITH_SIZE.format(mixture.follows))
+        return PoolingTest(mixture, ONE_WITH_SIZE.format(mixture.follows))
     with np.errstate(all="ignore"):
-        apart, moved = _apart(alone(found, mixture)), unpooled(found, mixture)
+        apart, moved = _differing_exponent(exponents_of_kinds(found, mixture)), fit_with_factors(found, mixture)
     if apart:
-        return Weighed(mixture, f", and {apart}", beyond=True, p_value=0.0)
+        return PoolingTest(mixture, f", and {apart}", moves_exponent=True, p_value=0.0)
     if moved is None:
-        return Weighed(mixture, CONFOUNDED)
-    p, share = (1.0, 0.0) if is_smooth(mixture) else by_size(found, mixture)
+        return PoolingTest(mixture, CONFOUNDED)
+    p, share = (1.0, 0.0) if is_smooth(mixture) else size_dependence(found, mixture)
     if p < SURELY and share > MOST:
         finding = f", and {percent(share)} of the scatter about the law goes with how they differ from size to size"
-        return Weighed(mixture, finding, beyond=True, p_value=p)
+        return PoolingTest(mixture, finding, moves_exponent=True, p_value=p)
     if not moved.p_value < UNLIKELY:
-        return Weighed(mixture, ALIKE)
-    ends = _ends(found)
+        return PoolingTest(mixture, ALIKE)
+    ends = _exponent_intervals(found)
     outside = [name for name, value in moved.exponents.items() if not ends[name][0] <= value <= ends[name][1]]
     far = [name for name in outside if exponent(moved.exponents[name]) != exponent(found.params[name])]
     effects = [
@@ -129,10 +129,10 @@ def _weigh(found: Fit, mixture: Mixture) -> Weighed:
     ]
     what = ", ".join(effects) or f"they differ ({p_value(moved.p_value)})"
     beside = "its effect taken out" if is_smooth(mixture) else "a factor of its own for each"
-    return Weighed(mixture, f": with {beside}, {what}", bool(far), moved.p_value)
+    return PoolingTest(mixture, f": with {beside}, {what}", bool(far), moved.p_value)
 
 
-def _apart(own: dict[str, dict[str, tuple[float, float]]]) -> str:
+def _differing_exponent(own: dict[str, dict[str, tuple[float, float]]]) -> str:
     """Name an exponent that differs between two kinds by more than `SURE` and `LITTLE`; empty where none does."""
     for (value, here), (other, there) in combinations(own.items(), 2):
         for name, (mean, deviation) in here.items():
@@ -142,14 +142,14 @@ def _apart(own: dict[str, dict[str, tuple[float, float]]]) -> str:
     return ""
 
 
-def _ends(found: Fit) -> dict[str, tuple[float, float]]:
+def _exponent_intervals(found: Fit) -> dict[str, tuple[float, float]]:
     """Return the intervals of the exponents at `LEVEL`: from the refits, or normal ones for a fit without."""
     engine, names = found.engine, list(found.engine.problem.law.exponents)
     if engine.samples is not None:
         drawn = found.params_of(engine.samples)
         return {name: tuple(percentile(np.atleast_1d(drawn[name]), LEVEL)) for name in names}
     many = NormalDist().inv_cdf((1 + LEVEL) / 2)
-    wide = dict(zip(engine.problem.law.params, many * deviations(engine.problem, engine.theta), strict=True))
+    wide = dict(zip(engine.problem.law.params, many * standard_errors(engine.problem, engine.theta), strict=True))
     return {name: (found.params[name] - wide[name], found.params[name] + wide[name]) for name in names}
 
 

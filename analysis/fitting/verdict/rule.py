@@ -10,13 +10,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from analysis.errors import Refusal
-from analysis.fitting.certificate import information
 from analysis.fitting.engine import fit_points
-from analysis.fitting.points import check
-from analysis.fitting.points import settings as settings_of_rows
+from analysis.fitting.objective import jacobian
+from analysis.fitting.points import check, setting_numbers
 from analysis.fitting.result import Fit
 from analysis.fitting.settings import Settings
-from analysis.fitting.verdict.drift import drifts, moves
+from analysis.fitting.verdict.drift import drifts, effect_of
 from analysis.fitting.verdict.misfit import UNLIKELY, Misfit, misfit, rounding
 from analysis.fitting.verdict.own_holdout import RESAMPLES, OwnHoldOut, hold_out, sizes
 from analysis.fitting.verdict.run_residuals import by_run
@@ -94,68 +93,67 @@ def with_reasons(found: Fit, reasons: tuple[str, ...]) -> Fit:
 
 def judge_law(found: Fit, law: Law, settings: Settings) -> Verdict:
     """Judge a fit by its lack of fit and, where that does not decide, by its hold-out."""
-    lack, tested = lack_in(found), hold_out(found, law, settings)
-    if wrong := wrong_in(found, lack):
-        return Verdict(reasons=(wrong,), supported=held(tested))
+    lack, tested = find_misfit(found), hold_out(found, law, settings)
+    if wrong := decisive_fault(found, lack):
+        return Verdict(reasons=(wrong,), supported=passed_factor(tested))
     return weigh_hold_out(lack, tested)
 
 
-def wrong_in(found: Fit, lack: Misfit | None) -> str:
+def decisive_fault(found: Fit, lack: Misfit | None) -> str:
     """Describe a lack of fit, two groups or a drift that makes the law weak whatever its hold-out; '' if none."""
-    if lack and gross(lack):
+    if lack and is_decisive(lack):
         return lack_words(lack)
-    groups = groups_in(found)
+    groups = find_groups(found)
     if groups and groups.apart > GROUPS:
         return groups_words(groups)
-    return "" if present(lack) else drift_in(found)
+    return "" if is_significant(lack) else drift_words(found)
 
 
-def held(tested: OwnHoldOut | None) -> float | None:
+def passed_factor(tested: OwnHoldOut | None) -> float | None:
     """Return the extrapolation factor at which a hold-out passed; None where it failed or there is none."""
     return tested.factor if tested and abs(tested.error) <= max(FAR, tested.reach) else None
 
 
 def weigh_hold_out(lack: Misfit | None, tested: OwnHoldOut | None) -> Verdict:
     """Decide by the hold-out error; the threshold is lower if there is a lack of fit too."""
-    there = present(lack)
+    there = is_significant(lack)
     remarks = (lack_words(lack),) if lack and there else ()
     if tested is None:
         return Verdict(remarks=remarks)
     off = abs(tested.error)
     if off < FAR or off < tested.reach * (LIKELY if there else SURE):
-        return Verdict(remarks=remarks, supported=held(tested))
+        return Verdict(remarks=remarks, supported=passed_factor(tested))
     return Verdict(reasons=(*remarks, hold_out_words(tested)))
 
 
-def present(lack: Misfit | None) -> bool:
+def is_significant(lack: Misfit | None) -> bool:
     """Tell whether there is a significant lack of fit that is not negligible."""
     return lack is not None and lack.p_value < UNLIKELY and lack.systematic > SMALL
 
 
-def gross(lack: Misfit) -> bool:
+def is_decisive(lack: Misfit) -> bool:
     """Tell whether a lack of fit makes the law weak whatever its hold-out."""
     own = lack.systematic
     large = own > max(SMALL, GROSS * lack.noise) or own > FAR
     return lack.p_value < UNLIKELY and large
 
 
-def groups_in(found: Fit) -> TwoGroups | None:
+def find_groups(found: Fit) -> TwoGroups | None:
     """Return the two groups into which the runs fall; None where they do not."""
     engine = found.engine
-    slopes, _ = information(engine.problem, engine.theta, np.ones(found.n_points))
+    slopes = jacobian(engine.problem, engine.theta)
     rows = engine.residuals[None], slopes, np.stack(list(engine.problem.inputs.values()))
     rest, slopes, logs = (by_run(one, engine.points.run) for one in rows)
     return two_groups(rest[0], slopes, logs)
 
 
-def lack_in(found: Fit) -> Misfit | None:
+def find_misfit(found: Fit) -> Misfit | None:
     """Return the lack of fit of a fitted law."""
     engine = found.engine
-    slopes, _ = information(engine.problem, engine.theta, np.ones(found.n_points))
-    return misfit(engine.points, engine.residuals, slopes, found.lack_of_fit)
+    return misfit(engine.points, engine.residuals, jacobian(engine.problem, engine.theta), found.lack_of_fit)
 
 
-def drift_in(found: Fit) -> str:
+def drift_words(found: Fit) -> str:
     """Describe the most significant drift along an input that moves forecasts; '' if there is none."""
     engine = found.engine
     seen = drifts(engine.problem, engine.points, engine.theta, engine.residuals)
@@ -164,10 +162,10 @@ def drift_in(found: Fit) -> str:
     if best is None or best.p_value * len(seen) > UNLIKELY or rounded:
         return ""
     corner = {name: np.array([x.max() + np.log(AHEAD)]) for name, x in engine.problem.inputs.items()}
-    moved = best.mean * float(moves(best, engine.problem, engine.theta, corner)[0])
+    moved = best.mean * float(effect_of(best, engine.problem, engine.theta, corner)[0])
     if abs(moved) < MOVED:
         return ""
-    column = engine.points.columns[best.name]
+    column = engine.points.columns[best.term.name]
     return (
         f"{found.y} drifts from the law by {percent(best.mean)} of its median per decade of {column} "
         f"({p_value(best.p_value)}): {percent(abs(moved))} at {number(AHEAD)} times the largest {column}"
@@ -225,7 +223,7 @@ def remedy(found: Fit, law: Law, settings: Settings) -> str:
 
 def _others(found: Fit, law: Law) -> list[Law]:
     """Return the other laws in the same inputs with few enough parameters, fewest first."""
-    distinct = len(np.unique(settings_of_rows(found.engine.points.inputs)))
+    distinct = len(np.unique(setting_numbers(found.engine.points.inputs)))
     most = min(len(law.params) + (MORE_JOINT if law.joint else MORE), distinct // SETTINGS)
     able = [
         one for one in LAWS.values() if one.inputs == law.inputs and one.name != law.name and len(one.params) <= most
@@ -241,8 +239,8 @@ def _passing(found: Fit, law: Law, settings: Settings, mask: Array) -> Fit | Non
         bare = fit_points(points, law, y=found.y, goal=settings.goal, how=settings.how)
         if bare.certificate.status != "ok":
             return None
-        lack = lack_in(bare)
-        if wrong_in(bare, lack):
+        lack = find_misfit(bare)
+        if decisive_fault(bare, lack):
             return None
         how = replace(settings.how, begin=bare.engine.theta[:, None], steps=AGAIN)
         how = replace(how, resamples=RESAMPLES, most_refitted=0, resample="runs", interval="percentile")

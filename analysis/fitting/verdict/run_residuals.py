@@ -30,3 +30,11 @@ def tail(F: float, over: int, under: int) -> float:
         return (1 + 2 * F / under) ** (-under / 2)
     root, a, b = F ** (1 / 3), 2 / (9 * over), 2 / (9 * under)
     return erfc(((1 - b) * root - (1 - a)) / sqrt(2 * (b * root**2 + a))) / 2
+
+
+def f_test(before: float, after: float, more: int, spare: int) -> float:
+    """Return the p value of `more` additional terms that lower the residual sum of squares from before to after.
+
+    spare: residual degrees of freedom with these terms.
+    """
+    return tail(max(0.0, before - after) / more / (after / spare), more, spare)

@@ -9,7 +9,7 @@ import pytest
 from analysis import Fit, fit
 from analysis.fitting.intervals import percentile
 from analysis.fitting.verdict.drift import PRIOR, drifted, drifts
-from analysis.fitting.verdict.rule import drift_in
+from analysis.fitting.verdict.rule import drift_words
 from tests.default_cases import default_cases
 
 FAR = {"N": 10**9.5 * 3, "D": 3e11}
@@ -36,7 +36,7 @@ def seen(found: Fit):
 def test_a_drift_is_measured_along_the_input_it_is_of():
     found, _ = fitted(-0.05, noise=5e-4, resamples=0)
     along_n, along_d = seen(found)
-    assert (along_n.name, along_d.name) == ("N", "D")
+    assert (along_n.term.name, along_d.term.name) == ("N", "D")
     assert along_n.mean * np.median(found.engine.points.y) == pytest.approx(-0.05 * 1.7, rel=0.15)
     assert along_n.p_value < 0.01
     assert abs(along_d.mean) < 0.3 * abs(along_n.mean)
@@ -45,10 +45,10 @@ def test_a_drift_is_measured_along_the_input_it_is_of():
 
 def test_a_drift_surely_there_is_named_and_none_on_a_true_law():
     found, _ = fitted(-0.05, noise=2e-3, seed=1)
-    said = drift_in(found)
+    said = drift_words(found)
     assert said.startswith("loss drifts from the law by −")
     assert "per decade of N" in said
-    assert drift_in(fitted(0.0)[0]) == ""
+    assert drift_words(fitted(0.0)[0]) == ""
 
 
 @pytest.mark.parametrize("space", default_cases(["log", "raw"], "raw"))

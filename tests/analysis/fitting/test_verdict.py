@@ -15,7 +15,7 @@ from analysis.fitting.objective import Problem, State
 from analysis.fitting.settings import fit_law, settings_of
 from analysis.fitting.verdict.misfit import Misfit, structure
 from analysis.fitting.verdict.own_holdout import OwnHoldOut, hold_out
-from analysis.fitting.verdict.rule import gross, weigh_hold_out
+from analysis.fitting.verdict.rule import is_decisive, weigh_hold_out
 from analysis.fitting.verdict.run_residuals import tail
 from analysis.laws import get_law
 from tests.analysis.fitting.designs import KINDS, Design, simulate
@@ -144,11 +144,11 @@ def test_a_hold_out_needs_less_where_there_is_a_lack_of_fit() -> None:
 
 
 def test_a_lack_of_fit_is_gross_beside_the_noise_or_beside_a_per_cent() -> None:
-    assert gross(Misfit(p_value=1e-4, noise=0.002, systematic=0.005, against="seeds"))
-    assert gross(Misfit(p_value=1e-4, noise=0.01, systematic=0.015, against="seeds"))
-    assert not gross(Misfit(p_value=1e-4, noise=0.004, systematic=0.006, against="seeds"))
-    assert not gross(Misfit(p_value=1e-90, noise=1e-9, systematic=1e-4, against="structure"))
-    assert not gross(Misfit(p_value=0.05, noise=0.01, systematic=0.03, against="structure"))
+    assert is_decisive(Misfit(p_value=1e-4, noise=0.002, systematic=0.005, against="seeds"))
+    assert is_decisive(Misfit(p_value=1e-4, noise=0.01, systematic=0.015, against="seeds"))
+    assert not is_decisive(Misfit(p_value=1e-4, noise=0.004, systematic=0.006, against="seeds"))
+    assert not is_decisive(Misfit(p_value=1e-90, noise=1e-9, systematic=1e-4, against="structure"))
+    assert not is_decisive(Misfit(p_value=0.05, noise=0.01, systematic=0.03, against="structure"))
 
 
 def test_structure_splits_residuals_into_noise_and_error() -> None:
