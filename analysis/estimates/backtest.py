@@ -13,7 +13,11 @@ from analysis.fitting.holdout import Score, candidates, score_laws, size_column,
 from analysis.fitting.points import Selection
 from analysis.fitting.resample import MOST_VALUES
 from analysis.fitting.settings import settings_of
-from analysis.laws import Law, constrained_each, constraints, get_law
+from analysis.laws import LAWS, Law, constrained_each, constraints, get_law
+from analysis.table.columns import as_numbers
+from analysis.table.read import load_table
+from analysis.table.remarks import remarks_of
+from analysis.table.select import select_rows
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,11 +73,6 @@ def backtest(
     error alone. fix, tie: constraints on the laws that have these parameters. options: those of fit.
     Raises `Refusal` where no law can be tested.
     """
-    from analysis.table.columns import as_numbers
-    from analysis.table.read import load_table
-    from analysis.table.remarks import remarks_of
-    from analysis.table.select import select_rows
-
     asked = settings_of(resamples=resamples, level=level, **options)
     asked = replace(asked, how=replace(asked.how, most_refitted=min(MOST_VALUES, MOST_ROWS * resamples)))
     named = [laws] if isinstance(laws, str | Law) else laws
@@ -89,8 +88,6 @@ def backtest(
 
 def check_laws(laws: Sequence[str]) -> None:
     """Raise `UserError` for an unknown law."""
-    from analysis.laws import LAWS
-
     for law in laws:
         if law not in LAWS:
             raise UserError(f"found the law {law!r}; wanted some of {', '.join(LAWS)}")

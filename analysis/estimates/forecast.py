@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.errors import Refusal, UserError
+from analysis.estimates.backtest import backtest
 from analysis.fitting.display.in_notebook import InNotebook
+from analysis.fitting.fit import fit
 from analysis.fitting.result import Fit
 from analysis.numbers import number
+from analysis.table.columns import numbers_of
+from analysis.table.read import load_table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,10 +72,6 @@ def forecasts(
     **options: Any,
 ) -> list[Forecast]:
     """Forecast at several settings with one fit and one backtest; see `forecast`."""
-    from analysis.estimates.backtest import backtest
-    from analysis.fitting.fit import fit
-    from analysis.table.read import load_table
-
     frame = load_table(table)
     options = {"resamples": 1000} | options
     found = fit(frame, law, x=x, **options)
@@ -135,8 +135,6 @@ def times_ahead(found: Fit, asked: Mapping[str, float]) -> float:
 
 def sized(frame: pd.DataFrame, found: Fit) -> pd.DataFrame:
     """Add the size column to a table; where N and D are given, C = k N D with the law's k."""
-    from analysis.table.columns import numbers_of
-
     columns = _sizes(found)
     if len(columns) == 1:
         return frame

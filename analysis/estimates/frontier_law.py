@@ -12,6 +12,7 @@ import numpy as np
 
 from analysis.errors import UserError, attempt
 from analysis.estimates.frontier import Frontier
+from analysis.fitting.fit import fit
 
 if TYPE_CHECKING:
     from analysis.fitting.result import Fit
@@ -37,8 +38,6 @@ def fit_frontier(
     A power law has the exponent of the frontier's line. Its interval is the wider of the fit's and the line's, where
     the line's resamples reselect the best runs.
     """
-    from analysis.fitting.fit import fit
-
     if not isinstance(front, Frontier):
         raise UserError(f"found a {type(front).__name__}; wanted what frontier(table) returns; find that first")
     options = {"objective": objective, "resamples": resamples, "level": level, "seed": seed, "fix": fix, "tie": tie}

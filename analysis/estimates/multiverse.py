@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 from analysis.errors import Refusal
 from analysis.fitting.card import CONVENTIONS
 from analysis.fitting.display.plain import plain
+from analysis.fitting.fit import fit
 from analysis.fitting.result import Fit
 from analysis.laws import Law, constrained, get_law
+from analysis.table.read import load_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,8 +67,6 @@ def multiverse(
 
     found: the fit to the table's own columns with the same options, if already computed.
     """
-    from analysis.table.read import load_table
-
     frame = load_table(table)
     chosen = constrained(get_law(law), options.pop("fix", None), options.pop("tie", None))
     inputs = (x or "C",) if chosen.of_one_variable else (*chosen.inputs, *(("C",) if "C" in frame.columns else ()))
@@ -91,8 +91,6 @@ def multiverse(
 
 
 def _attempt(frame: pd.DataFrame, law: Law, x: str | None, options: dict[str, Any]) -> World:
-    from analysis.fitting.fit import fit
-
     try:
         return _world(fit(frame, law, x=x, **options))
     except Refusal as refusal:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from analysis.fitting.fit import fit
 from analysis.table.select import KEEPABLE, RECIPE, has_milestones
 
 if TYPE_CHECKING:
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
 
 def fit_selected(rows: pd.DataFrame, law: str | Law, *, y: str, x: str | None = None, **resampling: Any) -> Fit:
     """Fit a law to all given rows. resampling: resamples, level and seed, as for fit."""
-    from analysis.fitting.fit import fit
-
     return fit(
         rows,
         law=law,

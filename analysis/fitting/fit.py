@@ -11,6 +11,7 @@ from analysis.fitting.result import Fit
 from analysis.fitting.settings import settings_of
 from analysis.fitting.verdict.choose import choose, fit_and_judge
 from analysis.laws import Law, constrained, get_law
+from analysis.table.read import load_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,8 +51,6 @@ def fit(
 
     Raises `UserError` for bad input and `Refusal` where the data do not support the law.
     """
-    from analysis.table.read import load_table
-
     settings = settings_of(
         objective=objective,
         delta=delta,

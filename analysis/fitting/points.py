@@ -13,6 +13,13 @@ from analysis.errors import Refusal, UserError
 from analysis.laws import LAWS
 from analysis.laws.base import Array, Law, Units
 from analysis.numbers import measured, number
+from analysis.table.cells import alike, without_repeats
+from analysis.table.columns import as_numbers, require_positive
+from analysis.table.mixtures import mixtures_of
+from analysis.table.remarks import remarks_of
+from analysis.table.roles import other_measure, proposals, refuse_rising
+from analysis.table.run_quality import conduct_of
+from analysis.table.select import RECIPE, origins, select_rows
 from analysis.wording import counted, in_quotes, listed, ticked
 
 if TYPE_CHECKING:
@@ -83,12 +90,6 @@ class Points:
 
 def read_points(table: pd.DataFrame, law: Law, *, y: str, x: str | None, space: str, selection: Selection) -> Points:
     """Select rows and read the law's columns. Raises `UserError` or `Refusal` where they cannot be fitted."""
-    from analysis.table.mixtures import mixtures_of
-    from analysis.table.remarks import remarks_of
-    from analysis.table.roles import other_measure
-    from analysis.table.run_quality import conduct_of
-    from analysis.table.select import origins
-
     columns = input_columns(table, law, x)
     if not isinstance(y, str):
         raise UserError(f"found y={y!r}; wanted the name of a column, such as 'loss'")
@@ -124,11 +125,6 @@ def _chosen(
 
     may_rise: whether y may rise with the inputs, as for a custom law.
     """
-    from analysis.table.cells import without_repeats
-    from analysis.table.columns import as_numbers, require_positive
-    from analysis.table.roles import refuse_rising
-    from analysis.table.select import RECIPE, select_rows
-
     free = (*selection.pool, *(column for column in columns if column in RECIPE))
     chosen, left_out = select_rows(table, y=y, **vars(replace(selection, pool=free)))
     chosen = as_numbers(chosen, columns)
@@ -164,8 +160,6 @@ def _response(rows: pd.DataFrame, y: str, space: str) -> Array:
 
 def input_columns(table: pd.DataFrame, law: Law, x: str | None) -> dict[str, str]:
     """Return the table's column for each input of the law."""
-    from analysis.table.roles import proposals
-
     if not law.of_one_variable:
         if x is not None and (x,) != law.inputs:
             raise UserError(f"found x={x!r} for {law.name}, a law in {', '.join(law.inputs)}; leave x out")
@@ -215,8 +209,6 @@ def check(points: Points, law: Law) -> None:
 
 def setting_numbers(inputs: Mapping[str, Array]) -> Array:
     """Return one number per row that identifies its setting: rows with equal inputs, up to rounding, share it."""
-    from analysis.table.cells import alike
-
     found = np.zeros(1, dtype=int)
     for x in inputs.values():
         number = alike(x)

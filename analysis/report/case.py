@@ -11,6 +11,7 @@ import pandas as pd
 
 from analysis.errors import attempt
 from analysis.estimates.conventions import Exponents, exponents, with_paper_columns
+from analysis.figures.paper.ablation import variant_of
 from analysis.report.law_results import USUAL, Resampling
 from analysis.table.select import RECIPE, is_usable, select_rows, tasks_of
 
@@ -110,8 +111,6 @@ def rounded(epochs: float) -> float:
 
 def is_ablation(rows: pd.DataFrame) -> bool:
     """Tell whether rows are an ablation: three or more keys at equal compute, each changed from the same base."""
-    from analysis.figures.paper.ablation import variant_of
-
     if not {"overrides", "C"} <= set(rows.columns):
         return False
     names = set(rows["overrides"].map(variant_of))

@@ -14,6 +14,7 @@ from analysis.estimates.forecast import Forecast, forecasts_of
 from analysis.estimates.selected import fit_selected
 from analysis.estimates.task_forecast.tested import Steps, Tested, hold_out, summary
 from analysis.fitting.display.plain import plain
+from analysis.fitting.fit import fit
 from analysis.fitting.holdout import with_compute
 from analysis.fitting.intervals import percentile
 from analysis.fitting.settings import settings_of
@@ -79,8 +80,6 @@ def chained(
     else both are in the same row. Refits of the two steps are drawn independently and paired. check: backtest both
     steps together. options: those of fit. Raises `Refusal` where y does not decrease with via.
     """
-    from analysis.fitting.fit import fit
-
     selection = {name: options.pop(name) for name in ("rows", "where", "pool", "keep", "run_column") if name in options}
     staged, second_law = task not in (None, OWN_TASK) and OWN_TASK in tasks_of(table), get_law(link)
     if not staged and via == y:

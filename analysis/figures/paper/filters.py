@@ -13,7 +13,7 @@ from analysis.figures.paper.locality import Filters
 from analysis.figures.seed_range import SeedRange, draw_range, ends_of, seed_range
 from analysis.figures.style import HUES, INK, MARKERS, legend_above, log_axes, margins, value_ticks
 from analysis.numbers import count, measured
-from analysis.wording import augment_words
+from analysis.wording import augment_words, symbol
 
 MOST_SIZES = 4
 """Maximum number of data set sizes shown by the mosaics."""
@@ -78,8 +78,6 @@ def mosaics(rows: pd.DataFrame, filters: Mapping[str, Filters]) -> tuple[int, li
 
 
 def _model(rows: pd.DataFrame) -> str:
-    from analysis.wording import symbol
-
     return symbol(*rows[["family", "depth", "width"]].iloc[0])
 
 

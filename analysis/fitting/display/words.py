@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analysis.fitting.card import parameter_rows, write_parameter
-from analysis.numbers import number, percent
+from analysis.numbers import LOWERED, number, percent
 from analysis.wording import counted
 
 if TYPE_CHECKING:
@@ -112,8 +112,6 @@ def _symbol(name: str) -> str:
 def _math(text: str) -> str:
     """Convert written numbers to LaTeX: 2×10⁻⁴ to 2 \\times 10^{-4}."""
     import re
-
-    from analysis.numbers import LOWERED
 
     raised = re.sub(r"10([⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+)", lambda match: "10^{" + match[1].translate(LOWERED) + "}", text)
     return raised.replace("×", r" \times ").replace("−", "-").replace("∞", r"\infty").replace("%", r"\%")

@@ -15,6 +15,8 @@ from analysis.fitting.verdict.rule import with_reasons, with_verdict
 from analysis.fitting.verdict.run_quality import remarks, training_faults
 from analysis.laws import Law, get_law
 from analysis.numbers import percent
+from analysis.table.columns import require_columns
+from analysis.table.select import select_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,9 +58,6 @@ def fit_and_judge(
 
 def holdout_errors(frame: pd.DataFrame, *, y: str, x: str | None, settings: Settings) -> dict[str, float]:
     """Return the backtest error of each candidate law, best first."""
-    from analysis.table.columns import require_columns
-    from analysis.table.select import select_rows
-
     selection = settings.selection
     rows, _ = select_rows(frame, y=y, **vars(selection))
     rows = with_compute(rows)

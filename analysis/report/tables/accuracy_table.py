@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.figures.paper.ablation import variant_of
 from analysis.files import read_file
 from analysis.numbers import count, entry, measured
 from analysis.report.case import Case, crops_of, epoch_groups, is_ablation
 from analysis.report.tables.text_table import TextTable
 from analysis.table.select import OWN_TASK
-from analysis.wording import symbol
+from analysis.wording import augment_words, symbol
 
 MOST_ROWS = 60
 """Maximum number of settings in a table; if milestones exceed it, only the ends of runs are listed."""
@@ -135,8 +136,6 @@ def _settings(rows: pd.DataFrame) -> list[str]:
 
 def _named(rows: pd.DataFrame) -> pd.DataFrame:
     """Add the columns that name a line (model, epochs as asked for, change), and the table's column of its value."""
-    from analysis.figures.paper.ablation import variant_of
-
     added: dict[str, Any] = {}
     if {"family", "depth", "width"} <= set(rows.columns) and rows[["depth", "width"]].notna().all(axis=None):
         added["model"] = [symbol(*model) for model in zip(rows["family"], rows["depth"], rows["width"], strict=True)]
@@ -168,8 +167,6 @@ def _cells(
 
 
 def _word(name: str, value: object) -> str:
-    from analysis.wording import augment_words
-
     if value is None or value != value:
         return "plain" if name == "stage_recipe" else "–"
     if name == "augment":
