@@ -150,13 +150,12 @@ def backtest(chosen: TableChoice, laws: Sequence[str], json_path: str | None, **
     """Leave out the largest runs, and rank laws by how well they predict them."""
     from analysis.console import working
     from analysis.estimates.backtest import backtest as test
-    from analysis.estimates.backtest import check_laws
+    from analysis.laws import get_law
     from analysis.terminal import show_backtest
 
-    names = words(laws)
-    check_laws([name for name in names if ":" not in name])
+    tried = [get_law(name) for name in words(laws)]
     with working("fitting laws to the smaller runs …"):
-        found = test(chosen.table(), names, **how, **chosen.selection)
+        found = test(chosen.table(), tried, **how, **chosen.selection)
     answer(found.to_dict(), json_path, lambda: show_backtest(found))
 
 

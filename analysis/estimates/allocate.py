@@ -19,8 +19,8 @@ from analysis.estimates.powerline import PowerLine
 from analysis.estimates.selected import fit_selected
 from analysis.estimates.valleys.curve import Shape
 from analysis.fitting.display.in_notebook import InNotebook
-from analysis.fitting.holdout import with_compute
 from analysis.numbers import exponent, interval
+from analysis.table.columns import with_compute
 
 if TYPE_CHECKING:
     from analysis.fitting.result import Fit

@@ -6,15 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from analysis.errors import UserError
 from analysis.fitting.display.in_notebook import InNotebook
 from analysis.fitting.display.plain import plain
-from analysis.fitting.holdout import Score, candidates, score_laws, size_column, with_compute
+from analysis.fitting.holdout import Score, candidates, score_laws, size_column
 from analysis.fitting.points import Selection
 from analysis.fitting.resample import MOST_VALUES
 from analysis.fitting.settings import settings_of
-from analysis.laws import LAWS, Law, constrained_each, constraints, get_law
-from analysis.table.columns import as_numbers
+from analysis.laws import Law, constrained_each, constraints, get_law
+from analysis.table.columns import as_numbers, with_compute
 from analysis.table.read import load_table
 from analysis.table.remarks import remarks_of
 from analysis.table.select import select_rows
@@ -84,10 +83,3 @@ def backtest(
     chosen = Selection(rows=asked.selection.rows, pool=asked.selection.pool, keep=asked.selection.keep)
     scores = score_laws(rows, tried, y=y, x=x, by=by, settings=replace(asked, selection=chosen))
     return Backtest(by, level, tuple(scores), (*constraints(tried), *remarks_of(rows)))
-
-
-def check_laws(laws: Sequence[str]) -> None:
-    """Raise `UserError` for an unknown law."""
-    for law in laws:
-        if law not in LAWS:
-            raise UserError(f"found the law {law!r}; wanted some of {', '.join(LAWS)}")

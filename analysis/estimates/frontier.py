@@ -12,9 +12,8 @@ import pandas as pd
 from analysis.errors import Refusal, UserError
 from analysis.estimates.powerline import PowerLine, power_line
 from analysis.fitting.display.in_notebook import InNotebook
-from analysis.fitting.holdout import with_compute
 from analysis.table.cells import cells, resampled_means
-from analysis.table.columns import as_numbers, require_positive
+from analysis.table.columns import as_numbers, require_positive, with_compute
 from analysis.table.remarks import remarks_of
 from analysis.table.roles import refuse_rising
 from analysis.wording import counted

@@ -16,10 +16,9 @@ from analysis.estimates.valleys.curve import Parabola, Shape, find_minima
 from analysis.estimates.valleys.misfit import Valley, misfits, noise_of, scatter_words, unequal
 from analysis.estimates.valleys.skew import common_skew
 from analysis.fitting.display.in_notebook import InNotebook
-from analysis.fitting.holdout import with_compute
 from analysis.numbers import count, flops, percent
 from analysis.table.cells import at_budget, budgets, cells, moved_words
-from analysis.table.columns import as_numbers, require_positive
+from analysis.table.columns import as_numbers, require_positive, with_compute
 from analysis.table.remarks import remarks_of
 from analysis.table.roles import refuse_rising
 from analysis.wording import counted

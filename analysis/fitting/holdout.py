@@ -11,8 +11,6 @@ import numpy as np
 from analysis.errors import Refusal
 from analysis.fitting.settings import Settings, fit_law
 from analysis.laws import Law, joint_laws, laws_of_one_variable
-from analysis.table.columns import numbers_of
-from analysis.table.remarks import with_remarks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,14 +56,6 @@ def candidates(rows: pd.DataFrame, x: str | None) -> tuple[Law, ...]:
 def size_column(rows: pd.DataFrame, x: str | None) -> str:
     """Return the column that orders runs by size."""
     return x or ("C" if "C" in rows.columns else "D")
-
-
-def with_compute(rows: pd.DataFrame) -> pd.DataFrame:
-    """Add C = 6 N D (Kaplan et al. 2020), with a remark, where a table has N and D and no C."""
-    if "C" in rows.columns or not {"N", "D"} <= set(rows.columns):
-        return rows
-    rows = rows.assign(C=6 * numbers_of(rows["N"], "N") * numbers_of(rows["D"], "D"))
-    return with_remarks(rows, "C is taken as 6 N D, as the table has none")
 
 
 def score_laws(

@@ -128,3 +128,11 @@ def with_words_counted(table: pd.DataFrame) -> pd.DataFrame:
         if not odd.any() and np.isfinite(values).any():
             numbers[str(name)] = values
     return table.assign(**numbers)
+
+
+def with_compute(rows: pd.DataFrame) -> pd.DataFrame:
+    """Add C = 6 N D (Kaplan et al. 2020), with a remark, where a table has N and D and no C."""
+    if "C" in rows.columns or not {"N", "D"} <= set(rows.columns):
+        return rows
+    rows = rows.assign(C=6 * numbers_of(rows["N"], "N") * numbers_of(rows["D"], "D"))
+    return with_remarks(rows, "C is taken as 6 N D, as the table has none")

@@ -17,7 +17,7 @@ from analysis.estimates.suggest.prices import Prices, prices_of
 from analysis.estimates.suggest.request import check_request, column_of, costs_of, rows_of
 from analysis.estimates.suggest.space_filling import fill
 from analysis.fitting.display.in_notebook import InNotebook
-from analysis.fitting.holdout import score_laws, size_column, with_compute
+from analysis.fitting.holdout import score_laws, size_column
 from analysis.fitting.intervals import check_interval
 from analysis.fitting.points import input_columns
 from analysis.fitting.resample import refit
@@ -25,6 +25,7 @@ from analysis.fitting.result import Fit
 from analysis.fitting.settings import Settings, fit_law, settings_of
 from analysis.laws import Law, constrained_each, constraints, get_law
 from analysis.numbers import number, percent
+from analysis.table.columns import with_compute
 
 if TYPE_CHECKING:
     from pathlib import Path

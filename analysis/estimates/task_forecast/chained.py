@@ -15,11 +15,11 @@ from analysis.estimates.selected import fit_selected
 from analysis.estimates.task_forecast.tested import Steps, Tested, hold_out, summary
 from analysis.fitting.display.plain import plain
 from analysis.fitting.fit import fit
-from analysis.fitting.holdout import with_compute
 from analysis.fitting.intervals import percentile
 from analysis.fitting.settings import settings_of
 from analysis.laws import get_law
 from analysis.numbers import number
+from analysis.table.columns import with_compute
 from analysis.table.roles import is_accuracy
 from analysis.table.select import OWN_TASK, select_rows, tasks_of
 from analysis.wording import counted, one_word, ticked
