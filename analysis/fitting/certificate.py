@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -137,26 +137,24 @@ def judge(problem: Problem, solution: Solution, weights: Array) -> tuple[Certifi
     groups = basins(problem, solution)
     best = groups[0][0]
     theta, value = solution.theta[:, best], float(solution.value[best])
-    edge = at_bound(problem, theta)
     condition, trade, run = identify(problem, theta, weights)
     found = [_basin(problem, solution, group) for group in groups]
-    per = problem.n / len(theta)
-    reasons = _reasons(problem, theta, found, edge, condition, trade, per, bool(solution.converged[best]))
-    reasons += problem.law.unseen(theta, problem.inputs)
     certificate = Certificate(
-        status="weak" if reasons else "ok",
-        reasons=tuple(reasons),
+        status="ok",
+        reasons=(),
         starts=len(solution.value),
         share_at_best=found[0].share,
         basins=len(groups),
-        at_bound=edge,
+        at_bound=at_bound(problem, theta),
         gradient_norm=float(solution.gradient_norm[best]),
         condition=condition,
-        points_per_parameter=per,
+        points_per_parameter=problem.n / len(theta),
         trade_off=trade,
         next_run={name: float(np.exp(x + problem.units.log_inputs[name])) for name, x in run.items()},
         found=tuple(found[:5]),
     )
+    reasons = _reasons(problem, theta, certificate, converged=bool(solution.converged[best]))
+    certificate = weakened(certificate, (*reasons, *problem.law.unseen(theta, problem.inputs)))
     # A start that did not converge is still descending; it is not an optimum of its own.
     others = [group[0] for group in groups[1:] if solution.converged[group[0]]][:3]
     rivals = [solution.theta[:, k] for k in others if solution.value[k] <= value * (1 + RIVAL) + 1e-300]
@@ -172,34 +170,32 @@ def _basin(problem: Problem, solution: Solution, group: Array) -> Basin:
     return Basin(len(group) / len(solution.value), float(solution.value[first[0]]), params, forecast)
 
 
-def _reasons(
-    problem: Problem,
-    theta: Array,
-    found: list[Basin],
-    edge: tuple[str, ...],
-    condition: float,
-    trade: tuple[str, ...],
-    per: float,
-    converged: bool,
-) -> list[str]:
-    reasons = []
-    for name in edge:
+def weakened(certificate: Certificate, reasons: Iterable[str]) -> Certificate:
+    """Return the certificate with more reasons that make the fit weak; unchanged if there are none."""
+    more = tuple(reasons)
+    return replace(certificate, status="weak", reasons=(*certificate.reasons, *more)) if more else certificate
+
+
+def _reasons(problem: Problem, theta: Array, certificate: Certificate, *, converged: bool) -> list[str]:
+    reasons, per = [], certificate.points_per_parameter
+    for name in certificate.at_bound:
         bound, here = problem.law.bounds[name], float(theta[problem.law.params.index(name)])
         meaning = bound.at_low if here < (bound.low + bound.high) / 2 else ""
         if not _at_zero(bound, here):  # a zero is judged from the refits, by `_vanished`
             reasons.append(f"{name} is zero: {meaning}" if meaning else f"{name} is at the edge of its range")
     if not converged:
         reasons.append("the solver did not converge within its steps")
-    if found[0].share < 0.05:
-        reasons.append(f"only {percent(found[0].share)} of the starts reach the best optimum")
+    if certificate.share_at_best < 0.05:
+        reasons.append(f"only {percent(certificate.share_at_best)} of the starts reach the best optimum")
     if per < 3:
         more = 3 * len(theta) - problem.n
         reasons.append(
             f"{number(per, 2)} points per parameter, fewer than 3; add {counted(more, 'point')}, or take a law with "
             "fewer parameters"
         )
-    if condition > 1e4:
-        reasons.append(f"{', '.join(trade)} trade off against each other (condition {number(condition, 2)})")
+    if certificate.condition > 1e4:
+        names, condition = ", ".join(certificate.trade_off), number(certificate.condition, 2)
+        reasons.append(f"{names} trade off against each other (condition {condition})")
     return reasons
 
 
@@ -221,9 +217,7 @@ def doubt(
     if ends is not None and (unknown := _unidentified(problem, ends, known=certificate.at_bound)):
         where = ", ".join(f"{columns[name]} = {number(value, 3)}" for name, value in certificate.next_run.items())
         reasons += [*unknown[:-1], f"{unknown[-1]}; a run at {where} would help most" if where else unknown[-1]]
-    if not reasons:
-        return certificate
-    return replace(certificate, status="weak", reasons=(*certificate.reasons, *reasons))
+    return weakened(certificate, reasons)
 
 
 def vanishing(problem: Problem, ends: Array) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from analysis.errors import Refusal, UserError
 from analysis.fitting.card import write_card
-from analysis.fitting.certificate import LEVEL, Certificate, doubt, judge, vanishing
+from analysis.fitting.certificate import LEVEL, Certificate, doubt, judge, vanishing, weakened
 from analysis.fitting.intervals import check_interval
 from analysis.fitting.objective import Objective, Problem, residuals
 from analysis.fitting.points import Points
@@ -95,7 +95,7 @@ def _fit_points(points: Points, law: Law, y: str, goal: Objective, how: How) -> 
     certificate = doubt(certificate, problem, theta, ends=ends, forecast=forecast, columns=points.columns)
     if samples is None and failed is not None:
         reason = f"no interval: {percent(failed)} of the refits did not converge; take a law with fewer parameters"
-        certificate = replace(certificate, status="weak", reasons=(*certificate.reasons, reason))
+        certificate = weakened(certificate, [reason])
     params = law.complete(dict(zip(law.params, problem.law.unscale(theta, problem.units).tolist(), strict=True)))
     rest = residuals(problem, theta[:, None])[0]
     value = float(goal_value(problem, rest, points.weights))

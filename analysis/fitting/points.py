@@ -80,12 +80,16 @@ class Points:
 
     def take(self, mask: Array) -> Points:
         """Keep some rows."""
-        seed = None if self.seed is None else codes(self.seed[mask])
-        inputs = {name: x[mask] for name, x in self.inputs.items()}
-        parts = {"y": self.y[mask], "run": codes(self.run[mask]), "seed": seed, "weights": self.weights[mask]}
-        details = {name: values[mask] for name, values in self.details.items()}
-        mixtures = tuple(one.take(mask) for one in self.mixtures)
-        return replace(self, inputs=inputs, mixtures=mixtures, details=details, **parts)
+        return replace(
+            self,
+            inputs={name: x[mask] for name, x in self.inputs.items()},
+            y=self.y[mask],
+            run=codes(self.run[mask]),
+            seed=None if self.seed is None else codes(self.seed[mask]),
+            weights=self.weights[mask],
+            details={name: values[mask] for name, values in self.details.items()},
+            mixtures=tuple(one.take(mask) for one in self.mixtures),
+        )
 
 
 def read_points(table: pd.DataFrame, law: Law, *, y: str, x: str | None, space: str, selection: Selection) -> Points:

@@ -128,15 +128,14 @@ def sandwich(problem: Problem, points: Points, at: Array, *, count: int, resampl
 
 
 def _best(problem: Problem, at: Array, weights: Array, response: Array | None, size: int) -> tuple[Array, Array]:
-    theta, value, converged = None, np.full(size, np.inf), np.zeros(size, dtype=bool)
-    for k in range(at.shape[1]):
-        found = solve(
-            problem, np.repeat(at[:, k : k + 1], size, axis=1), weights=weights, response=response, anneal=False
-        )
-        better = found.value < value
-        theta = found.theta if theta is None else np.where(better, found.theta, theta)
-        value, converged = np.where(better, found.value, value), np.where(better, found.converged, converged)
-    assert theta is not None
+    """Return the best parameters (p, size) of each resample from the starts (p, k), and which of them converged."""
+    found = [
+        solve(problem, np.repeat(start[:, None], size, axis=1), weights=weights, response=response, anneal=False)
+        for start in at.T
+    ]
+    best, member = np.argmin([one.value for one in found], axis=0), np.arange(size)
+    theta = np.stack([one.theta for one in found])[best, :, member].T
+    converged = np.stack([one.converged & np.isfinite(one.value) for one in found])[best, member]
     left = np.flatnonzero(~converged)
     if len(left):  # slow in flat valleys: with the damping reset, most of them soon converge
         rows = [part if part is None or part.ndim == 1 else part[left] for part in (weights, response)]

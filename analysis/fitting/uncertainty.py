@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,24 +17,22 @@ from analysis.fitting.resample import jackknife
 from analysis.laws.base import Array
 
 
+@dataclass(frozen=True)
 class Uncertainty:
-    """Intervals of the parameters and of the allocation, from the refits of a finished fit."""
+    """Intervals of the parameters and of the allocation, from the refits (samples) of a finished fit."""
 
-    def __init__(
-        self,
-        problem: Problem,
-        points: Points,
-        theta: Array,
-        samples: Array | None,
-        resample: str,
-        interval: str,
-        level: float,
-    ) -> None:
-        self.problem, self.points, self.theta, self.samples = problem, points, theta, samples
-        self.level = level
-        self.jackknifed = (
-            jackknife(problem, points, theta[:, None], resample) if interval == "bca" and samples is not None else None
-        )
+    problem: Problem
+    points: Points
+    theta: Array
+    samples: Array | None
+    resample: str
+    interval: str
+    level: float
+
+    @cached_property
+    def jackknifed(self) -> Array:
+        """Parameters without each cluster of rows, for BCa intervals."""
+        return jackknife(self.problem, self.points, self.theta[:, None], self.resample)
 
     def intervals(self) -> dict[str, tuple[float, float]]:
         """Return the interval of each parameter; empty without resamples."""
@@ -78,6 +78,6 @@ class Uncertainty:
         assert self.samples is not None
         level = self.level if level is None else level
         samples = of(self.samples)
-        if self.jackknifed is None:
+        if self.interval != "bca":
             return percentile(samples, level)
         return bca(samples, of(self.theta[:, None])[:, 0], of(self.jackknifed), level)

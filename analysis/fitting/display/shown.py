@@ -32,6 +32,10 @@ class Text(str):
 class Shown:
     """The display methods of a fit."""
 
+    engine: Any
+    params: Any
+    intervals: Any
+
     def __repr__(self) -> str:
         return str(import_module(WORDS).one_line(self))
 
@@ -59,7 +63,7 @@ class Shown:
     @property
     def residuals(self) -> np.ndarray:
         """Return the residuals (n,) in the order of the rows used: of log y, or of y with space="raw"."""
-        engine = _engine(self)
+        engine = self.engine
         rest: np.ndarray = engine.residuals
         return rest if engine.problem.objective.space == "log" else rest * np.exp(engine.problem.units.log_y)
 
@@ -67,7 +71,7 @@ class Shown:
         """Return the covariance of the free parameters, from the refits or (without resamples) the sandwich formula."""
         import pandas as pd
 
-        engine = _engine(self)
+        engine = self.engine
         law, units = engine.problem.law, engine.problem.units
         samples = engine.samples
         if samples is None:
@@ -79,15 +83,10 @@ class Shown:
         """Return one row per parameter: value, interval ends (nan without an interval) and constraint."""
         import pandas as pd
 
-        fit: Any = self
         none = (float("nan"), float("nan"))
-        words = _engine(self).problem.law.bound_words
+        words = self.engine.problem.law.bound_words
         rows = {
-            name: (value, *fit.intervals.get(name, none), words.get(name, "")) for name, value in fit.params.items()
+            name: (value, *self.intervals.get(name, none), words.get(name, "")) for name, value in self.params.items()
         }
         table = pd.DataFrame.from_dict(rows, orient="index", columns=["value", "low", "high", "bound"])
         return table.rename_axis("parameter")
-
-
-def _engine(fit: Any) -> Any:
-    return fit.engine

@@ -6,16 +6,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from analysis.errors import Refusal
-from analysis.fitting.holdout import UNTESTED, candidates, score_laws, size_column, with_compute
+from analysis.fitting.holdout import UNTESTED, candidates, score_laws, size_column
 from analysis.fitting.points import Selection
 from analysis.fitting.result import Fit
 from analysis.fitting.settings import Settings, fit_law
 from analysis.fitting.verdict.pooling import with_pooling
 from analysis.fitting.verdict.rule import with_reasons, with_verdict
-from analysis.fitting.verdict.run_quality import remarks, training_faults
+from analysis.fitting.verdict.run_quality import judge_runs
 from analysis.laws import Law, get_law
 from analysis.numbers import percent
-from analysis.table.columns import require_columns
+from analysis.table.columns import require_columns, with_compute
 from analysis.table.select import select_rows
 
 if TYPE_CHECKING:
@@ -52,8 +52,9 @@ def fit_and_judge(
 ) -> Fit:
     """Fit one law to the rows of a table and apply every check. remedies: whether to search for one."""
     found = with_pooling(fit_law(frame, law, y=y, x=x, settings=settings))
-    found = replace(found, warnings=(*found.warnings, *remarks(found, law)))
-    return with_verdict(with_reasons(found, training_faults(found, law)), law, settings, remedies=remedies)
+    faults, remarks = judge_runs(found, law)
+    found = replace(found, warnings=(*found.warnings, *remarks))
+    return with_verdict(with_reasons(found, faults), law, settings, remedies=remedies)
 
 
 def holdout_errors(frame: pd.DataFrame, *, y: str, x: str | None, settings: Settings) -> dict[str, float]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from analysis.errors import Refusal
+from analysis.fitting.certificate import weakened
 from analysis.fitting.engine import fit_points
 from analysis.fitting.objective import jacobian
 from analysis.fitting.points import check, setting_numbers
@@ -84,11 +85,8 @@ def with_verdict(found: Fit, law: Law, settings: Settings, *, remedies: bool = T
 
 def with_reasons(found: Fit, reasons: tuple[str, ...]) -> Fit:
     """Mark a fit as weak for the given reasons; unchanged if there are none."""
-    if not reasons:
-        return found
-    certificate = replace(found.certificate, status="weak", reasons=(*found.certificate.reasons, *reasons))
     warnings = (*found.warnings, *(f"weak fit: {reason}" for reason in reasons))
-    return replace(found, certificate=certificate, warnings=warnings)
+    return replace(found, certificate=weakened(found.certificate, reasons), warnings=warnings)
 
 
 def judge_law(found: Fit, law: Law, settings: Settings) -> Verdict:

@@ -46,25 +46,20 @@ FAR = 0.01
 """Minimum distance from the law (share of y) of a reported outlier."""
 
 
-def training_faults(found: Fit, law: Law) -> tuple[str, ...]:
-    """Return a sentence, with a remedy, for each training fault that makes the law weak."""
+def judge_runs(found: Fit, law: Law) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return a sentence, with a remedy, for each training fault that makes the law weak, and remarks that do not."""
     points = found.engine.points
     with np.errstate(all="ignore"):
-        beyond = _beyond(found, law)
-        outside = () if _located(found, beyond) else _of_grid(beyond)
-        return (*_of_runs(found, law, points), *_other_size(found), *_of_rates(points), *outside, *_of_end(found))
+        beyond = _distances_beyond(found, law)
+        outside, known = tuple(_optimum_outside(beyond)), _is_optimum_known(found, beyond)
+        runs = (*_run_faults(found, law, points), *_other_size(found), *_rate_faults(points))
+        faults = (*runs, *(() if known else outside), *_largest_runs_off(found))
+        return faults, (*_outlier_remark(found), *(outside if known else ()))
 
 
-def remarks(found: Fit, law: Law) -> tuple[str, ...]:
-    """Return remarks that do not make a law weak: outliers, a known optimum outside the sizes run."""
-    with np.errstate(all="ignore"):
-        beyond = _beyond(found, law)
-        return (*_far_off(found), *(_of_grid(beyond) if _located(found, beyond) else ()))
-
-
-def _far_off(found: Fit) -> Iterator[str]:
+def _outlier_remark(found: Fit) -> Iterator[str]:
     """Report the number of outliers and the farthest of them."""
-    far, points = _far(found), found.engine.points
+    far, points = _outliers(found), found.engine.points
     if not far.any():
         return
     worst = int(np.argmax(np.abs(found.engine.residuals)))
@@ -108,7 +103,7 @@ def _variance(rest: Array, columns: Array) -> float:
     return float(((rest - columns @ weights) ** 2).sum()) / spare if spare > 2 else np.inf
 
 
-def _far(found: Fit) -> Array:
+def _outliers(found: Fit) -> Array:
     """Return a mask of the outliers."""
     rest = found.engine.residuals
     near = rest[clipped(rest) == rest]  # their rms, as the median is small after a Huber fit
@@ -116,9 +111,9 @@ def _far(found: Fit) -> Array:
     return np.abs(rest) > max(FAR, ODD * scatter)
 
 
-def _of_end(found: Fit) -> Iterator[str]:
+def _largest_runs_off(found: Fit) -> Iterator[str]:
     """Report outliers that are the largest runs, all to one side of the law: they may be no failures but a bend."""
-    far, rest, size = _far(found), found.engine.residuals, sizes(found.engine.points)
+    far, rest, size = _outliers(found), found.engine.residuals, sizes(found.engine.points)
     if not far.any():
         return
     largest = size >= size[far].min()
@@ -130,15 +125,17 @@ def _of_end(found: Fit) -> Iterator[str]:
         )
 
 
-def _of_runs(found: Fit, law: Law, points: Points) -> Iterator[str]:
+def _run_faults(found: Fit, law: Law, points: Points) -> Iterator[str]:
     details, large = points.details, _largest(points)
-    if "steps" in details and _many(few := details["steps"] < FEW_STEPS, large):
+    if "steps" in details and _common(few := details["steps"] < FEW_STEPS, large):
         least = number(float(np.nanmin(details["steps"])))
         yield (
             f"{_share(few)} took fewer than {FEW_STEPS} steps (as few as {least}), the mere start of training; "
             "use smaller batches or more examples"
         )
-    if "slope" in details and _many(steep := details["slope"] < -np.maximum(STEEP, STEEPER * _own_slope(found)), large):
+    if "slope" in details and _common(
+        steep := details["slope"] < -np.maximum(STEEP, STEEPER * _own_slope(found)), large
+    ):
         slope = number(float(np.nanmedian(details["slope"][steep])), 2)
         yield (
             f"{_share(steep)} still fell steeply at their end (as D^{slope}): undertrained; use longer runs, or higher "
@@ -148,7 +145,7 @@ def _of_runs(found: Fit, law: Law, points: Points) -> Iterator[str]:
         near = points.y > AT_CHANCE * details["chance"]
         if near.mean() >= MANY:
             yield f"{_share(near)} hardly left chance; m4 or bnsl1 fit such a start, or leave them out with --where"
-    if "epochs" in details and law.joint and _many(repeated := details["epochs"] > REPEATED, large):
+    if "epochs" in details and law.joint and _common(repeated := details["epochs"] > REPEATED, large):
         most = number(float(np.nanmax(details["epochs"])), 3)
         yield (
             f"{_share(repeated)} repeat their examples more than {number(REPEATED)} times (up to {most}), which "
@@ -156,7 +153,7 @@ def _of_runs(found: Fit, law: Law, points: Points) -> Iterator[str]:
         )
 
 
-def _of_rates(points: Points) -> Iterator[str]:
+def _rate_faults(points: Points) -> Iterator[str]:
     """Report settings run at several rates where mistuned rates are included or the best rate is at the edge."""
     if "rate" not in points.details:
         return
@@ -180,7 +177,7 @@ def _of_rates(points: Points) -> Iterator[str]:
         yield f"the best rate is the smallest or largest tried at {edge} of {several} settings; try rates beyond it"
 
 
-def _beyond(found: Fit, law: Law) -> Array:
+def _distances_beyond(found: Fit, law: Law) -> Array:
     """Return log N* / N of the nearest size for each budget (k,): 0 inside the sizes run, k = 0 for fewer budgets."""
     points = found.engine.points
     if not (law.joint and found.allocation):
@@ -196,7 +193,7 @@ def _beyond(found: Fit, law: Law) -> Array:
     return np.where(best < low, np.log(best / low), np.where(best > high, np.log(best / high), 0.0))
 
 
-def _of_grid(beyond: Array) -> Iterator[str]:
+def _optimum_outside(beyond: Array) -> Iterator[str]:
     """Report where the law's optimal N lies outside the sizes run at most budgets."""
     outside = int((beyond != 0).sum())
     if outside > 2 / 3 * len(beyond):
@@ -206,7 +203,7 @@ def _of_grid(beyond: Array) -> Iterator[str]:
         )
 
 
-def _located(found: Fit, beyond: Array) -> bool:
+def _is_optimum_known(found: Fit, beyond: Array) -> bool:
     """Tell whether the optimal N is near the sizes run, with an interval within a factor `LOCATED` amid the budgets."""
     if not (found.allocation and len(beyond)) or found.engine.samples is None:
         return False
@@ -224,20 +221,17 @@ def _located(found: Fit, beyond: Array) -> bool:
 def _own_slope(found: Fit) -> Array | float:
     """Return the law's -d log y / d log D at the runs; 0 for a law without D."""
     points = found.engine.points
-    name = next((name for name, column in points.columns.items() if column == "D"), None)
-    if name is None:
-        return 0.0
-    at = {column: points.inputs[one] for one, column in points.columns.items()}
-    return -found.exponents(at)[points.columns[name]]
+    at = {column: points.inputs[name] for name, column in points.columns.items()}
+    return -found.exponents(at)["D"] if "D" in at else 0.0
 
 
 def _largest(points: Points) -> Array:
-    """Return a mask of the largest third of the rows, by the product of the inputs except D_unique."""
-    size = np.sum([np.log(x) for name, x in points.inputs.items() if name != "D_unique"], axis=0)
+    """Return a mask of the largest third of the rows."""
+    size = sizes(points)
     return size >= np.quantile(size, 2 / 3)
 
 
-def _many(fault: Array, large: Array) -> bool:
+def _common(fault: Array, large: Array) -> bool:
     """Tell whether a third of the rows (`MANY`), or half of the large ones, have the fault."""
     return bool(fault.mean() >= MANY or fault[large].mean() >= 1 / 2)
 
