@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis.errors import UserError
 from analysis.table.files.examples_seen import examples_seen, is_factor
-from analysis.table.files.other_shapes import one_metric, one_row_each
+from analysis.table.files.other_shapes import named_by_values, one_metric, one_row_each
 from analysis.table.remarks import with_taken
 from analysis.table.statuses import plain
 from analysis.table.written_numbers import NATS, counts_alone, factor_of, flops_of, read_numbers
@@ -121,7 +121,8 @@ def recognise(table: pd.DataFrame) -> pd.DataFrame:
     Only where exactly one column matches. The original columns are kept.
     """
     found: dict[str, list[tuple[str, float]]] = {}
-    for column in table.columns:
+    values = named_by_values(table)
+    for column in (name for name in table.columns if str(name) not in values):
         role = role_of(column)
         if role and role.name not in table.columns:
             found.setdefault(role.name, []).append((column, role.factor))
@@ -164,6 +165,9 @@ def proposals(table: pd.DataFrame, column: str) -> str:
     if computed := _computed(table, column):
         return f"compute it by --derive {in_quotes(f'{column} = {computed}')}"
     likely = [str(name) for name in table.columns if _may_be(name, column)]
+    values = named_by_values(table) if column in COUNTS else []
+    if values and set(likely) <= set(values):
+        return one_row_each(values, column)
     likely.sort(key=lambda name: (column == "loss" and "train" in plain(name), bool(LATER.search(plain(name)))))
     if len(likely) == 1:
         return f"name it with --columns {column}={one_word(likely[0])}, or compute it with --derive"
@@ -173,8 +177,6 @@ def proposals(table: pd.DataFrame, column: str) -> str:
             return said
         mean = f"({' + '.join(map(ticked, likely))}) / {len(likely)}"  # columns of seeds
         return f"{said}, or take their mean by --derive {in_quotes(f'{column} = {mean}')}"
-    if column in COUNTS and (values := one_row_each(table, column)):
-        return values
     if column in SMALL and (metric := one_metric(table, column, PROPOSED[column])):
         return metric
     accurate = [str(name) for name in table.columns if is_accuracy(name)]

@@ -14,18 +14,27 @@ METRICS = ("metric", "metrics", "metric_name", "measure", "variable", "quantity"
 """Columns that name what is measured in a row, in lower case."""
 VALUES = ("value", "values", "metric_value", "score", "result", "measurement")
 """Columns of the measured values beside them."""
+NAME_AND_VALUE = re.compile(r"((?:.*[@=_ ])?(?:[A-Za-z](?=\d))?)(.*)", re.DOTALL)
+"""A name and the value at its end: D=1B, loss@1B, loss_D1B; 1B alone has no name."""
 FEWEST = 3
 """Minimum number of columns named by values of one size."""
 LEAST = 1e3
 """Smallest such value: loss_1 and loss_2 are of seeds."""
 
 
-def one_row_each(table: pd.DataFrame, column: str) -> str:
-    """Return what to do where the columns are values of a missing size, such as 1B or loss@1B; '' elsewhere."""
-    ends = {name: re.split(r"[@=_ ]", name)[-1] for name in map(str, table.columns)}
-    values = [name for name, end in ends.items() if as_number(end) >= LEAST]
-    if len(values) < FEWEST:
-        return ""
+def named_by_values(table: pd.DataFrame) -> list[str]:
+    """Return the columns named alike but for values of a size, such as 1B, D=1B or loss@1B; none where they are few."""
+    alike: dict[str, list[str]] = {}
+    for name in map(str, table.columns):
+        before, end = NAME_AND_VALUE.fullmatch(name).groups()  # type: ignore[union-attr]
+        if as_number(end) >= LEAST:
+            alike.setdefault(before, []).append(name)
+    values = max(alike.values(), key=len, default=[])
+    return values if len(values) >= FEWEST else []
+
+
+def one_row_each(values: list[str], column: str) -> str:
+    """Return what to do where columns are values of a missing size."""
     return (
         f"{listed(values, 3)} may be values of {column}: make one row for each of them (melt of pandas, with "
         f'var_name="{column}" and value_name="loss")'

@@ -50,6 +50,7 @@ def read_text(text: str, kind: str) -> pd.DataFrame:
     Raises `UserError` where names and values do not match.
     """
     lines, comments, later = _lines(text)
+    lines = [line for line in lines if line.strip()]
     if not lines:
         raise pd.errors.EmptyDataError("no line of column names")
     declared = SEPARATOR_LINE.fullmatch(lines[0])

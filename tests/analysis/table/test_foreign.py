@@ -142,6 +142,16 @@ def test_what_a_column_was_taken_for_is_said():
         ({"neg. log likelihood": 3.0}, "loss", '--columns loss="neg. log likelihood"'),
         ({"metric": "val_loss", "value": 3.0}, "loss", "--columns loss=value --where \"metric == 'val_loss'\""),
         ({"N": 1e6, "1B": 3.0, "2B": 2.9, "4B": 2.8}, "D", "1B, 2B, 4B may be values of D: make one row for each"),
+        (
+            {"N": 1e6, "D=1e8": 3.0, "D=2e8": 2.9, "D=4e8": 2.8},
+            "D",
+            "D=1e8, D=2e8, D=4e8 may be values of D: make one row",
+        ),
+        (
+            {"N": 1e6, "loss_D1B": 3.0, "loss_D2B": 2.9, "loss_D4B": 2.8},
+            "D",
+            "loss_D4B may be values of D: make one row",
+        ),
         ({"loss_s0": 3.0, "loss_s1": 3.0}, "loss", 'or take their mean by --derive "loss = (loss_s0 + loss_s1) / 2"'),
     ],
 )
@@ -546,6 +556,7 @@ MARKDOWN = "\n".join(
     [
         ("title.csv", "Runs, of May\n\n" + LINES),
         ("title_of_excel.csv", "Runs of May,,\n,,\n" + LINES),
+        ("title_and_units.csv", "Runs, of May\n\nN,D,loss\n[M],[B],nats\n1,0.1,3.25\n2,0.2,3.0\n4,0.4,2.75\n"),
         ("savetxt.txt", "# " + LINES.replace(",", " ")),
         ("hash.csv", LINES.replace("N,", "#N,")),
         (
