@@ -27,7 +27,13 @@ def check_device(name: str) -> None:
 def gpus() -> tuple[str, ...]:
     """Return the GPUs that may be used, as CUDA_VISIBLE_DEVICES names them; none for a torch built for CPUs alone."""
     found = _visible_gpus()
-    return () if found and version("torch").endswith("+cpu") else found
+    return () if found and torch_version().endswith("+cpu") else found
+
+
+@cache
+def torch_version() -> str:
+    """Return the version of the installed torch, without importing it."""
+    return version("torch")
 
 
 def _visible_gpus() -> tuple[str, ...]:

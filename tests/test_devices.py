@@ -58,5 +58,5 @@ def test_memory_is_that_of_the_machine_or_of_a_limit(files, wanted, tmp_path):
 )
 def test_a_torch_for_cpus_alone_has_no_gpu(torch, wanted, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2, 5")
-    monkeypatch.setattr(devices, "version", lambda name: torch)
+    monkeypatch.setattr(devices, "torch_version", lambda: torch)
     assert devices.gpus.__wrapped__() == wanted

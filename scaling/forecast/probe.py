@@ -6,7 +6,6 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, fields, replace
 from datetime import UTC, datetime
-from importlib.metadata import version
 from math import prod
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,6 +21,7 @@ from scaling.data.base import DataSet
 from scaling.data.linear_teacher import LinearTeacher
 from scaling.data.mnist1d import Mnist1d
 from scaling.data.teacher import Teacher
+from scaling.devices import torch_version
 from scaling.errors import UserError
 from scaling.folders import RunFolder
 from scaling.forecast.sharing import measured_sharing
@@ -91,7 +91,7 @@ def probe_speed(device: str = "auto", *, threads: int = 1) -> Speed:
         device=hardware_name(where),
         kind=where.type,
         threads=threads,
-        torch=version("torch"),
+        torch=torch_version(),
         costs=costs,
         draw=draw,
         run=run_seconds,

@@ -6,10 +6,9 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from importlib.metadata import version
 from pathlib import Path
 
-from scaling.devices import device_name
+from scaling.devices import device_name, torch_version
 from scaling.folders import cache_folder, write_atomically
 
 FORMAT = 4  # raised when the meaning of a cost changes: older probes are then no longer read
@@ -112,7 +111,7 @@ def speed_path(kind: str, threads: int, *, partition: str | None = None) -> Path
     """
     if partition is not None:
         return cache_folder() / f"speed-slurm-{partition}-{kind}-{threads}t.json"
-    name = f"{device_name(kind)}/{version('torch')}"
+    name = f"{device_name(kind)}/{torch_version()}"
     return cache_folder() / f"speed-{kind}-{threads}t-{hashlib.sha256(name.encode()).hexdigest()[:8]}.json"
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from scaling.forecast.cards import speed_of_card
+from scaling.forecast.division import divide
 from scaling.forecast.estimate import RUN_TOGETHER, SCORED, SCORED_TOGETHER, estimate, forecast, forecast_all
 from scaling.forecast.speed import StackCosts, keep_speed
 from scaling.forecast.stacks import MOST, NUMBERS, gain_of_stacking, shares_of_the_rest, stack_shares, stack_size
@@ -49,6 +50,14 @@ def test_a_key_is_shared_by_what_has_one_shape():
 
 
 LINE = {"data": {"is": "line", "size": 64}}
+
+
+def test_how_many_gain_is_asked_only_of_runs_that_may_be_trained_together():
+    """It takes a millisecond for each shape, and a plan may have ten thousand runs that are trained one by one."""
+    asked = list[int]()
+    stacks = divide(range(7), key=lambda run: run % 5, work=float, workers=1, most=lambda run: asked.append(run) or 1)
+    assert list(stacks) == [[0], [5], [1], [6], [2], [3], [4]]
+    assert asked == [0, 1]
 
 
 def test_small_shapes_go_in_large_stacks_and_large_ones_alone():
