@@ -17,6 +17,7 @@ from scaling.forecast.work import ALONE, StackShare, Work, memory_bytes, work
 from scaling.optim.lstsq import LeastSquares
 from scaling.plan.identity import asked_precision
 from scaling.plan.planned import PlannedRun
+from scaling.security.modules import is_shipped
 from scaling.train.sizes import DRAWERS, EVALUATED_ROWS, TRAIN_EXAMPLES
 
 FORWARD_SHARE = 1 / 3  # of a training step
@@ -162,7 +163,9 @@ def _draw_seconds(run: PlannedRun, speed: Speed) -> float:
     if not quantities.fresh or data.name not in speed.draw:
         return 0.0
     own = quantities.D - (quantities.at(run.fork.step).D if run.fork else 0)
-    each = speed.draw[data.name] * data.draw_work / type(data)().draw_work  # the probe times the default settings
+    each = speed.draw[data.name]  # at the default settings, which a user's class of this name may not have
+    if is_shipped(type(data)):
+        each *= data.draw_work / type(data)().draw_work
     return max(own, TRAIN_EXAMPLES) * each / DRAWERS[speed.kind]
 
 

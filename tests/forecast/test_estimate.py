@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import astuple, replace
+from dataclasses import astuple, dataclass, replace
 
 import numpy as np
 import pytest
 import torch
 
+from scaling.data.teacher import Teacher
 from scaling.errors import UserError
 from scaling.forecast.cards import speed_of_card
 from scaling.forecast.estimate import estimate, forecast, forecast_all, forecast_rows, relative_work
@@ -320,6 +321,21 @@ def test_without_a_probe_runs_are_compared_on_a_usual_device():
     assert [row["run_id"] for row in rows] == [few.run_id, many.run_id]
     assert [row["work"] for row in rows] == [work[few.run_id], work[many.run_id]]
     assert rows[1]["seconds"] is None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shifted(Teacher):
+    """A user's data set with the name of another, and a key without a default."""
+
+    shift: float
+
+
+def test_fresh_examples_of_a_class_derived_from_a_data_set_cost_what_those_of_the_set_do():
+    run = planned({"steps": 1_000})
+    run = replace(run, config=replace(run.config, data=Shifted(shift=1.0)))
+    free, drawing = (replace(SPEED, draw=draw) for draw in ({}, {"teacher": 1e-5}))
+    drawn = estimate(run, drawing) - estimate(run, free)
+    assert drawn == pytest.approx(run.quantities.D * 1e-5)
 
 
 def test_a_run_that_forks_draws_only_its_own_fresh_examples():
