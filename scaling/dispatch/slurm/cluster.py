@@ -52,7 +52,7 @@ def read_cluster() -> Cluster | None:
     output = ask(["sinfo", "--noheader", "--format=%P|%l|%D|%c|%m|%G"])
     config = ask(["scontrol", "show", "config"])
     partitions = tuple(filter(None, map(_partition, (output or "").splitlines())))
-    facts = dict(re.findall(r"^(\w+)\s*=\s*(\S+)", config or "", re.MULTILINE))
+    facts = settings_of(config or "")
     if not partitions or "SLURM_VERSION" not in facts:  # not an answer of SLURM
         return None
     return Cluster(
@@ -72,6 +72,11 @@ def needed_cluster() -> Cluster:
             "go there, or take launcher=local"
         )
     return cluster
+
+
+def settings_of(config: str) -> dict[str, str]:
+    """Return the settings that `scontrol show config` prints, without those that have no value."""
+    return dict(re.findall(r"^(\w+) *= *(\S+)", config, re.MULTILINE))
 
 
 def _partition(line: str) -> Partition | None:

@@ -127,6 +127,14 @@ def test_a_line_of_sinfo_that_is_none_is_passed_over(says):
     assert (found.name, found.default, found.minutes, found.cpus, found.gpus) == ("gpu", True, 1, 8, "")
 
 
+def test_a_setting_of_the_cluster_without_a_value_hides_none_that_follows(says):
+    config = "MailDomain =\nMaxArraySize = 77\nTaskPluginParam = \nSLURM_VERSION = 23.11.4\n"
+    for tool, said in (("sbatch", ""), ("sinfo", "gpu*|1:00|4|8|9000|(null)"), ("scontrol", config)):
+        says(tool, said)
+    found = needed_cluster()
+    assert (found.max_array, found.version) == (77, "23.11.4")
+
+
 @pytest.mark.parametrize(
     "said",
     ["Submitted batch job 12", "12", "12;cluster", "Submitted batch job 12 on cluster north", "job 7 used 3 %\n\n12\n",
