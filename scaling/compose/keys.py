@@ -34,7 +34,8 @@ def where_else(config: Mapping[str, Any], key: str) -> str:
     """Return a hint for an unknown key that other groups, or other members of its group, have; "" if none has it."""
     group, _, name = key.rpartition(".")
     if not group:
-        found = [f"{other}.{key}" for other, keys in config.items() if isinstance(keys, Mapping) and key in keys]
+        groups = {name: keys for name, keys in config.items() if isinstance(keys, Mapping) and name != "hydra"}
+        found = [f"{group}.{key}" for group, keys in groups.items() if key in keys]
         return f"did you mean {' or '.join(found)}?" if found else ""
     line = re.compile(rf"^{re.escape(name)}\s*:", re.MULTILINE)
     files = (file for folder in roots("conf") for file in sorted(folder.glob(f"{group}/*.yaml")))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from scaling.commands.tools.doctor import checks
+from scaling.compose.keys import where_else
 from scaling.compose.members import member, members
 from scaling.compose.session import session
 from scaling.data.prepare.survey import read_set, survey
@@ -65,3 +66,9 @@ def test_the_doctor_looks_at_every_launcher(own):
     assert "half.yaml" in looks["half"]()
     assert looks["many"]() == looks["local"]()
     assert any("not here" in line for line in looks["data"]())
+
+
+def test_no_key_of_hydra_is_proposed_for_an_unknown_one():
+    config = {"hydra": {"mode": None, "lr": 1}, "optim": {"lr": 1e-3}, "seed": 0}
+    assert where_else(config, "lr") == "did you mean optim.lr?"
+    assert where_else(config, "mode") == ""
