@@ -32,10 +32,10 @@ class Column:
 
 
 class Terminal(Console):
-    """A console that prints users' text literally: without markup, and without characters that control the terminal."""
+    """A console that prints users' text literally: without markup or emoji, and without characters that control it."""
 
     def __init__(self, **settings: Any) -> None:
-        super().__init__(markup=False, highlight=False, **settings)
+        super().__init__(markup=False, highlight=False, emoji=False, **settings)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """Render anything; all printed content passes through this method."""

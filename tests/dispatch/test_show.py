@@ -101,3 +101,10 @@ def test_all_is_done_by_compute():
     assert done_share(Status("mine", (done, replace(NEVER, C=1.0)))) == 0.75
     assert done_share(Status("mine", (replace(RUN, C=1.0), replace(NEVER, C=1.0)))) == 0.125
     assert done_share(Status("mine", ())) == 0.0
+
+
+def test_texts_of_users_are_printed_literally():
+    console = Terminal(file=StringIO(), width=40)
+    sentence = "scaling run results=/data/a:x:b data.file=[red]1:100:2[/red].npz :smile:"
+    console.say(sentence)
+    assert console.file.getvalue() == f"{sentence}\n"
