@@ -98,5 +98,9 @@ def logs(folder: str, run: tuple[str, ...], follow: bool) -> None:
     from scaling.dispatch.control import follow_log, read_log
 
     sweep = sweep_folder(folder)
+    shown = False
     for line in (follow_log if follow else read_log)(sweep, the_one(sweep, run)):
         click.echo(printable(line))
+        shown = True
+    if not shown:
+        click.echo("found neither an attempt nor a log of it: it was trained elsewhere, or they were removed")

@@ -54,6 +54,7 @@ def test_its_records_are_whole_records_of_ours_that_say_where_they_come_from(the
     folder = SweepFolder(scaling.folder / "results", "theirs")
     status = read_status(folder)
     assert (status.settled, len(status.runs)) == (9, 9)
+    assert "it was trained elsewhere" in scaling("logs", "results/theirs", status.runs[0].run_id)
     records = [read_record(folder.run(run.run_id)) for run in status.runs]
     assert sorted(record.how["line"] for record in records) == list(range(2, 11))
     assert {(record.how["trained"], record.how["table"]) for record in records} == {("elsewhere", "theirs.csv")}
