@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,32 +74,13 @@ class Best:
     tried: int
 
 
-def group_runs(runs: Sequence[PlannedRun], by: Sequence[str], tuned: Sequence[str]) -> dict[Group, list[PlannedRun]]:
-    """Return the runs of a plan by the values of config keys; UserError if there is no such key.
-
-    by: those keys; none named: all that vary among the runs but the seed and the tuned keys, so that every size and
-    length has an optimum of its own.
-    """
-    keys = list(by) or _varied(runs, tuned)
-    groups: dict[Group, list[PlannedRun]] = {}
-    for run in runs:
-        config = run.to_dict()["config"]
-        group = tuple((key, run.overrides[key] if key in run.overrides else _value(config, key)) for key in keys)
-        groups.setdefault(group, []).append(run)
-    return groups
-
-
-def _varied(runs: Sequence[PlannedRun], tuned: Sequence[str]) -> list[str]:
-    """Return the keys that vary among runs, without the seed and the tuned keys."""
-    keys = dict.fromkeys(key for run in runs for key in run.overrides)
-    apart = {"seed", *tuned}
-    return [key for key in keys if key not in apart and len({str(run.overrides.get(key)) for run in runs}) > 1]
-
-
-def _value(config: Mapping[str, Any], key: str) -> Any:
+def value_of(config: Mapping[str, Any], key: str, varied: Collection[str] = ()) -> Any:
+    """Return the config's value of a key; None if it has none but other runs do, as those of another model."""
     try:
         return value_at(config, key)
     except LookupError:
+        if key in varied:
+            return None
         sentence = f"found the key {key}; wanted one of the config, such as optim.lr or model.width; change it"
         raise UserError(sentence) from None
 
@@ -248,7 +229,7 @@ def next_round(
 
 def rounded(value: float, run: PlannedRun, key: str) -> float:
     """Return a value with three digits, or as an integer if the config has one."""
-    whole = isinstance(_value(run.to_dict()["config"], key), int)
+    whole = isinstance(value_of(run.to_dict()["config"], key), int)
     return max(1, round(value)) if whole else float(f"{value:.3g}")
 
 

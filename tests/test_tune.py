@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from scaling.commands.rounds.run_groups import group_runs
 from scaling.commands.rounds.tunable import check_keys
 from scaling.commands.tune import command_again, tune
 from scaling.compose.session import session
@@ -16,7 +17,7 @@ from scaling.compose.write_rules import write_rules
 from scaling.errors import UserError
 from scaling.folders import SweepFolder
 from scaling.plan.expand import expand
-from scaling.tune import Range, group_runs, next_round, open_studies, wanted
+from scaling.tune import Range, next_round, open_studies, wanted
 
 LR = [Range("optim.lr", 1e-4, 1.0)]
 DECAY = [*LR, Range("optim.weight_decay", 1e-3, 1.0)]
@@ -40,6 +41,23 @@ def test_every_size_and_length_is_a_group_of_its_seeds():
     by_width = groups_of("model.width=8,16", "train.steps=10,20", by=["model.width"])
     assert [dict(group) for group in by_width] == [{"model.width": 8}, {"model.width": 16}]
     assert list(groups_of("train.steps=10")) == [()]
+
+
+def test_each_change_of_an_ablation_is_a_group_also_where_it_changes_the_model(tmp_path):
+    expanded, cropped = (
+        {"model": ["bottleneck"], "model.expansion": [2]},
+        {"augment": ["standard"], "augment.scale": [[0.5, 1]]},
+    )
+    blocks = [{"seed": [0]}, expanded, cropped]
+    sweep = {
+        "data": {"size": 1000},
+        "train": {"steps": 10},
+        "sweep": {"grid": [{"product": block} for block in blocks]},
+    }
+    (tmp_path / "changes.yaml").write_text(yaml.safe_dump(sweep))
+    groups = groups_of(f"sweep={tmp_path / 'changes.yaml'}", "data=fashion_mnist", "name=changes")
+    found = [[dict(run.overrides) for run in runs] for runs in groups.values()]
+    assert sorted(map(str, found)) == sorted(str([{key: value[0] for key, value in block.items()}]) for block in blocks)
 
 
 def test_each_size_is_tried_at_values_of_its_own_the_same_every_time(tmp_path):

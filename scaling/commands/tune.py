@@ -135,6 +135,7 @@ def _search(
     console: Terminal,
 ) -> list[Best]:
     from scaling import tune as tuning
+    from scaling.commands.rounds.run_groups import group_runs
     from scaling.commands.rounds.trial_runs import TrialPlanner
     from scaling.commands.rounds.tunable import check_keys
     from scaling.config import read_group
@@ -149,7 +150,7 @@ def _search(
     check_writable(plan.folder, group=plan.group)
     launcher_of(settings).check([run.config for run in plan.runs])
     refuse_stale(stale_in(plan.folder), ways_out="take another name=NAME, or data.version=2 (or model.version=2)")
-    groups = tuning.group_runs(plan.runs, by, [one.key for one in ranges])
+    groups = group_runs(plan.runs, by, [one.key for one in ranges])
     planner = TrialPlanner(plan, [one.key for one in ranges])
     with shared_as(plan.results):
         studies = tuning.open_studies(plan.folder, ranges, groups, seed=seed)

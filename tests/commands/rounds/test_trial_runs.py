@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import pytest
 
+from scaling.commands.rounds.run_groups import group_runs
 from scaling.commands.rounds.trial_runs import TrialPlanner
 from scaling.compose.session import session
 from scaling.errors import UserError
 from scaling.folders import SweepFolder
 from scaling.plan.expand import expand
-from scaling.tune import Range, group_runs, next_round, open_studies
+from scaling.tune import Range, next_round, open_studies
 
 SWEEP = """\
 # Widths, tuned.
