@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,8 +12,9 @@ from analysis.fitting.certificate import LEVEL
 from analysis.fitting.points import Points
 from analysis.fitting.result import Fit
 from analysis.fitting.seeds import cells
+from analysis.fitting.verdict.misfit import UNLIKELY
 from analysis.fitting.verdict.own_holdout import sizes
-from analysis.fitting.verdict.run_residuals import ODD, clipped
+from analysis.fitting.verdict.run_residuals import ODD, clipped, f_test
 from analysis.laws import Law
 from analysis.laws.base import Array
 from analysis.numbers import measured, number, percent
@@ -87,13 +88,19 @@ def _other_size(found: Fit) -> Iterator[str]:
         x, other = (np.log(one) - np.log(one).mean() for one in (own, values))
         alone = np.stack([np.ones_like(x), x, x**2], axis=1)
         left = [_variance(rest, one) for one in (alone, np.column_stack([alone, other, other**2, x * other]))]
-        if left[0] > 0 and left[1] < (1 - MOST) * left[0]:
+        if left[0] > 0 and left[1] < (1 - MOST) * left[0] and _is_significant(left, len(rest)):
             which = "the frontier" if own_size == "C" else f"runs of one {size} (--where)"
             yield (
                 f"{percent(1 - left[1] / left[0])} of the runs' scatter about this law of {column} goes with {size}: "
                 f"fit {which}, or a law of N and D"
             )
             return
+
+
+def _is_significant(variances: Sequence[float], n: int) -> bool:
+    """Tell whether residual variances of n rows, with 3 and 6 terms, differ by more than chance."""
+    before, after = variances[0] * (n - 3), max(variances[1], 1e-300) * (n - 6)
+    return f_test(before, after, 3, n - 6) < UNLIKELY
 
 
 def _variance(rest: Array, columns: Array) -> float:

@@ -105,6 +105,15 @@ def test_points_far_off_a_law_are_counted_and_the_farthest_is_named() -> None:
     assert "where the law gives " in said
 
 
+def test_another_size_that_explains_the_scatter_of_few_runs_by_chance_is_not_named() -> None:
+    rng = np.random.default_rng(21)
+    for _ in range(8):
+        N = np.geomspace(1e6, 1e9, 10)
+        D, loss = (first * np.exp(size * rng.standard_normal(10)) for first, size in ((20 * N, 0.1), (N**-0.12, 0.02)))
+        found = fit(pd.DataFrame({"N": N, "D": D, "loss": 30 * loss}), "power", x="N", resamples=0, starts=4)
+        assert not any("goes with D" in reason for reason in found.certificate.reasons)
+
+
 @pytest.mark.parametrize(
     ("x", "size", "instead"),
     [
