@@ -19,7 +19,7 @@ FLAGS = {"finished": True, "completed": True, "complete": True, "done": True, "s
     "valid": True,
     **dict.fromkeys(("failed", "crashed", "diverged", "oom", "killed", "aborted", "preempted", "timed_out"), False),
     **dict.fromkeys(("cancelled", "canceled", "interrupted", "timeout", "unstable", "exploded", "invalid"), False),
-    **dict.fromkeys(("exclude", "excluded", "ignore", "ignored", "skip", "skipped", "outlier", "nan"), False),
+    **dict.fromkeys(("exclude", "excluded", "ignore", "ignored", "skipped", "outlier", "nan"), False),
     **dict.fromkeys(CHOSEN, True),
 }
 """Boolean columns that say the same, alone or after is or has; each with its value for a usable run."""

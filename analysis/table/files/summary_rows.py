@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.table.remarks import with_remarks
+from analysis.table.statuses import plain
+from analysis.table.written_numbers import as_number
 from analysis.wording import listed
 
 MOST = 6
@@ -23,20 +25,35 @@ STATISTICS = {"means": "mean", "sums": "sum", "standard deviations": "std"}
 BESIDE = {"medians": "median", "minima": "min", "maxima": "max"}
 """The same of a row beside one of those; alone it may be a run, such as the largest."""
 
+LABELS = ("mean", "means", "average", "avg", "total", "sum", "std", "sd", "stdev")
+"""What such a row may be called."""
+
 
 def without_summary(table: pd.DataFrame) -> pd.DataFrame:
     """Return a table without last rows of which all numbers are the same statistic of their columns, with a remark."""
     kinds = table.dtypes
     numeric = [name for name in table.columns if pd.api.types.is_any_real_numeric_dtype(kinds[name])]
-    numbers = table[numeric].astype(float).replace([np.inf, -np.inf], np.nan)
-    if len(table) > LARGEST or numbers.shape[1] < 2:
+    if len(table) > LARGEST or len(numeric) < 2:
         return table
+    numbers = table[numeric].astype(float).replace([np.inf, -np.inf], np.nan)
     for k in range(min(MOST, len(table) - FEWEST), 0, -1):
         held = _kinds(numbers.iloc[:-k], numbers.iloc[-k:].to_numpy())
-        if all(held) and STATISTICS.keys() & set(held):
+        if all(held) and STATISTICS.keys() & set(held) and not _is_of_runs(table, k):
             rows = "the last row holds" if k == 1 else f"the last {k} rows hold"
             return with_remarks(table.iloc[:-k], f"left out: {rows} the {listed(held)} of the rows above")
     return table
+
+
+def _is_of_runs(table: pd.DataFrame, k: int) -> bool:
+    """Tell whether the last k rows, without a label, have a number with a unit or a word from above, as runs do."""
+    words = table.select_dtypes(exclude="number")
+    last = {name: words[name].iloc[-k:].dropna().map(str) for name in words.columns}
+    if any(column.map(plain).isin(LABELS).any() for column in last.values()):
+        return False
+    return any(
+        column.isin(words[name].iloc[:-k].map(str)).any() or column.map(as_number).notna().any()
+        for name, column in last.items()
+    )
 
 
 def _kinds(above: pd.DataFrame, rows: np.ndarray) -> list[str]:

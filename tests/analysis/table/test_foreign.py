@@ -175,6 +175,15 @@ def test_last_rows_that_summarise_those_above_are_no_runs(names):
     assert len(load_table(pd.concat([runs, largest]))) == 6
 
 
+def test_a_run_of_mean_loss_is_kept():
+    runs = pd.DataFrame({"params": ["70M", "160M", "410M", "1B", "2.8B"], "loss": [3.0, 2.8, 2.6, 2.4, 2.2]})
+    runs = runs.assign(acc=1 - runs["loss"] / 4, name=list("abcde"))
+    last = {"params": "395M", "loss": 2.601, "acc": 0.35}
+    assert len(load_table(pd.concat([runs, pd.DataFrame([{**last, "name": "f"}])]))) == 6
+    assert len(load_table(pd.concat([runs.assign(name="gpt"), pd.DataFrame([{**last, "name": "gpt"}])]))) == 6
+    assert len(load_table(pd.concat([runs, pd.DataFrame([{**last, "name": "Mean"}])]))) == 5
+
+
 def test_columns_of_any_kind_have_no_last_row_of_means():
     odd = {"N": [1e308] * 6, "loss": [3, np.inf, -np.inf, 2, np.nan, 1.0], "z": [1j] * 6, "ok": [True] * 6}
     times = {"took": pd.to_timedelta([1] * 6, unit="s"), "ended": pd.date_range("2024", periods=6)}
@@ -189,6 +198,10 @@ def test_rows_that_people_exclude_are_left_out(flag):
     assert len(rows) == 2
     assert left_out == ["1 run excluded"]
     assert len(selected(TABLE.assign(**flag), keep=["excluded"])[0]) == 3
+
+
+def test_skip_connections_are_no_reason_to_leave_a_run_out():
+    assert len(selected(TABLE.assign(has_skip=[True, True, False]))[0]) == 3
 
 
 @pytest.mark.parametrize("index", [True, False])
