@@ -115,7 +115,8 @@ def execute(
     launcher = launcher_of(settings)
     forecast = _checked(plan, settings, launcher, redo=redo, keep_stale=keep_stale)
     with shared_as(plan.results):
-        extra = write_plan(plan, forecast_rows(forecast.forecasts, forecast.work), join=plan.single)
+        rows = forecast_rows(forecast.forecasts, forecast.work, forecast.stack_shares)
+        extra = write_plan(plan, rows, join=plan.single)
     if extra:
         console.print(f"{extra:,} runs of an earlier plan are not in this one; they stay in {plan.results}/runs")
         _print_still_queued(plan.folder, console)
@@ -193,6 +194,7 @@ def _order(forecast: PlanForecast) -> Order:
         plan.runs,
         forecasts=forecast.forecasts,
         work=forecast.work,
+        stack_shares=forecast.stack_shares,
         limits=plan.limit,
         settled=forecast.settled,
         single=plan.single,

@@ -20,6 +20,7 @@ from scaling.limits import UNLIMITED, Limits
 
 if TYPE_CHECKING:
     from scaling.forecast.estimate import Forecast
+    from scaling.forecast.work import StackShare
     from scaling.plan.planned import PlannedRun
 
 TRAIN = "scaling.train.run:train_run"
@@ -83,18 +84,25 @@ def order_of(
     *,
     forecasts: Mapping[str, Forecast] | None = None,
     work: Mapping[str, float] | None = None,
+    stack_shares: Mapping[str, StackShare] | None = None,
     limits: Limits = UNLIMITED,
     settled: SettledRuns | None = None,
     single: bool = False,
     train: str = TRAIN,
 ) -> Order:
-    """Return an order for planned runs; forecasts, work: by run_id; settled: if the caller has read them already."""
+    """Return an order for planned runs.
+
+    forecasts, work, stack_shares: by run_id; settled: if the caller has read them already.
+    """
     folder = SweepFolder(folder.results.resolve(), folder.name)
     settled = settled or SettledRuns(folder)
     since = Index(folder.results).sizes()
     seconds = {run_id: forecast.seconds for run_id, forecast in (forecasts or {}).items()}
     memory = {run_id: float(forecast.memory_bytes) for run_id, forecast in (forecasts or {}).items()}
-    made = entries(folder, without_lost_trunks(runs, folder, settled), settled, forecast=seconds, work=work)
+    members = {run_id: share.members for run_id, share in (stack_shares or {}).items()}
+    made = entries(
+        folder, without_lost_trunks(runs, folder, settled), settled, forecast=seconds, work=work, members=members
+    )
     if single:  # a run requested by itself has to have the weights that its config keeps
         keeps = {run.run_id: run.kept_steps for run in runs}
         made = [replace(entry, keeps=keeps[entry.run_id]) for entry in made]
@@ -115,6 +123,7 @@ def entries(
     *,
     forecast: Mapping[str, float] | None = None,
     work: Mapping[str, float] | None = None,
+    members: Mapping[str, float] | None = None,
 ) -> list[Entry]:
     """Return the queue of `runs`: parents first, then the longest (by forecast, otherwise by FLOPs).
 
@@ -122,7 +131,7 @@ def entries(
     """
     from scaling.plan.identity import stack_key  # a reader of queues does without its imports
 
-    runs, forecast, work, begun = list(runs), forecast or {}, work or {}, begun_runs(folder)
+    runs, forecast, work, members, begun = list(runs), forecast or {}, work or {}, members or {}, begun_runs(folder)
     keeps = _keeps(runs, settled)
     done = {run.run_id for run in runs if settled.done(run.run_id, keeps.get(run.run_id, ()))}
     left = [run.run_id for run in runs if run.run_id in begun and run.run_id not in done]
@@ -133,6 +142,7 @@ def entries(
             C=run.C_spent,
             forecast_seconds=forecast.get(run.run_id),
             work=work.get(run.run_id),
+            members=members.get(run.run_id, 1.0),
             tried=len(tried.get(run.run_id, ())),
             needs=run.needs,
             step=run.config.parent.step if run.config.parent else None,

@@ -26,26 +26,27 @@ PLACES = ".places"  # suffix of the file with the place of each line
 PLACE = r"^(\S+)\t{group}\t(.*)$"
 KEEPS, NEEDS = 2, 3  # columns after the group
 NONE = "\t\t"  # the end of a line where both are empty
-# Keys of a line of the queue; the other keys are the run's own.
-FACTS = ("run_id", "C", "forecast_seconds", "work", "group", "tried", "needs", "step", "keeps", "stack_key", "steps")
-SHOWN = ("run_id", "label", "C", "forecast_seconds", "work", "needs", "step", "steps")  # to a reader of states
+READ = ("run_id", "C", "forecast_seconds", "work", "members", "needs", "step", "steps")
+FACTS = (*READ, "group", "tried", "keeps", "stack_key")  # keys of a line of the queue; the others are the run's own
+SHOWN = (*READ, "label")  # to a reader of states
 
 
 @dataclass(frozen=True)
 class Entry:
     """One run in the queue.
 
-    forecast_seconds: None if no speed is known; work: then relative to other runs; C: FLOPs; group: the kind of job it
-    needs; tried: lines of attempts.jsonl when it was dispatched, of which only later ones count against its retries;
-    needs: runs that have to be settled first; step: the step of their weights that it starts from; keeps: its steps
-    that others start from; stack_key: shared by runs that can be trained together, '' for none; steps: its number of
-    steps, None if that does not determine its length; run: PlannedRun.to_dict().
+    forecast_seconds: None if no speed is known; work: then relative to other runs; members: see `Planned`; C: FLOPs;
+    group: the kind of job it needs; tried: lines of attempts.jsonl when it was dispatched, of which only later ones
+    count against its retries; needs: runs that have to be settled first; step: the step of their weights that it starts
+    from; keeps: its steps that others start from; stack_key: shared by runs that can be trained together, '' for none;
+    steps: its number of steps, None if that does not determine its length; run: PlannedRun.to_dict().
     """
 
     run_id: str
     C: float
     forecast_seconds: float | None = None
     work: float | None = None
+    members: float = 1.0
     group: str = ALL
     tried: int = 0
     needs: tuple[str, ...] = ()

@@ -29,6 +29,7 @@ COMPILE_SECONDS = {"cpu": 4.0, "cuda": 8.0}  # for each run; compiled code is mo
 QR_SLOWDOWN = 4  # seconds per FLOP of a float64 QR, relative to float32 matrix products
 NOTHING_LEARNED = Learned()
 NOTHING: Mapping[str, float] = {}
+NO_STACKS: Mapping[str, StackShare] = {}
 UNKNOWN = dict.fromkeys(("run_id", "seconds", "memory_bytes", "device", "basis"))  # a row without a forecast
 
 
@@ -51,11 +52,20 @@ class Forecast:
         }
 
 
-def forecast_rows(forecasts: Mapping[str, Forecast], work: Mapping[str, float] = NOTHING) -> list[dict[str, Any]]:
-    """Return the rows of forecast.csv, one a run; work: see `relative_work`, of runs whose device was not probed."""
+def forecast_rows(
+    forecasts: Mapping[str, Forecast],
+    work: Mapping[str, float] = NOTHING,
+    stack_shares: Mapping[str, StackShare] = NO_STACKS,
+) -> list[dict[str, Any]]:
+    """Return the rows of forecast.csv, one a run.
+
+    work: see `relative_work`, of runs whose device was not probed; stack_shares: with which runs were forecast.
+    """
     rows = {run_id: {"run_id": run_id, **forecast.row()} for run_id, forecast in forecasts.items()}
     for run_id, each in work.items():
         rows[run_id] = {**UNKNOWN, **rows.get(run_id, {"run_id": run_id}), "work": each}
+    for run_id in rows.keys() & stack_shares.keys():
+        rows[run_id]["members"] = round(stack_shares[run_id].members, 3)
     return list(rows.values())
 
 

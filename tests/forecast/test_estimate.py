@@ -17,7 +17,7 @@ from scaling.forecast.estimate import estimate, forecast, forecast_all, forecast
 from scaling.forecast.probe import FASTER, fit_convolutions, fit_costs, probe_speed, small_trainer
 from scaling.forecast.speed import Costs, Speed, keep_speed, known_speed, speed_path
 from scaling.forecast.timing.shapes import CONVOLUTIONS, SHAPES, Shape, planned_shape
-from scaling.forecast.work import ACTIVATION_BYTES, memory_bytes, work
+from scaling.forecast.work import ACTIVATION_BYTES, StackShare, memory_bytes, work
 from scaling.models.bottleneck import Bottleneck
 from scaling.plan.planned import Fork
 from scaling.train.device import torch_threads
@@ -317,10 +317,11 @@ def test_without_a_probe_runs_are_compared_on_a_usual_device():
     work = relative_work([few, many], stack_shares={})
     assert 2.5 * work[few.run_id] < work[many.run_id] < 3.1 * work[few.run_id]
     keep_speed(SPEED)
-    rows = forecast_rows(forecast_all([few]), work)
+    rows = forecast_rows(forecast_all([few]), work, {many.run_id: StackShare(2.5)})
     assert [row["run_id"] for row in rows] == [few.run_id, many.run_id]
     assert [row["work"] for row in rows] == [work[few.run_id], work[many.run_id]]
     assert rows[1]["seconds"] is None
+    assert [row.get("members") for row in rows] == [None, 2.5]
 
 
 @dataclass(frozen=True, kw_only=True)

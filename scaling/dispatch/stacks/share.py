@@ -14,9 +14,10 @@ LOOKED_AT = 1_024  # runs whose records are checked for each stack
 def fair_share(leader: Entry, rest: Sequence[Entry], task: Task) -> list[Entry]:
     """Return the runs with the leader's stack key that a worker should try to claim, neighbours in the queue.
 
-    Their work is one worker's share of all that is left, including what others are training; at least one run. Workers
-    that look at the same time choose different parts. Claimed runs are chosen only if none is free, because their
-    workers may have died.
+    Their work is one worker's share of all that is left, at least one run. Runs that others are training count as
+    whole, however much they have done, so that workers that look at about the same time cut the same parts, and choose
+    different ones; those that this worker has found taken before are not in `rest`. Claimed runs are chosen only if
+    none is free, because their workers may have died.
     """
     left = [entry for entry in rest[:LOOKED_AT] if not task.folder.run(entry.run_id).record.exists()]
     same = [entry for entry in left if entry.stack_key == leader.stack_key]

@@ -13,6 +13,7 @@ from scaling.plan.rows import BrokenPlan, broken_plan, read_columns
 from scaling.security.reading import read_bytes
 
 COLUMNS = ("run_id", "overrides", "C", "C_spent", "stage_C", "parent", "parent_step", "steps", "engine")
+FORECASTS = ("seconds", "work", "members")
 
 
 def read_plan(folder: SweepFolder) -> list[Planned]:
@@ -28,7 +29,7 @@ def read_plan(folder: SweepFolder) -> list[Planned]:
 
 
 def _planned(folder: SweepFolder) -> Iterator[Planned]:
-    seconds, work = _forecasts(folder)
+    seconds, work, members = _forecasts(folder)
     for run_id, overrides, C, C_spent, stage_C, parent, step, steps, engine in read_columns(folder, COLUMNS):
         spent = float(stage_C or C_spent or C)
         own = round(int(float(steps)) * spent / float(C)) if steps and float(C or 0) and not parent else None
@@ -43,16 +44,14 @@ def _planned(folder: SweepFolder) -> Iterator[Planned]:
             steps=own,
             fork=int(float(steps)) - own if own is not None else 0,
             stacked=engine == "stacked",
+            members=max(1.0, members.get(run_id, 1.0)),
         )
 
 
-def _forecasts(folder: SweepFolder) -> tuple[dict[str, float], dict[str, float]]:
-    """Read the forecast seconds of runs and their relative work; {} if the file is missing or broken, or lacks them."""
+def _forecasts(folder: SweepFolder) -> list[dict[str, float]]:
+    """Read the forecast columns; {} for those that the file lacks, or all if it is missing or broken."""
     try:
         rows = list(csv.DictReader(io.StringIO(read_bytes(folder.forecast).decode(), newline="")))
-        seconds, work = (
-            {row["run_id"]: float(row[column]) for row in rows if row.get(column)} for column in ("seconds", "work")
-        )
-        return seconds, work
+        return [{row["run_id"]: float(row[column]) for row in rows if row.get(column)} for column in FORECASTS]
     except (FileNotFoundError, KeyError, ValueError, csv.Error):
-        return {}, {}
+        return [{} for _ in FORECASTS]

@@ -156,6 +156,7 @@ class Reader:
             "work": planned.work,
             "steps": planned.steps,
             "stacked": planned.stacked,
+            "members": planned.members,
         }
         files = self._folder.run(planned.run_id)
         if planned.run_id not in self._begun:

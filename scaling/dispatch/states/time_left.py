@@ -1,20 +1,19 @@
 """Estimate the time left of a sweep: what its runs are expected to take, corrected by what they took so far.
 
-Seconds are those of a worker, which runs that it trains together divide among themselves. So the runs of a stack, too,
-are counted one by one, and a worker is free when the seconds of all its runs are over.
+Seconds are those of a worker, which runs that it trains together divide among themselves. What is left of a stack
+depends on how many members share its steps from now on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from heapq import heapify, heapreplace
 from itertools import chain
 
-from scaling.dispatch.states.curve import Curve, curve_of, shape_of
+from scaling.dispatch.states.pace import Pace, pace_of, shape_of, steps_of
 from scaling.dispatch.states.state import RunState, State
-from scaling.forecast.division import divide
+from scaling.forecast.division import divide, paid_by
 
 PRIOR = 0.02  # part of all work that counts as done in the expected seconds
 SILENT = 60.0  # most seconds since the last report of a run in which it is assumed to have gone on
@@ -34,16 +33,19 @@ def eta(runs: Sequence[RunState], *, workers: int = 0) -> float | None:
     known = [*running, *(run for run in runs if run.state is not State.RUNNING)]
     if not all(run.forecast_seconds for run in (*running, *pending)) and not any(map(_is_guide, known)):
         return None
-    corrected = Corrected.by(known, _expected(known, workers=workers))
+    corrected = Corrected.by(known, _expected(runs, workers=workers))
     free = [*map(corrected.busy, teams), *[0.0] * (workers - len(teams))]
     heapify(free)
     for stack in _stacks(pending, workers=workers, beside=running):  # each to the worker that is free first
-        heapreplace(free, free[0] + sum(map(corrected.left, stack)))
+        heapreplace(free, free[0] + corrected.left(stack))
     return round(max(free), 1)
 
 
 def _teams(runs: Sequence[RunState]) -> list[list[RunState]]:
-    """Return the running runs of each worker, with their own shares of its seconds until their last report."""
+    """Return the running runs of each worker, with their own shares of its seconds until their last report.
+
+    Their members are those that really have shared these seconds, on average.
+    """
     found: dict[tuple[str, ...], list[RunState]] = {}
     for run in runs:
         if run.state is State.RUNNING:
@@ -53,19 +55,26 @@ def _teams(runs: Sequence[RunState]) -> list[list[RunState]]:
 
 
 def _with_own_seconds(run: RunState, members: int) -> RunState:
-    shared = None if run.seconds is None else run.seconds / members
-    return replace(run, seconds=shared if run.seconds_at_step is None else run.seconds_at_step)
+    own = (run.seconds or 0.0) / members if run.seconds_at_step is None else run.seconds_at_step
+    if not run.seconds or not own:
+        return replace(run, seconds=None, members=1.0)
+    return replace(run, seconds=own, members=max(1.0, (run.seconds - run.silent) / own))
 
 
 def _stacks(runs: Iterable[RunState], *, workers: int, beside: Iterable[RunState] = ()) -> Iterator[list[RunState]]:
     """Return what workers take at a time, in the order of the queue: a stack of runs of one shape, or one run."""
     return divide(
         sorted(runs, key=lambda run: (_work(run), run.C), reverse=True),
-        key=lambda run: shape_of(run) if run.stacked else run.run_id,
+        key=_shape,
         work=_work,
         workers=workers,
         beside=sum(map(_work, beside)),
     )
+
+
+def _shape(run: RunState) -> Hashable:
+    """Return what runs that can be trained together have in common."""
+    return shape_of(run) if run.stacked and run.steps else run.run_id
 
 
 def _work(run: RunState) -> float:
@@ -75,26 +84,27 @@ def _work(run: RunState) -> float:
 
 @dataclass(frozen=True)
 class Expected:
-    """Expected seconds of whole runs, in any unit, and their growth with the steps, by run_id."""
+    """Expected paces by shape, in any unit of seconds; the steps that whole runs pay for; the seconds of all runs."""
 
-    seconds: Mapping[str, float]
-    curves: Mapping[str, Curve]
+    paces: Mapping[Hashable, Pace]
+    paid: Mapping[str, float]
+    total: float
 
     def done(self, run: RunState) -> float:
         """Return the expected seconds of what a run did in its `seconds`."""
-        share = 1.0 if run.state is State.FINISHED else self._share(run, run.step) - self._share(run, run.began)
-        return share * self.seconds[run.run_id]
+        pace = self.paces[_shape(run)]
+        if run.state is State.FINISHED:
+            return pace.share(steps_of(run), paid=self.paid[run.run_id])
+        steps = (run.step or 0) - run.began
+        return pace.share(steps, paid=steps / run.members)
 
-    def left(self, run: RunState) -> float:
-        """Return the expected seconds of what is left of a run."""
-        return self.seconds[run.run_id] * (1 - self._share(run, run.began if run.step is None else run.step))
-
-    def _share(self, run: RunState, step: int | None) -> float:
-        """Return the share of a run's seconds in which it gets to a step."""
-        if not step or not run.steps:
-            return 0.0
-        curve = self.curves[run.run_id]
-        return curve(min(step, run.steps)) / curve(run.steps)
+    def left(self, runs: Iterable[RunState]) -> float:
+        """Return the expected seconds of what is left of runs that one worker trains together."""
+        shapes: dict[Hashable, list[int]] = {}
+        for run in runs:
+            done = run.began if run.step is None else run.step
+            shapes.setdefault(_shape(run), []).append(max(0, steps_of(run) - done) if run.steps else 1)
+        return sum(self.paces[shape].seconds(steps) for shape, steps in shapes.items())
 
     def ratio(self, runs: Iterable[RunState], *, before: float) -> float:
         """Return the ratio of the seconds that runs took so far to the expected ones; before: the ratio without them.
@@ -105,18 +115,20 @@ class Expected:
         took, wanted = sum(run.seconds or 0.0 for run in done), sum(map(self.done, done))
         return (before * self.prior + took) / (self.prior + wanted)
 
-    @cached_property
+    @property
     def prior(self) -> float:
         """The part of the expected seconds of all runs that counts as done before."""
-        return PRIOR * sum(self.seconds.values())
+        return PRIOR * self.total
 
 
 def _expected(runs: Sequence[RunState], *, workers: int) -> Expected:
     """Return what runs are expected to take in the stacks in which workers take them."""
-    seconds, curves = {run.run_id: _work(run) for run in runs}, dict[str, Curve]()
-    for stack in _stacks((run for run in runs if run.steps), workers=workers):
-        curves |= dict.fromkeys((run.run_id for run in stack), curve_of(stack, seconds))
-    return Expected(seconds, curves)
+    seconds = {run.run_id: _work(run) for run in runs}
+    shapes, paid = dict[Hashable, list[RunState]](), dict[str, float]()
+    for stack in _stacks(runs, workers=workers):
+        shapes.setdefault(_shape(stack[0]), []).extend(stack)
+        paid |= paid_by({run.run_id: steps_of(run) for run in stack})
+    return Expected({shape: pace_of(alike, seconds) for shape, alike in shapes.items()}, paid, sum(seconds.values()))
 
 
 @dataclass(frozen=True)
@@ -135,13 +147,13 @@ class Corrected:
         of_all = expected.ratio(runs, before=1.0)
         return cls(expected, {shape: expected.ratio(alike, before=of_all) for shape, alike in shapes.items()})
 
-    def left(self, run: RunState) -> float:
-        """Return the seconds of what is left of a run."""
-        return self.by_shape[shape_of(run)] * self.expected.left(run)
+    def left(self, stack: Sequence[RunState]) -> float:
+        """Return the seconds of what is left of a stack."""
+        return self.by_shape[shape_of(stack[0])] * self.expected.left(stack)
 
     def busy(self, team: Sequence[RunState]) -> float:
         """Return the seconds until a worker is free, which has gone on since the last report of its runs."""
-        left = self.expected.ratio(team, before=self.by_shape[shape_of(team[0])]) * sum(map(self.expected.left, team))
+        left = self.expected.ratio(team, before=self.by_shape[shape_of(team[0])]) * self.expected.left(team)
         return max(0.0, left - min(run.silent if run.step is None else min(SILENT, run.silent) for run in team))
 
 

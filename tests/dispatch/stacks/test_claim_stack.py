@@ -12,7 +12,7 @@ from scaling.dispatch.claims.heartbeat import Heartbeat
 from scaling.dispatch.claims.stop import Stop
 from scaling.dispatch.launchers import Local
 from scaling.dispatch.order import order_of
-from scaling.dispatch.queue import Entry, write_queue
+from scaling.dispatch.queue import Entry, read_queue, write_queue
 from scaling.dispatch.stacks.claim_stack import claim_together
 from scaling.dispatch.stacks.share import fair_share
 from scaling.dispatch.states.attempts import largest_stack, read_attempts
@@ -259,6 +259,14 @@ def test_workers_share_what_is_left(tmp_path):
         task.folder.run(entry.run_id).claim.touch()
     assert names(fair_share(queue[0], queue, task)) == "c"
     assert names(fair_share(queue[0], queue, replace(task, name="worker 1"))) == "def"
+
+
+def test_a_queue_says_with_how_many_members_runs_were_forecast(folder):
+    planned = [stacked(keys(seed, steps)) for seed, steps in enumerate((20, 40, 40))]
+    shares = stacks.stack_shares(planned, kind="cpu")
+    write_queue(folder.path / "queue.jsonl", order_of(folder, planned, stack_shares=shares).entries)
+    found = {entry.run_id: entry.planned.members for entry in read_queue(folder.path / "queue.jsonl")}
+    assert [found[run.run_id] for run in planned] == pytest.approx([3.0, 2.4, 2.4])
 
 
 def test_the_size_of_a_stack_is_halved_until_a_run_stands_alone():

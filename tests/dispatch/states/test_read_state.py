@@ -22,6 +22,7 @@ from scaling.dispatch.process import Process, this_process
 from scaling.dispatch.show import print_status
 from scaling.dispatch.states import read_state
 from scaling.dispatch.states.attempts import PastAttempt, iso
+from scaling.dispatch.states.read_plan import read_plan
 from scaling.dispatch.states.read_state import Reader, read_status
 from scaling.dispatch.states.state import Planned, RunState, State
 from scaling.dispatch.states.time_left import eta
@@ -133,6 +134,12 @@ def test_a_run_that_gains_no_step_is_failed_with_the_reason_also_when_nobody_tri
     [run] = read_status(folder).runs
     assert (run.state, run.cause) == ("failed", "timed_out")
     assert run.error == "why it ended; the last 5 attempts gained no step"
+
+
+def test_forecasts_say_with_how_many_members_a_run_is_trained(folder):
+    write_plan(folder, IDS[:2])
+    folder.forecast.write_text(f"run_id,seconds,members\n{IDS[0]},2.0,2.5\n{IDS[1]},2.0,\n")
+    assert [run.members for run in read_plan(folder)] == [2.5, 1.0]
 
 
 def test_a_run_whose_worker_has_just_died_is_stopped_and_not_unbegun(folder):

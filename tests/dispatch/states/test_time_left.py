@@ -111,8 +111,8 @@ def test_a_run_has_gone_on_since_its_step_was_noted():
 def test_runs_that_a_worker_trains_together_share_its_time():
     """Two workers, each with ten of forty runs of 2 s of its time, half of a stack's 20 s gone; then ten more each."""
     facts = {"steps": 100, "C": 1e9, "forecast_seconds": 2.0}
-    states = [
-        RunState(str(n), "", State.RUNNING, seconds=10.0, step=50, worker=f"w{n % 2}", **facts) for n in range(20)
-    ] + [RunState(str(n), "", State.PENDING, **facts) for n in range(20, 40)]
+    running = {"seconds": 10.0, "step": 50, "stacked": True, "members": 10.0, **facts}
+    states = [RunState(str(n), "", State.RUNNING, worker=f"w{n % 2}", **running) for n in range(20)]
+    states += [RunState(str(n), "", State.PENDING, **facts) for n in range(20, 40)]
     assert eta(states) == pytest.approx(30.0)
     assert eta(states[:20]) == pytest.approx(10.0)
