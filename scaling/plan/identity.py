@@ -49,7 +49,7 @@ def identity(config: RunConfig, quantities: Quantities) -> dict[str, Any]:
 def stage_identity(config: RunConfig, quantities: Quantities) -> dict[str, Any]:
     """Return all that determines a stage's result: its parent's checkpoint, its settings and, if it trains, recipe."""
     return {
-        "stage": {"name": config.stage.name, **identity_keys(config.stage)},
+        "stage": _named("stage", config.stage),
         "parent": {"run_id": config.parent.run_id, "step": config.parent.step} if config.parent else {},
         "data": {
             "name": config.data.name,

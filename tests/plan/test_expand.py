@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, replace
 from pkgutil import resolve_name
 
 import pytest
@@ -12,7 +13,9 @@ from scaling.config import plain
 from scaling.errors import UserError
 from scaling.plan.cell import Names
 from scaling.plan.expand import expand
+from scaling.plan.identity import run_id
 from scaling.plan.planned import PlannedRun, as_overrides
+from scaling.stages.probe import Probe
 from tests.default_cases import default_cases
 
 SWEEP = """\
@@ -252,6 +255,17 @@ def test_classes_of_a_users_with_the_name_of_another_are_other_runs_and_recipes(
     assert len({run.row()["optim"] for run in runs}) == len(runs) == 4
     assert runs[1].row()["optim"] == "adamw (own_optimisers.Derived)"
     assert runs[3].row()["optim"] == "adamw_of_mine"
+
+
+@dataclass(frozen=True)
+class OwnProbe(Probe):
+    """A stage of the user's without a name of its own."""
+
+
+def test_a_stage_of_a_users_with_the_name_of_another_is_another_run(here):
+    [run] = planned("model.width=8", "train.steps=5").runs
+    stages = [replace(run.config, stage=stage) for stage in (Probe(), OwnProbe())]
+    assert len({run_id(config, run.quantities) for config in stages}) == 2
 
 
 @pytest.mark.parametrize(
