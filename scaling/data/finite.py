@@ -116,13 +116,14 @@ class FiniteSet(DataSet):
             raise UserError(
                 f"found {self.name}, whose training labels are all {whole.train.y[0]}; wanted several; mend them"
             )
-        most = max(int(part.y.max()) for part in (train, validation, test))
         declared = any(each.name == "classes" and each.default is MISSING for each in fields(self))
-        if declared and self.metric == "cross_entropy" and most + 1 < self.classes:
-            raise UserError(
-                f"found labels up to {most} in {self.name}; wanted those of the {self.classes} classes declared in "
-                f"data.classes, counted from 0; set data.classes={most + 1}"
-            )
+        if declared and self.metric == "cross_entropy":
+            most = max(int(part.y.max()) for part in (train, validation, test))
+            if most + 1 < self.classes:
+                raise UserError(
+                    f"found labels up to {most} in {self.name}; wanted those of the {self.classes} classes declared in "
+                    f"data.classes, counted from 0; set data.classes={most + 1}"
+                )
         if self.examples is not None and len(whole.train) != self.examples:
             raise UserError(
                 f"found {len(whole.train)} training examples in {self.name}; wanted the {self.examples} declared in "
