@@ -213,3 +213,10 @@ class Shifted(Net):
 
     def forward(self, x):
         return super().forward(x + self.shift)
+
+
+class Lazy(nn.Sequential):
+    """Its layers take their numbers of inputs from the first batch."""
+
+    def __init__(self, shape, outputs):
+        super().__init__(nn.Flatten(), nn.LazyLinear(8), nn.ReLU(), nn.LazyLinear(outputs))

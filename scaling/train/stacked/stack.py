@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.parameter import is_lazy
 
 from scaling.augment.none import Unchanged
 from scaling.augment.standard import Standard
@@ -56,6 +57,8 @@ class Stack:
         self.config = first.attempt.run.config
         self.shape = tuple(first.attempt.sets.test.x.shape[1:])
         self.micro_batch = loop.checked_micro_batch(self.config.train, first.module, own=loop.shape_if_own(self.config))
+        if any(map(is_lazy, first.module.parameters())):
+            raise NotStackable(f"{type(first.module).__name__} makes parameters when it sees its first batch")
         optim = self.config.optim
         layout = layout_of(first.module, body_share=getattr(optim, "body_share", 1.0), sgd=isinstance(optim, SGD))
         self.rows = Rows(layout, [member.module for member in members])

@@ -140,10 +140,11 @@ NPZ = {"classes": 3, "features": 6, "examples": 500}
         pytest.param("Forgetful", "vmap", marks=pytest.mark.slow),
         ("Noisy", "random streams"),
         ("Annealed", "none of its buffers"),
+        ("Lazy", "its first batch"),
         pytest.param("Dropping", "random streams", marks=pytest.mark.slow),
     ],
 )
-def test_modules_that_draw_are_trained_one_by_one_and_it_is_said(name, why, tmp_path, caplog):
+def test_modules_that_cannot_be_stacked_are_trained_one_by_one_and_it_is_said(name, why, tmp_path, caplog):
     keys = {"train": {"steps": 30}, "model": {"is": "custom", "module": f"tests.train.nets.{name}"}}
     run = stacked(keys)
     single._log_reason.cache_clear()  # once a process, of which another test may have had its own
