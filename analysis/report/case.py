@@ -11,7 +11,7 @@ import pandas as pd
 
 from analysis.errors import attempt
 from analysis.estimates.conventions import Exponents, exponents, with_paper_columns
-from analysis.figures.paper.ablation import variant_of
+from analysis.figures.paper.ablation import variants_of
 from analysis.report.law_results import USUAL, Resampling
 from analysis.table.select import RECIPE, is_usable, select_rows, tasks_of
 
@@ -113,7 +113,7 @@ def is_ablation(rows: pd.DataFrame) -> bool:
     """Tell whether rows are an ablation: three or more keys at equal compute, each changed from the same base."""
     if not {"overrides", "C"} <= set(rows.columns):
         return False
-    names = set(rows["overrides"].map(variant_of))
+    names = set(variants_of(rows["overrides"]))
     keys = {word.split("=")[0] for name in names for word in name.split(", ") if "=" in word}
     ends = rows[rows["final"].astype(bool)] if "final" in rows.columns else rows
     equal = ends["C"].max() <= 1.25 * ends["C"].min()

@@ -16,7 +16,7 @@ from analysis.estimates.conventions import OURS, PAPER, exponents, with_paper_co
 from analysis.estimates.frontier import frontier
 from analysis.estimates.ratio import ratio_at_equal_compute
 from analysis.figures.allocation import allocation_numbers
-from analysis.figures.paper.ablation import ablation_numbers, variant_of
+from analysis.figures.paper.ablation import ablation_numbers, variant_of, variants_of
 from analysis.figures.paper.batches import batch_numbers
 from analysis.figures.paper.filters import locality_lines, mosaic, mosaics
 from analysis.figures.paper.locality import Filters, locality
@@ -166,6 +166,15 @@ def test_components_are_named_by_what_they_change():
     assert variant_of("model.skip=False seed=1") == "skip=False"
     assert variant_of("optim=adamw optim.lr=0.002 seed=2") == "optim=adamw, optim.lr=0.002"
     assert variant_of("train.milestones=[1, 2] train.clip=1 seed=2") == "clip=1"
+
+
+def test_a_learning_rate_that_every_run_has_is_no_change_where_each_change_has_one():
+    tuned = ["optim.lr=0.001 seed=0", "optim.lr=0.001 seed=1", "model.skip=False optim.lr=0.002 seed=0"]
+    assert list(variants_of(pd.Series(tuned))) == ["base", "base", "skip=False"]
+    two = [*tuned, "optim.lr=0.003 seed=2"]
+    assert list(variants_of(pd.Series(two)))[-1] == "optim.lr=0.003"
+    one = ["seed=0", "optim=adamw optim.lr=0.002 seed=0"]
+    assert list(variants_of(pd.Series(one))) == ["base", "optim=adamw, optim.lr=0.002"]
 
 
 @pytest.mark.slow

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -43,16 +45,26 @@ class AblationNumbers:
     x_label: str
 
 
-def variant_of(overrides: object) -> str:
-    """Name the changes in a run's overrides besides seed and length; "base" if there are none."""
+def variants_of(overrides: pd.Series) -> pd.Series:
+    """Name the change of each run; a learning rate that every run sets, one for each change, is tuned and no change."""
+    names = overrides.map(variant_of)
+    rates = overrides.astype(str).str.extract(r"(?:^| )optim\.lr=(\S+)")[0]
+    if rates.isna().any():
+        return names
+    changes = overrides.map(partial(variant_of, apart=(*PLAIN, "optim.lr")))
+    return changes if rates.groupby(changes).nunique().max() == 1 else names
+
+
+def variant_of(overrides: object, apart: Sequence[str] = PLAIN) -> str:
+    """Name the changes in a run's overrides besides seed and length (apart); "base" if there are none."""
     words = re.split(r" (?=[\w.+~/]+=)", str(overrides)) if isinstance(overrides, str) else []
-    changed = [word for word in words if word and word.split("=")[0].lstrip("+~") not in PLAIN]
+    changed = [word for word in words if word and word.split("=")[0].lstrip("+~") not in apart]
     return ", ".join(word.removeprefix("model.").removeprefix("train.") for word in changed) or BASE
 
 
 def ablation_numbers(rows: pd.DataFrame, y: str, *, level: float = 0.95) -> AblationNumbers:
     """Collect the figure's numbers from final rows; the base is the variant without a change (else the first)."""
-    names = rows["overrides"].map(variant_of)
+    names = variants_of(rows["overrides"])
     values = {str(name): group[y].to_numpy(float) for name, group in rows.groupby(names, sort=False)}
     base_name = BASE if BASE in values else next(iter(values))
     base = values.pop(base_name)

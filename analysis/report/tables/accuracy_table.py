@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.figures.paper.ablation import variant_of
+from analysis.figures.paper.ablation import variants_of
 from analysis.files import read_file
 from analysis.numbers import count, entry, measured
 from analysis.report.case import Case, crops_of, epoch_groups, is_ablation
@@ -145,7 +145,7 @@ def _named(rows: pd.DataFrame) -> pd.DataFrame:
     data = rows["data"].astype(str) if "data" in rows.columns else task
     added["column"] = data if _crops_only(rows, task) else task.where(task != OWN_TASK, data)
     if "overrides" in rows.columns and is_ablation(rows):
-        added["variant"] = rows["overrides"].map(variant_of)
+        added["variant"] = variants_of(rows["overrides"])
     return rows.assign(**added)
 
 
