@@ -144,8 +144,9 @@ def size_and_length(rows: pd.DataFrame) -> pd.Series:
 
 
 def _split(numbers: pd.Series, lengths: pd.Series) -> pd.Series:
-    """Renumber rows so that rows of one number have similar lengths."""
-    logs = np.log10(pd.to_numeric(lengths).astype(float))
+    """Renumber rows so that rows of one number have similar lengths, or none is known."""
+    logs = pd.to_numeric(lengths).astype(float).map(np.log10)
+    logs = logs.fillna(logs.max() + 1)  # unknown lengths are apart from known ones
     order = pd.DataFrame({"number": numbers, "log": logs}).sort_values(["number", "log"], kind="stable")
     return (order["number"].diff().ne(0) | (order["log"].diff() > CLOSE)).cumsum().reindex(lengths.index)
 

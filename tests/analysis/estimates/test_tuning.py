@@ -152,6 +152,7 @@ def test_runs_on_subsets_of_other_sizes_have_their_own_optimum():
     assert len(found.optima) == 4
     assert found.optima[0].best[0] == pytest.approx(best_lr(1e3, 1e5) / 3, rel=0.1)
     assert len(tuned(many.assign(D_unique=np.nan), resamples=0).optima) == 2
+    assert len(tuned(pd.concat([many.assign(D_unique=np.nan), few], ignore_index=True), resamples=0).optima) == 4
 
 
 def test_milestones_of_constant_rate_runs_are_lengths_if_asked_for():
