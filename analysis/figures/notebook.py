@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
@@ -11,6 +13,7 @@ from analysis.figures.comparison import comparison_numbers, draw_multiplier
 from analysis.figures.equation import curve_of_fit, curve_of_line, draw_curve, symbol_of
 from analysis.figures.residuals import draw_residuals, residual_numbers
 from analysis.figures.style import INK, LAW, colours, figure_style, label, legend_above, log_axes, margins, value_bar
+from analysis.figures.valleys import draw_valleys, valley_numbers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,74 +25,60 @@ if TYPE_CHECKING:
 
 
 def plot_fit(fit: Fit, ax: Axes | None = None) -> Axes:
-    """Draw the runs of a fit and its law: the curve and its band over one variable; what was
-    measured over what is fitted where there are more."""
-    with figure_style():
-        ax = ax or plt.subplots(layout="constrained")[1]
-        if len(fit.engine.points.inputs) == 1:
-            _over_one(fit, ax)
-        else:
-            _measured_over_fitted(fit, ax)
-    return ax
+    """Draw the runs of a fit and its law: a curve with its band over one variable, else measured against fitted."""
+    with _styled(ax) as own:
+        (_over_one if len(fit.engine.points.inputs) == 1 else _measured_over_fitted)(fit, own)
+    return own
 
 
 def plot_residuals(fit: Fit, ax: Axes | None = None) -> Axes:
     """Draw the residuals of a fit in per cent."""
-    with figure_style():
-        ax = ax or plt.subplots(layout="constrained")[1]
-        draw_residuals(ax, residual_numbers(fit))
-    return ax
+    with _styled(ax) as own:
+        draw_residuals(own, residual_numbers(fit))
+    return own
 
 
 def plot_frontier(found: Frontier, ax: Axes | None = None) -> Axes:
     """Draw the points of a frontier and the line through them."""
     x, y = (np.array([getattr(point, name) for point in found.points]) for name in "xy")
-    with figure_style():
-        ax = ax or plt.subplots(layout="constrained")[1]
-        ax.scatter(x, y, s=14, color=INK, zorder=3)
+    with _styled(ax) as own:
+        own.scatter(x, y, s=14, color=INK, zorder=3)
         if found.line:
-            curve = curve_of_line(found.line, symbol_of(found.y), found.x, float(x.min()), float(x.max()))
-            draw_curve(ax, curve, LAW, known=(float(x.min()), float(x.max())))
-            legend_above(ax)
-        margins(ax, x, y)
-        log_axes(ax)
-        ax.set_xlabel(label(found.x))
-        ax.set_ylabel(label(found.y))
-    return ax
+            ends = float(x.min()), float(x.max())
+            draw_curve(own, curve_of_line(found.line, symbol_of(found.y), found.x, *ends), LAW, known=ends)
+            legend_above(own)
+        margins(own, x, y)
+        log_axes(own)
+        own.set_xlabel(label(found.x))
+        own.set_ylabel(label(found.y))
+    return own
 
 
 def plot_isoflop(found: IsoFlop, ax: Axes | None = None) -> Axes:
-    """Draw the isoFLOP curve of each budget: its means, the fitted curve, and the minimum if usable."""
-    with figure_style():
-        ax = ax or plt.subplots(layout="constrained")[1]
-        colour = colours(minimum.budget for minimum in found.minima)
-        for minimum in found.minima:
-            own = colour[minimum.budget]
-            ax.plot(minimum.sizes, minimum.means, "o", ms=3.2, color=own, zorder=3)
-            ax.plot(*minimum.curve, color=own, lw=1.0)
-            if minimum.ok:
-                ax.plot(minimum.N, minimum.y, "*", ms=9, color=own, mec=INK, mew=0.5, zorder=4)
-        every = found.minima
-        margins(ax, np.concatenate([m.sizes for m in every]), np.concatenate([m.means for m in every]))
-        log_axes(ax)
-        ax.set_xlabel(label("N"))
-        ax.set_ylabel(label(found.y))
-        value_bar(ax, colour, label("C"))
-    return ax
+    """Draw the isoFLOP curve of each budget with its means and its minimum, as a report does."""
+    with _styled(ax) as own:
+        draw_valleys(own, valley_numbers(found))
+    return own
 
 
 def plot_comparison(found: Comparison, ax: Axes | None = None) -> Axes:
     """Draw the compute multiplier of a comparison over compute."""
+    with _styled(ax) as own:
+        draw_multiplier(own, comparison_numbers(found))
+    return own
+
+
+@contextmanager
+def _styled(ax: Axes | None) -> Iterator[Axes]:
+    """Yield the axes, or new ones, in the style of the figures."""
     with figure_style():
-        ax = ax or plt.subplots(layout="constrained")[1]
-        draw_multiplier(ax, comparison_numbers(found))
-    return ax
+        yield ax or plt.subplots(layout="constrained")[1]
 
 
 def _over_one(fit: Fit, ax: Axes) -> None:
     points = fit.engine.points
-    (name, x), column = next(iter(points.inputs.items())), next(iter(points.columns.values()))
-    assert name in points.columns
+    ((name, x),) = points.inputs.items()
+    column = points.columns[name]
     low, high = float(x.min()), float(x.max())
     ax.scatter(x, points.y, s=12, color=INK, lw=0, zorder=3)
     curve = curve_of_fit(fit, column, low, 3 * high)

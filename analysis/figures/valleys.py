@@ -18,14 +18,13 @@ class ValleyNumbers:
     """The figure's numbers: the isoFLOP curves and the labels."""
 
     valleys: tuple[Minimum, ...]
-    shape: str
     x_label: str
     y_label: str
 
 
-def valley_numbers(found: IsoFlop, rows: pd.DataFrame) -> ValleyNumbers:
-    """Collect the figure's numbers."""
-    return ValleyNumbers(found.minima, found.shape, label("N", rows), label(found.y, rows))
+def valley_numbers(found: IsoFlop, rows: pd.DataFrame | None = None) -> ValleyNumbers:
+    """Collect the figure's numbers. rows: whose metric and units the labels name."""
+    return ValleyNumbers(found.minima, label("N", rows), label(found.y, rows))
 
 
 def lost_to(minima: Sequence[Minimum]) -> str:

@@ -34,14 +34,15 @@ from analysis.wording import counted
 class Contents:
     """The contents of a page.
 
-    called: the source as typed. tuned: figures of tuning runs. ran: of the runs themselves. curves: their learning
-    curves. tables: all tables that can be copied. again: options that select the table; `chosen`: where the selected
-    table is saved.
+    title: name of the source. called: the table in the page's commands. command: makes the report again. tuned: figures
+    of tuning runs. ran: of the runs themselves. curves: their learning curves. tables: all tables that can be copied.
     """
 
     table: pd.DataFrame
     source: Path
+    title: str
     called: str
+    command: str
     sections: Sections
     tuned: tuple[Picture, ...]
     ran: tuple[Picture, ...]
@@ -49,15 +50,17 @@ class Contents:
     curves: pd.DataFrame
     tables: tuple[TextTable, ...]
     level: float
-    again: str
-    chosen: Path
+
+    @property
+    def pictures(self) -> tuple[Picture, ...]:
+        """Return all figures."""
+        return (*self.sections.pictures, *self.tuned, *self.ran)
 
     @property
     def data(self) -> str:
         """Return the data of the page's script as JSON that is safe inside HTML."""
-        pictures = (*self.sections.pictures, *self.tuned, *self.ran)
         content = {
-            "charts": {picture.name: picture.charts for picture in pictures if picture.charts},
+            "charts": {picture.name: picture.charts for picture in self.pictures if picture.charts},
             "runs": self.runs.to_dict(),
             "curves": curves_of(self.curves),
             "tables": {table.name: table.texts() for table in self.tables},
@@ -79,9 +82,9 @@ def render(page: Contents) -> str:
     responses = [y for y in ("loss", "error") if y in table.columns and table[y].notna().any()]
     of_stages = any(section.task not in ("", OWN_TASK) for section in sections.tasks)
     return environment.get_template("report.html").render(
-        title=(source.parent if source == page.chosen else source).resolve().name,  # of a table in memory: its folder
-        source=str(page.chosen) if page.again else page.called,
-        report=f"scaling report {page.called} {page.again}".rstrip(),
+        title=page.title,
+        source=page.called,
+        report=page.command,
         summary=summary,
         told={f"{counted(n, 'run')} {word}" for word, n in summary.counts.items()},
         sections=sections,
@@ -98,10 +101,7 @@ def render(page: Contents) -> str:
         suffix=lambda group: suffix_of(group, sections.groups),
         data=page.data,
         alt=alt_text,
-        commands=[
-            *([summary.command] if summary.command else []),
-            f"scaling report {page.called} {page.again}".rstrip(),
-        ],
+        commands=[*([summary.command] if summary.command else []), page.command],
         versions=versions(),
         level=page.level,
     )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from analysis.errors import UserError
 from analysis.figures.learning import learning_curves
 from analysis.fitting.display.in_notebook import InNotebook
 from analysis.fitting.display.plain import plain
-from analysis.report.drawing import Picture, picture
+from analysis.report.drawing import Drawing, Picture, picture
 from analysis.report.headlines import Headline, headlines
 from analysis.report.html import Contents, render
 from analysis.report.law_figures import cost_figures, figures_of_activations, figures_of_tries, learning_figures
@@ -73,44 +74,51 @@ def write_report(
     path = Path(source)
     folder = Path(out) if out else path if path.is_dir() else Path(path.name.split(".")[0] + "_report")
     whole = load_table(path) if table is None else table
-    table = choose_tasks(whole, tasks)
-    every, _ = numbers_where_there_are(whole, [name for name in COUNTED if name in whole.columns])
-    measured = choose_tasks(every, tasks)
+    chosen, named = folder / "table.parquet", called or str(path)
     into = folder / "figures" if figures else None
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        sections = read_sections(table, path, into, resampling, say)
-        tables = (*sections.all_tables, *tables_of_laws(sections.groups))
-        runs = run_table(measured, path, folder)
-        write_tables(tables, folder / "tables")
-        runs.ends.to_csv(folder / "tables" / "runs.csv", index=False)
-        write_table(whole, folder / "table.parquet")
-        write_atomically(folder / "fit.json", _results(sections, resampling.level))
-        tuned = tuple(picture(one, into) for one in (*figures_of_tries(every), *figures_of_activations(path)))
+    with _writing_into(folder):
+        sections = read_sections(choose_tasks(whole, tasks), path, into, resampling, say)
+        every, _ = numbers_where_there_are(whole, [name for name in COUNTED if name in whole.columns])
+        measured = choose_tasks(every, tasks)
         curves = learning_curves(measured, path)
-        ran = tuple(picture(one, into) for one in (*learning_figures(measured, curves), *cost_figures(every)))
         page = Contents(
             table=measured,
             source=path,
-            called=called or str(path),
+            title=(folder if path == chosen else path).resolve().name,  # of a table in memory: its folder
+            called=str(chosen) if again else named,
+            command=f"scaling report {named} {again}".rstrip(),
             sections=sections,
-            tuned=tuned,
-            ran=ran,
-            runs=runs,
+            tuned=_drawn((*figures_of_tries(every), *figures_of_activations(path)), into),
+            ran=_drawn((*learning_figures(measured, curves), *cost_figures(every)), into),
+            runs=run_table(measured, path, folder),
             curves=curves,
-            tables=tables,
+            tables=(*sections.all_tables, *tables_of_laws(sections.groups)),
             level=resampling.level,
-            again=again,
-            chosen=folder / "table.parquet",
         )
+        write_tables(page.tables, folder / "tables")
+        page.runs.ends.to_csv(folder / "tables" / "runs.csv", index=False)
+        write_table(whole, chosen)
+        write_atomically(folder / "fit.json", _results(sections, resampling.level))
         write_atomically(folder / "report.html", render(page))
+    lines = tuple(headlines(sections.groups))
+    return Report(folder / "report.html", page.pictures, sections.groups, sections.refused, lines)
+
+
+@contextmanager
+def _writing_into(folder: Path) -> Iterator[None]:
+    """Make a folder; raise `UserError` where it, or anything written into it meanwhile, cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
     except OSError as error:
         raise UserError(
             f"found {folder}, where the report cannot be written ({error.strerror or error}); wanted one to write in; "
             f"name another with -o"
         ) from error
-    groups, pictures = sections.groups, (*sections.pictures, *tuned, *ran)
-    return Report(folder / "report.html", pictures, groups, sections.refused, tuple(headlines(groups)))
+
+
+def _drawn(drawings: Iterable[Drawing], folder: Path | None) -> tuple[Picture, ...]:
+    return tuple(picture(one, folder) for one in drawings)
 
 
 def _results(sections: Sections, level: float) -> str:
