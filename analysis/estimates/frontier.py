@@ -118,7 +118,7 @@ def frontier(
     rows = as_numbers(with_compute(rows) if x == "C" else rows, [x, y])
     refuse_rising(rows, y)
     require_positive(rows, [*dict.fromkeys([x, *(name for name in ("N", "D") if name in rows.columns), y])])
-    rows = _complete(rows, x)
+    rows = _complete(rows)
     table = cells(rows, y, x).sort_values(x, kind="stable", ignore_index=True)
     bins = _bins(table, x)
     choose = RULES[rule]
@@ -183,7 +183,7 @@ RULES: dict[str, Rule] = {
 }
 
 
-def _complete(rows: pd.DataFrame, x: str) -> pd.DataFrame:
+def _complete(rows: pd.DataFrame) -> pd.DataFrame:
     """Add missing N and D where they can be derived; NaN elsewhere."""
     rows = rows.copy()
     for name in ("N", "D"):

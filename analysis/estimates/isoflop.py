@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +26,8 @@ from analysis.wording import counted
 BRACKETED = 0.9
 """Share of resamples whose minimum must lie inside the sizes run, else the curve counts as flat."""
 BANDS = {"0.1%": 1e-3, "1%": 1e-2}
+FEWEST_SIZES = 4
+"""Minimum number of sizes of a budget with a minimum."""
 MIN_BUDGETS = 3
 """Minimum number of budgets with a usable minimum for a law N*(C)."""
 
@@ -128,23 +130,16 @@ def isoflop(
     groups = {float(str(budget)): group for budget, group in table.groupby("budget")}
     if max((group["N"].nunique() for group in groups.values()), default=0) < 3:
         raise Refusal("no compute budget has three sizes; wanted several sizes N at each of a few budgets")
-    valleys = {budget: _valley(budget, group, y, shape or Parabola()) for budget, group in groups.items()}
-    curves: tuple[Parabola | Shape, ...] = (shape,) if shape else ()
-    if shape is None:
-        skew = common_skew(list(valleys.values()))
-        valleys = {budget: _valley(budget, group, y, Parabola(skew.mean)) for budget, group in groups.items()}
-        curves = skew.draws()
-    noise = noise_of(rows, list(valleys.values()), y)
-    wide = unequal(list(valleys.values()))
-    rng = np.random.default_rng(seed)
-    found = [
-        _minimum(group, y, valleys[budget], curves, noise * wide.get(budget, 1.0), resamples, level, rng)
-        for budget, group in groups.items()
-    ]
-    minima = tuple(minimum for minimum, _ in found)
-    N_law, D_law, y_law = _laws(minima, [draw for _, draw in found], level)
+    valleys, curves = _fit_curves(groups, y, shape)
+    noise, wide, rng = noise_of(rows, valleys, y), unequal(valleys), np.random.default_rng(seed)
+    draws = [_draw_minima(valley, curves, noise * wide.get(valley.budget, 1.0), resamples, rng) for valley in valleys]
+    minima = tuple(
+        _minimum(group, valley, drawn, level)
+        for group, valley, drawn in zip(groups.values(), valleys, draws, strict=True)
+    )
+    N_law, D_law, y_law = _laws(minima, draws, level)
     refuse_mixed_kinds(rows, N_law, lambda r: isoflop(r, y=y, shape=shape, level=level).N_law, y=y)
-    used = [valleys[minimum.budget] for minimum in minima if minimum.ok]
+    used = [valley for valley, minimum in zip(valleys, minima, strict=True) if minimum.ok]
     reasons = misfits(used, float(np.sqrt(np.mean(noise**2))) if len(noise) else 0.0) if N_law else ()
     reasons += (*([scatter_words(wide)] if wide else ()), *([N_law.bend] if N_law and N_law.bend else ()))
     weak = tuple(f"weak: {reason}" for reason in reasons)
@@ -172,46 +167,58 @@ def _with_budgets(rows: pd.DataFrame, y: str) -> pd.DataFrame:
     return rows.assign(budget=budgets(rows))
 
 
+def _fit_curves(
+    groups: Mapping[float, pd.DataFrame], y: str, shape: Shape | None
+) -> tuple[list[Valley], tuple[Parabola | Shape, ...]]:
+    """Fit the curve of each budget; return the curves, and the shapes that are fitted to resamples in turn."""
+    if shape:
+        return [_valley(budget, group, y, shape) for budget, group in groups.items()], (shape,)
+    skew = common_skew([_valley(budget, group, y, Parabola()) for budget, group in groups.items()])
+    return [_valley(budget, group, y, Parabola(skew.mean)) for budget, group in groups.items()], skew.draws()
+
+
 def _valley(budget: float, group: pd.DataFrame, y: str, shape: Parabola | Shape) -> Valley:
     """Fit the curve of one budget."""
     u, means = np.log(group["N"].to_numpy(float)), group[y].to_numpy(float)
     return Valley(budget, u, means, group["n"].to_numpy(int), find_minima(u, means[None], shape))
 
 
-def _minimum(
-    group: pd.DataFrame,
-    y: str,
+def _draw_minima(
     valley: Valley,
     curves: Sequence[Parabola | Shape],
     noise: np.ndarray,
     resamples: int,
-    level: float,
     rng: np.random.Generator,
-) -> tuple[Minimum, np.ndarray]:
-    """Find one budget's minimum; return it and the resampled log N* (-inf or inf outside the sizes run).
+) -> np.ndarray:
+    """Return one budget's resampled log N* (-inf or inf outside the sizes run); empty without noise or with few sizes.
 
     curves: fitted to the resamples in turn, the same to the same resample of each budget.
     """
-    N, D, means = (group[name].to_numpy(float) for name in ("N", "D", y))
-    u, seeds, located, budget = valley.u, valley.seeds, valley.curve, valley.budget
-    draws = np.empty(0)
-    if resamples and len(noise) and len(np.unique(N)) > 3:
-        jitter = np.stack([rng.choice(noise, (resamples, k)).mean(axis=1) for k in seeds], axis=1)
-        centre = means.copy()
-        centre[located.fitted_at] = located.fitted
-        draws = np.empty(resamples)
-        for k, shape in enumerate(curves):
-            draws[k :: len(curves)] = find_minima(u, (centre * (1 + jitter))[k :: len(curves)], shape).u
+    if not (resamples and len(noise) and len(np.unique(valley.u)) >= FEWEST_SIZES):
+        return np.empty(0)
+    jitter = np.stack([rng.choice(noise, (resamples, k)).mean(axis=1) for k in valley.seeds], axis=1)
+    centre = valley.means.copy()
+    centre[valley.curve.fitted_at] = valley.curve.fitted
+    draws, responses = np.empty(resamples), centre * (1 + jitter)
+    for k, shape in enumerate(curves):
+        draws[k :: len(curves)] = find_minima(valley.u, responses[k :: len(curves)], shape).u
+    return draws
+
+
+def _minimum(group: pd.DataFrame, valley: Valley, draws: np.ndarray, level: float) -> Minimum:
+    """Find one budget's minimum. draws: its resampled log N*, empty without resamples."""
+    N, D, means = group["N"].to_numpy(float), group["D"].to_numpy(float), valley.means
+    located, budget = valley.curve, valley.budget
     share = float(np.isfinite(draws).mean()) if len(draws) else None
     status, reason = _status(N, means, float(located.u[0]), share)
     ok, best = status == "ok", int(np.argmin(means))
     N_star = float(np.exp(located.u[0])) if ok else float(N[best])
-    minimum = Minimum(
+    return Minimum(
         budget=budget,
         C=budget,
         sizes=tuple(N.tolist()),
         means=tuple(means),
-        seeds=tuple(int(k) for k in seeds),
+        seeds=tuple(int(k) for k in valley.seeds),
         status=status,
         reason=reason,
         N=N_star,
@@ -222,11 +229,10 @@ def _minimum(
         share_bracketed=share,
         curve=located.curve() if ok else ((), ()),
     )
-    return minimum, draws
 
 
 def _status(N: np.ndarray, means: np.ndarray, u: float, share: float | None) -> tuple[str, str]:
-    if len(np.unique(N)) < 4:
+    if len(np.unique(N)) < FEWEST_SIZES:
         return "few", f"{counted(len(np.unique(N)), 'size')}; wanted four or more"
     best = N[np.argmin(means)]
     for end, which, more in ((N.min(), "smallest", "smaller"), (N.max(), "largest", "larger")):

@@ -7,7 +7,7 @@ import pandas as pd
 
 from analysis.errors import UserError
 from analysis.table.remarks import TAKEN, with_remarks
-from analysis.table.statuses import plain
+from analysis.table.statuses import plain_name
 from analysis.wording import counted, listed, one_word
 
 NAMES = ("run", "run_name", "run_id", "runid", "name", "id", "uuid", "trial", "trial_id", "trial_name", "job", "job_id")
@@ -44,9 +44,9 @@ def with_runs(table: pd.DataFrame, run_column: str | None) -> pd.DataFrame:
     named = [name for name in candidates if is_run_name(name)]
     if named:
         return with_remarks(table.assign(run_id=_names(table[named[0]])), _taken(table, named[0]))
-    steps = any(plain(name) in STEPS for name in table.columns) and "N" in table.columns
+    steps = any(plain_name(name) in STEPS for name in table.columns) and "N" in table.columns
     curves = ["N"] if steps and _are_milestones(table, "N") else []  # a learning curve of each size, without a name
-    return with_remarks(table, *(_asked(table, name) for name in (candidates or curves)[:1]))
+    return with_remarks(table, *(_asked(name) for name in (candidates or curves)[:1]))
 
 
 def _taken(table: pd.DataFrame, name: str) -> str:
@@ -58,7 +58,7 @@ def _taken(table: pd.DataFrame, name: str) -> str:
     )
 
 
-def _asked(table: pd.DataFrame, name: str) -> str:
+def _asked(name: str) -> str:
     what = "rising D" if name == "N" else "one N and rising D"
     return (
         f"rows that share {name} have {what}: where they are milestones of one run, intervals are too "
@@ -76,7 +76,7 @@ def _names(column: pd.Series) -> np.ndarray:
 
 def is_run_name(name: object) -> bool:
     """Tell whether a column's name is usual for runs."""
-    word = plain(name)
+    word = plain_name(name)
     return word in NAMES or word.startswith("run_") or word.endswith("_run")
 
 
