@@ -124,7 +124,7 @@ def sandwich(problem: Problem, points: Points, at: Array, *, count: int, resampl
     values, vectors = np.linalg.eigh(inverse @ np.einsum("ik,jk->ij", summed[free], summed[free]) @ inverse)
     root[np.ix_(free, free)] = vectors * np.sqrt(np.maximum(values, 0))
     draws = np.random.default_rng(seed).standard_normal((len(at), count))
-    return np.clip(theta + root @ draws, low[:, None], high[:, None])
+    return problem.law.clip(theta + root @ draws)
 
 
 def _best(problem: Problem, at: Array, weights: Array, response: Array | None, size: int) -> tuple[Array, Array]:

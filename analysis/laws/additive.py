@@ -133,11 +133,10 @@ def solve_linear(law: AdditiveLaw, theta: Array, inputs: Inputs, log_y: Array, w
     right = weighed.sum(axis=1)
     solution = np.clip(np.linalg.solve(gram + 1e-10 * np.eye(len(index)), right[..., None])[..., 0], 1e-4, None)
     solution /= size[:, 0]
-    low, high = law.box()
     theta = theta.copy()
     for k, i in enumerate(index):
         theta[i] = solution[:, k] if law.params[i] == "E" else theta[i] + np.log(solution[:, k])
-    return np.clip(theta, low[:, None], high[:, None])
+    return law.clip(theta)
 
 
 def add_curvature(matrix: Array, term: Term, weight: Array) -> None:

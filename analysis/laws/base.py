@@ -140,6 +140,11 @@ class Law:
         low = np.array([self.bounds[name].low for name in self.params])
         return low, np.array([self.bounds[name].high for name in self.params])
 
+    def clip(self, theta: Array) -> Array:
+        """Return inner vectors (p, R) moved to the nearest ones within the bounds."""
+        low, high = self.box()
+        return np.clip(theta, low[:, None], high[:, None])
+
     @property
     def centred_with(self) -> Mapping[str, str]:
         """Map each input that shares another input's unit, and so its centre, to that input."""

@@ -52,8 +52,7 @@ class M3Law(Law):
         centred = s - ((s * weights).sum(axis=1) / total)[:, None]
         alpha = (centred * weights * log_y).sum(axis=1) / np.maximum((centred**2 * weights).sum(axis=1), 1e-300)
         a = (weights * log_y).sum() / total - alpha * (s - centred)[:, 0]
-        low, high = self.box()
-        return np.clip(np.stack([a, b, alpha]), low[:, None], high[:, None])
+        return self.clip(np.stack([a, b, alpha]))
 
     def inverse(self, params: Mapping[str, Array], y: Array) -> Array:
         """Return x = 1 / ((y / a)^(1 / alpha) - b)."""
@@ -150,9 +149,7 @@ class M4Law(Law):
         alpha = np.maximum(solution[:, 1], 0.02)
         wrong = np.abs(target - np.einsum("bni,bi->bn", scaled, np.stack([solution[:, 0], alpha, gamma], axis=1)))
         best = np.argsort(wrong.sum(axis=1), kind="stable")[:count]
-        low, high = self.box()
-        theta = np.stack([E, np.log(W), solution[:, 0], alpha, gamma])[:, best]
-        return np.clip(theta, low[:, None], high[:, None])
+        return self.clip(np.stack([E, np.log(W), solution[:, 0], alpha, gamma])[:, best])
 
     def inverse(self, params: Mapping[str, Array], y: Array) -> Array:
         """Return x = (a (e0 - y)^gamma / (y - E))^(1 / alpha)."""

@@ -101,9 +101,7 @@ class FarseerLaw(AdditiveLaw):
         log_D0 = _log_D(self.units)
         s, q, S = _through(floor, reach)
         B, b, Q = _through(coefficient + x_at * log_D0, reach)
-        start = np.stack([s, q, S, B - np.exp(E) * A * log_D0, b, Q - np.exp(E) * log_D0, A, a, E])
-        low, high = self.box()
-        return np.clip(start, low[:, None], high[:, None])
+        return self.clip(np.stack([s, q, S, B - np.exp(E) * A * log_D0, b, Q - np.exp(E) * log_D0, A, a, E]))
 
 
 def _log_D(units: Units | None) -> float:

@@ -83,9 +83,8 @@ class KaplanLaw(Law):
         """Draw both exponents and both limits."""
         u = spread(count, 4, rng)
         middle = np.median(log_y)
-        theta = np.stack([middle - 3 * u[0], middle - 3 * u[1], between(u[2], 0.02, 1.5), between(u[3], 0.02, 1.5)])
-        low, high = self.box()
-        return np.clip(theta, low[:, None], high[:, None])
+        exponents = between(u[2], 0.02, 1.5), between(u[3], 0.02, 1.5)
+        return self.clip(np.stack([middle - 3 * u[0], middle - 3 * u[1], *exponents]))
 
     def tradeoff(self, params: Mapping[str, Array]) -> tuple[Array, Array, Array, Array]:
         """Return the optimum's parameters: that of (Nc/N)^(alpha_N/alpha_D) + Dc/D."""

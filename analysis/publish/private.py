@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.errors import UserError
-from analysis.table.statuses import plain
+from analysis.table.statuses import plain_name
 
 PLACE = re.compile(r"""(?<![\w.~/:*\\<-])/(?:[^\s/,;:"'`()\[\]{}<>|=]+/)+([^\s/,;:"'`()\[\]{}<>|=]*)""")
 """An absolute path of two parts or more; the last part is kept."""
@@ -45,7 +45,7 @@ def published(table: pd.DataFrame) -> pd.DataFrame:
             return value
         return without_places(named.sub("a host", value) if named else value)
 
-    table = table.drop(columns=[name for name in table.columns if plain(name).removeprefix("their_") in PRIVATE])
+    table = table.drop(columns=[name for name in table.columns if plain_name(name).removeprefix("their_") in PRIVATE])
     words = [name for name in table.columns if not pd.api.types.is_numeric_dtype(table[name])]
     return table.assign(**{name: table[name].map(clean) for name in words})
 

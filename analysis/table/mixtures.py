@@ -12,7 +12,7 @@ import pandas as pd
 from analysis.table.clusters import is_run_name
 from analysis.table.remarks import MIXED, POOLED
 from analysis.table.roles import role_of
-from analysis.table.statuses import is_status, plain
+from analysis.table.statuses import is_status, plain_name
 from analysis.wording import listed
 
 OURS = {"run_id", "lr_rule", "overrides"}
@@ -96,7 +96,7 @@ def _mixture(rows: pd.DataFrame, name: str, pooled: bool) -> Mixture:
 
 def _splits(rows: pd.DataFrame, name: str) -> bool:
     """Tell whether a column of settings or text has several values, most of them in several rows."""
-    word, column = plain(name), rows[name]
+    word, column = plain_name(name), rows[name]
     role = role_of(name)
     if role or word in (*NAMES, "seed", "final", "task", "step") or is_run_name(name):
         return False

@@ -12,7 +12,7 @@ from analysis.errors import UserError
 from analysis.table.files.examples_seen import examples_seen, is_factor
 from analysis.table.files.other_shapes import named_by_values, one_metric, one_row_each
 from analysis.table.remarks import with_taken
-from analysis.table.statuses import plain
+from analysis.table.statuses import plain_name
 from analysis.table.written_numbers import NATS, counts_alone, factor_of, flops_of, read_numbers
 from analysis.wording import in_quotes, listed, one_word, ticked
 
@@ -168,7 +168,7 @@ def proposals(table: pd.DataFrame, column: str) -> str:
     values = named_by_values(table) if column in COUNTS else []
     if values and set(likely) <= set(values):
         return one_row_each(values, column)
-    likely.sort(key=lambda name: (column == "loss" and "train" in plain(name), bool(LATER.search(plain(name)))))
+    likely.sort(key=lambda name: (column == "loss" and "train" in name.lower(), bool(LATER.search(plain_name(name)))))
     if len(likely) == 1:
         return f"name it with --columns {column}={one_word(likely[0])}, or compute it with --derive"
     if likely:
@@ -208,7 +208,7 @@ def _computed(table: pd.DataFrame, column: str) -> str:
         return computed if all(ticked(name) in computed for name in likely) else ""
     if column == "loss":
         for words, formula in INSTEAD.items():
-            of = [str(name) for name in table.columns if words.search(plain(name))]
+            of = [str(name) for name in table.columns if words.search(plain_name(name))]
             if of:
                 return formula.format(ticked(of[0]))
     return ""
@@ -216,7 +216,7 @@ def _computed(table: pd.DataFrame, column: str) -> str:
 
 def other_measure(y: str) -> list[str]:
     """Recommend fitting the loss instead of a perplexity, which is its exponential."""
-    of = PERPLEXITY.search(plain(y))
+    of = PERPLEXITY.search(plain_name(y))
     derived = in_quotes(f"loss = log({ticked(y)})")
     return [f"laws are of the loss, and {y} is its exponential: --derive {derived}"] if of else []
 
@@ -255,7 +255,7 @@ def _may_be(name: object, column: str) -> bool:
         return column == (role.name if role else bare)
     if column == "D" and is_factor(bare):
         return False
-    return column in PROPOSED and bool(PROPOSED[column].search(plain(bare)))
+    return column in PROPOSED and bool(PROPOSED[column].search(plain_name(bare)))
 
 
 def _readings(text: str) -> list[tuple[str, float]]:

@@ -79,26 +79,25 @@ def statuses(table: pd.DataFrame) -> pd.Series | None:
     The first status column is used, unless another one says that the run did not finish properly. A missing end time is
     ignored for a run that is called finished.
     """
-    columns = {name: words for name in table.columns if (words := _status_words(table[name], plain(name))) is not None}
+    named = [(plain_name(name), table[name]) for name in table.columns]
+    columns = [(name, words) for name, column in named if (words := _status_words(column, name)) is not None]
     if not columns:
         return None
-    called = [words.isin(FINISHED[:-1]) for name, words in columns.items() if _in_words(plain(name))]
+    called = [words.isin(FINISHED[:-1]) for name, words in columns if _in_words(name)]
     finished = pd.concat(called, axis=1).any(axis=1) if called else pd.Series(data=False, index=table.index)
-    word, *others = (
-        words.mask(finished, "finished") if ENDS.fullmatch(plain(name)) else words for name, words in columns.items()
-    )
+    word, *others = (words.mask(finished, "finished") if ENDS.fullmatch(name) else words for name, words in columns)
     for other in others:
         word = word.where(word.isin(UNFINISHED) | ~other.isin(UNFINISHED), other)
     return word
 
 
 def _in_words(name: str) -> bool:
-    """Tell whether a column of this name (plain) holds status words."""
+    """Tell whether a column of this plain name holds status words."""
     return name in COLUMNS or (name.rpartition("_")[2] in COLUMNS[:3] and "_" in name)
 
 
 def _status_words(column: pd.Series, name: str) -> pd.Series | None:
-    """Return a column's values as status words, judged by its name (plain) and content; None if it is no status."""
+    """Return a column's values as status words, judged by its plain name and content; None if it is no status."""
     last = name.rpartition("_")[2]
     if _in_words(name):
         words = column.map(status_word)
@@ -121,7 +120,7 @@ def _status_words(column: pd.Series, name: str) -> pd.Series | None:
 
 def is_status(column: pd.Series, name: object) -> bool:
     """Tell whether a column is a status of runs."""
-    word = plain(name)
+    word = plain_name(name)
     return word in COLUMNS or _status_words(column, word) is not None
 
 
@@ -130,7 +129,7 @@ def unclear(table: pd.DataFrame) -> list[str]:
     noted = {
         name: words
         for name in table.columns
-        if plain(name) in NOTES
+        if plain_name(name) in NOTES
         and not pd.api.types.is_numeric_dtype(table[name])
         and len(words := table[name].dropna()[lambda column: column.map(status_word).isin(UNFINISHED)])
     }
@@ -143,8 +142,8 @@ def unclear(table: pd.DataFrame) -> list[str]:
             f"the column {name} holds {listed(list(map(str, values)), 4)}, known neither as finished nor as another: "
             "all rows are used (--where leaves out)"
             for name in table.columns
-            if plain(name).endswith("status")
-            and _status_words(table[name], plain(name)) is None
+            if plain_name(name).endswith("status")
+            and _status_words(table[name], plain_name(name)) is None
             and 1 < len(values := table[name].dropna().unique()) <= MOST_WORDS
         ),
     ]
@@ -176,7 +175,7 @@ def status_word(value: object) -> str:
     """
     if value is None or (isinstance(value, float) and value != value):
         return ""
-    word = plain(str(value))
+    word = plain_name(str(value))
     if word in UNFINISHED or word in FINISHED or word in SAME:
         return SAME.get(word, word)
     first = word.partition("_")[0]
@@ -184,7 +183,7 @@ def status_word(value: object) -> str:
     return known if known in UNFINISHED else word
 
 
-def plain(name: object) -> str:
+def plain_name(name: object) -> str:
     """Return a name in lower case with underscores between its words."""
     apart = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", str(name).strip())
     return re.sub(r"[^a-z0-9]+", "_", apart.lower()).strip("_")

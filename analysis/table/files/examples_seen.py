@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from analysis.table.statuses import plain
+from analysis.table.statuses import plain_name
 from analysis.wording import ticked
 
 PER_WEIGHT = re.compile(
@@ -39,14 +39,14 @@ def examples_seen(columns: Iterable[str]) -> str:
         return f"{ticked(epochs)} * {ticked(data_set)}"
     if not (steps and batch):
         return ""
-    factors = [steps, batch, *([length] if length and "tok" not in plain(batch) else [])]
+    factors = [steps, batch, *([length] if length and "tok" not in plain_name(batch) else [])]
     return " * ".join(map(ticked, factors))
 
 
 def is_factor(name: object) -> bool:
     """Tell whether a column of this name is a factor of D, and not D itself."""
-    return any(words.fullmatch(plain(name)) for words in (PER_WEIGHT, BATCH, LENGTH))
+    return any(words.fullmatch(plain_name(name)) for words in (PER_WEIGHT, BATCH, LENGTH))
 
 
 def _first(names: list[str], words: re.Pattern[str]) -> str:
-    return next((name for name in names if words.fullmatch(plain(name))), "")
+    return next((name for name in names if words.fullmatch(plain_name(name))), "")

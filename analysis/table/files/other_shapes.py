@@ -6,7 +6,7 @@ import re
 
 import pandas as pd
 
-from analysis.table.statuses import plain
+from analysis.table.statuses import plain_name
 from analysis.table.written_numbers import as_number
 from analysis.wording import in_quotes, listed, ticked
 
@@ -43,10 +43,11 @@ def one_row_each(values: list[str], column: str) -> str:
 
 def one_metric(table: pd.DataFrame, column: str, known: re.Pattern[str]) -> str:
     """Return the options that choose the rows of one metric, where rows name it; '' elsewhere. known: its names."""
-    names = {plain(name): str(name) for name in table.columns}
+    names = {plain_name(name): str(name) for name in table.columns}
     metric, value = (next((names[word] for word in words if word in names), "") for words in (METRICS, VALUES))
     kinds = table[metric].dropna().map(str).unique() if metric and value else ()
-    found = sorted((kind for kind in kinds if known.search(plain(kind))), key=lambda kind: "train" in plain(kind))
+    named = {kind: plain_name(kind) for kind in kinds}
+    found = sorted((kind for kind in kinds if known.search(named[kind])), key=lambda kind: "train" in named[kind])
     if not found:
         return ""
     condition = in_quotes(f"{ticked(metric)} == '{found[0]}'")
