@@ -130,7 +130,7 @@ class TableChoice:
 
     def options(self, where: str | None = None) -> str:
         """Return the options that select the same columns and rows, as typed; empty if there are none."""
-        typed = [("--columns", ",".join(f"{name}={shown(column)}" for name, column in self.columns.items()))]
+        typed = [("--columns", ",".join(f"{name}={_shown(column)}" for name, column in self.columns.items()))]
         typed += [("--derive", text) for text in self.derive]
         typed += [("--where", where or ""), ("--convention", self.convention if self.convention != "ours" else "")]
         return " ".join(f"{name} {shlex.quote(value)}" for name, value in typed if value)
@@ -199,7 +199,7 @@ def known_options(command: Command) -> Command:
 def _parsed(command: Command) -> Command:
     @functools.wraps(command)
     def wrapped(*arguments: Any, fix: Sequence[str], tie: Sequence[str], **options: Any) -> Any:
-        return command(*arguments, fix=parse_fixed(fix), tie=parse_tied(tie), **options)
+        return command(*arguments, fix=_parse_fixed(fix), tie=_parse_tied(tie), **options)
 
     return wrapped
 
@@ -253,20 +253,20 @@ def parse_columns(texts: Sequence[str]) -> dict[str, str]:
     return columns
 
 
-def shown(column: str) -> str:
+def _shown(column: str) -> str:
     """Write a column's name in the syntax of --columns: in quotes if it contains a comma."""
     return f'"{column}"' if "," in column else column
 
 
-def parse_fixed(texts: Sequence[str]) -> dict[str, float]:
+def _parse_fixed(texts: Sequence[str]) -> dict[str, float]:
     """Parse E=1.6,alpha=0.34: parameters and numbers."""
     try:
-        return {name: float(value) for name, value in parse_tied(texts).items()}
+        return {name: float(value) for name, value in _parse_tied(texts).items()}
     except ValueError:
         raise UserError(f"found --fix {','.join(texts)}; wanted PARAMETER=NUMBER, such as E=1.6") from None
 
 
-def parse_tied(texts: Sequence[str]) -> dict[str, str]:
+def _parse_tied(texts: Sequence[str]) -> dict[str, str]:
     """Parse alpha=beta: pairs of names."""
     pairs = [word.partition("=") for word in words(texts)]
     for name, equals, value in pairs:

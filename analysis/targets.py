@@ -26,7 +26,7 @@ class Written(click.ParamType):
         return number
 
 
-def parse_numbers(text: str) -> dict[str, list[float]]:
+def _parse_numbers(text: str) -> dict[str, list[float]]:
     """Parse N=1e6,D=1e9 (or C=1e18): names and numbers. A name may be given several times."""
     from analysis.table.written_numbers import as_number
 
@@ -45,7 +45,7 @@ def parse_numbers(text: str) -> dict[str, list[float]]:
 
 def parse_setting(text: str) -> dict[str, float]:
     """Parse one setting: C=1e18, or 1e18 for short, or N=1e6,D=1e9."""
-    named = parse_numbers(text if "=" in text else f"C={text}")
+    named = _parse_numbers(text if "=" in text else f"C={text}")
     if any(len(values) > 1 for values in named.values()):
         raise UserError(f"found {text!r}, which names a column twice; wanted one setting, and --at again for another")
     return {name: values[0] for name, values in named.items()}
@@ -55,7 +55,7 @@ def parse_compute(texts: Sequence[str]) -> list[float]:
     """Parse target values of C: 1e18, C=1e18, or several separated by commas."""
     found: list[float] = []
     for word in words(texts):
-        named = parse_numbers(word if "=" in word else f"C={word}")
+        named = _parse_numbers(word if "=" in word else f"C={word}")
         if set(named) != {"C"}:
             raise UserError(f"found the target {word!r}; wanted a compute in FLOPs, such as --at 1e18")
         found += named["C"]

@@ -76,32 +76,32 @@ def forecasts(
     options = {"resamples": 1000} | options
     found = fit(frame, law, x=x, **options)
     points = [_point(found, one) for one in at]  # refuse an invalid setting before the backtest
-    by = size_name(found)
+    by = _size_name(found)
     supported, remarks = None, []
     if check:
         try:
             settings = {name: value for name, value in options.items() if name not in ("fix", "tie")}
             settings = {**settings, "resamples": min(200, options["resamples"])}
-            tested = backtest(sized(frame, found), [found.engine.problem.law], x=x, by=by, **settings)
+            tested = backtest(_sized(frame, found), [found.engine.problem.law], x=x, by=by, **settings)
             supported = tested.supported
         except Refusal as refusal:
             remarks = [f"no backtest: {refusal}"]
-    return [forecast_from(found, point, supported=supported, remarks=remarks) for point in points]
+    return [_forecast_from(found, point, supported=supported, remarks=remarks) for point in points]
 
 
 def forecasts_of(found: Fit, at: Sequence[Mapping[str, float]]) -> list[Forecast]:
     """Return a fit's forecasts at settings, without a backtest; C alone is completed with the optimal N and D."""
-    return [forecast_from(found, _point(found, one)) for one in at]
+    return [_forecast_from(found, _point(found, one)) for one in at]
 
 
-def forecast_from(
+def _forecast_from(
     found: Fit, point: dict[str, float], *, supported: float | None = None, remarks: Sequence[str] = ()
 ) -> Forecast:
     """Return a fit's forecast at one setting. supported: extrapolation factor that passed; remarks: more warnings."""
     columns = found.engine.points.columns.values()
     asked = {column: point[column] for column in columns}
     ranges = dict(zip(columns, found.engine.points.inputs.values(), strict=True))
-    by, factor = size_name(found), times_ahead(found, asked)
+    by, factor = _size_name(found), _times_ahead(found, asked)
     beyond = {column: asked[column] / float(ranges[column].max()) for column in columns} | {by: factor}
     low, high = found.interval(asked)
     run_low, run_high = found.interval(asked, kind="run")
@@ -120,27 +120,27 @@ def forecast_from(
     )
 
 
-def size_name(found: Fit) -> str:
+def _size_name(found: Fit) -> str:
     """Name the size of a run for a fitted law: its variable, C for a law in N and D, else the product of its inputs."""
     columns = _sizes(found)
     return "C" if found.engine.problem.law.allocates else " x ".join(columns)
 
 
-def times_ahead(found: Fit, asked: Mapping[str, float]) -> float:
+def _times_ahead(found: Fit, asked: Mapping[str, float]) -> float:
     """Return the extrapolation factor of a setting: its size (product of inputs) over the largest run's."""
     columns = _sizes(found)
     runs = np.prod([found.engine.points.inputs[name] for name in columns.values()], axis=0)
     return float(np.prod([asked[column] for column in columns]) / runs.max())
 
 
-def sized(frame: pd.DataFrame, found: Fit) -> pd.DataFrame:
+def _sized(frame: pd.DataFrame, found: Fit) -> pd.DataFrame:
     """Add the size column to a table; where N and D are given, C = k N D with the law's k."""
     columns = _sizes(found)
     if len(columns) == 1:
         return frame
     size = np.prod([numbers_of(frame[column], column) for column in columns], axis=0)
     k = found.engine.points.flops_per_nd if found.engine.problem.law.allocates else 1.0
-    return frame.assign(**{size_name(found): k * size})
+    return frame.assign(**{_size_name(found): k * size})
 
 
 def _sizes(found: Fit) -> dict[str, str]:

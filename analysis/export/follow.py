@@ -25,14 +25,14 @@ def follow(source: Path, writer: Writer, rest: Callable[[float, int], bool]) -> 
     last = False
     while True:
         began = time.monotonic()
-        left = write_new(source, writer, done)
+        left = _write_new(source, writer, done)
         if last:
             writer.close(artifacts(source))
             return len(done)
         last = rest(max(LEAST_SECONDS, RESTS * (time.monotonic() - began)), left)
 
 
-def write_new(source: Path, writer: Writer, done: set[str]) -> int:
+def _write_new(source: Path, writer: Writer, done: set[str]) -> int:
     """Write new data of the runs that are not in `done`, and add the settled ones to it.
 
     Returns the number of runs left; failed ones do not count, although they may be tried again.

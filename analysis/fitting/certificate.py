@@ -94,7 +94,7 @@ def at_bound(problem: Problem, theta: Array) -> tuple[str, ...]:
     return tuple(name for name, here in zip(problem.law.params, edge, strict=True) if here)
 
 
-def identify(problem: Problem, theta: Array, weights: Array) -> tuple[float, tuple[str, ...], dict[str, float]]:
+def _identifiability(problem: Problem, theta: Array, weights: Array) -> tuple[float, tuple[str, ...], dict[str, float]]:
     """Return the condition number of the column-scaled Jacobian, the parameters that trade off, and the next run.
 
     The next run is the setting, up to 10 x beyond the data, where the forecast is least certain (see `_next_run`).
@@ -132,12 +132,12 @@ def _next_run(problem: Problem, theta: Array, inverse: Array, size: Array, live:
     return {name: float(values[best]) for name, values in settings.items()}
 
 
-def judge(problem: Problem, solution: Solution, weights: Array) -> tuple[Certificate, list[Array]]:
+def certify(problem: Problem, solution: Solution, weights: Array) -> tuple[Certificate, list[Array]]:
     """Return the certificate, and the parameters of the best optimum and its rivals."""
     groups = basins(problem, solution)
     best = groups[0][0]
     theta, value = solution.theta[:, best], float(solution.value[best])
-    condition, trade, run = identify(problem, theta, weights)
+    condition, trade, run = _identifiability(problem, theta, weights)
     found = [_basin(problem, solution, group) for group in groups]
     certificate = Certificate(
         status="ok",
@@ -199,7 +199,7 @@ def _reasons(problem: Problem, theta: Array, certificate: Certificate, *, conver
     return reasons
 
 
-def doubt(
+def weaken_by_refits(
     certificate: Certificate,
     problem: Problem,
     theta: Array,
@@ -220,7 +220,7 @@ def doubt(
     return weakened(certificate, reasons)
 
 
-def vanishing(problem: Problem, ends: Array) -> tuple[str, ...]:
+def may_be_zero(problem: Problem, ends: Array) -> tuple[str, ...]:
     """Name the parameters whose interval includes zero, where zero is an allowed value."""
     at_low, at_high = at_bound(problem, ends[:, 0]), at_bound(problem, ends[:, 1])
     return tuple(name for name in at_low if problem.law.bounds[name].may_vanish and name not in at_high)
@@ -228,7 +228,7 @@ def vanishing(problem: Problem, ends: Array) -> tuple[str, ...]:
 
 def _vanished(problem: Problem, theta: Array, ends: Array | None) -> list[str]:
     """Return a sentence for each parameter held at zero by its bound (in nearly all refits, if there are any)."""
-    law, known = problem.law, () if ends is None else vanishing(problem, ends)
+    law, known = problem.law, () if ends is None else may_be_zero(problem, ends)
     there = "" if ends is None else " here and in nearly every refit: the points fall faster than the law, or"
     return [
         f"{name} is zero{there or ':'} {law.bounds[name].at_low}"

@@ -11,7 +11,7 @@ import numpy as np
 
 from analysis.errors import Refusal, UserError
 from analysis.fitting.card import write_card
-from analysis.fitting.certificate import LEVEL, Certificate, doubt, judge, vanishing, weakened
+from analysis.fitting.certificate import LEVEL, Certificate, certify, may_be_zero, weaken_by_refits, weakened
 from analysis.fitting.intervals import check_interval
 from analysis.fitting.objective import Objective, Problem, residuals
 from analysis.fitting.points import Points
@@ -83,26 +83,26 @@ def fit_points(points: Points, law: Law, *, y: str, goal: Objective, how: How) -
 
 
 def _fit_points(points: Points, law: Law, y: str, goal: Objective, how: How) -> Fit:
-    problem = pose(points, law, goal)
+    problem = _scaled_problem(points, law, goal)
     starts = law.default_starts if how.starts is None else how.starts
-    certificate, found = search(problem, points, replace(how, starts=starts))
+    certificate, found = _search(problem, points, replace(how, starts=starts))
     theta = found[0]
     refits = _refits(problem, points, found, how)
     failed = None if refits is None else 1 - refits.converged
     samples = refits.theta if refits is not None and refits.converged >= 1 - MOST_FAILED else None
     spread = Uncertainty(problem, points, theta, samples, how.resample, how.interval, how.level)
     ends, forecast = spread.inner(LEVEL), spread.forecast_interval(LEVEL)
-    certificate = doubt(certificate, problem, theta, ends=ends, forecast=forecast, columns=points.columns)
+    certificate = weaken_by_refits(certificate, problem, theta, ends=ends, forecast=forecast, columns=points.columns)
     if samples is None and failed is not None:
         reason = f"no interval: {percent(failed)} of the refits did not converge; take a law with fewer parameters"
         certificate = weakened(certificate, [reason])
     params = law.complete(dict(zip(law.params, problem.law.unscale(theta, problem.units).tolist(), strict=True)))
     rest = residuals(problem, theta[:, None])[0]
-    value = float(goal_value(problem, rest, points.weights))
+    value = float(_goal_value(problem, rest, points.weights))
     lack = lack_of_fit(points, rest, len(theta))
     floor = params["E"] if law.floor else None
-    remarks = warnings(points, floor, certificate, failed) + few_refits(how)
-    remarks += no_floor(problem, spread.inner(how.level), spread.intervals())
+    remarks = _warnings(points, floor, certificate, failed) + _few_refits(how)
+    remarks += _no_floor(problem, spread.inner(how.level), spread.intervals())
     if refits is not None and not refits.refitted:
         remarks = (f"{points.n} rows: intervals from the sandwich formula, not from refits", *remarks)
     return Fit(
@@ -144,14 +144,14 @@ def _options(how: How, points: Points, starts: int) -> dict[str, Any]:
     return options | {"starts": starts, "weighted": bool(np.ptp(points.weights)), "tried": {}}
 
 
-def weigh(points: Points, weights: str, space: str) -> Points:
+def with_seed_weights(points: Points, weights: str, space: str) -> Points:
     """Set the rows' weights from the scatter between seeds."""
     if weights != "seeds":
         raise UserError(f"found weights={weights!r}; wanted 'seeds' or none")
     return replace(points, weights=weights_from_seeds(points, np.log(points.y) if space == "log" else points.y))
 
 
-def pose(points: Points, law: Law, goal: Objective) -> Problem:
+def _scaled_problem(points: Points, law: Law, goal: Objective) -> Problem:
     """Scale the points: inputs by their geometric means, y and delta by the median of y."""
     units = points.units(law.centred_with)
     law = law.bind(units)
@@ -162,7 +162,7 @@ def pose(points: Points, law: Law, goal: Objective) -> Problem:
     return Problem(law, inputs, points.y / scale, Objective(goal.name, goal.delta / scale, "raw"), units)
 
 
-def goal_value(problem: Problem, rest: Array, weights: Array) -> float:
+def _goal_value(problem: Problem, rest: Array, weights: Array) -> float:
     """Return the objective in the user's units."""
     value = float(problem.objective.value(rest, weights))
     if problem.objective.space == "log":
@@ -170,7 +170,7 @@ def goal_value(problem: Problem, rest: Array, weights: Array) -> float:
     return value * float(np.exp(problem.units.log_y * (1 if problem.objective.name == "lad" else 2)))
 
 
-def search(problem: Problem, points: Points, how: How) -> tuple[Certificate, list[Array]]:
+def _search(problem: Problem, points: Points, how: How) -> tuple[Certificate, list[Array]]:
     """Solve from many starts; return the certificate, the best parameters and those of rival optima."""
     rng, starts = np.random.default_rng(how.seed), how.starts or problem.law.default_starts
     few, weights = problem, points.weights
@@ -189,7 +189,7 @@ def search(problem: Problem, points: Points, how: How) -> tuple[Certificate, lis
             f"no start of the law {problem.law.name} gives a finite objective on these {problem.n} points"
             + (f" with {bound}; leave it free, or give a value nearer to a fit without it" if bound else "")
         )
-    certificate, found = judge(few, solution, weights)
+    certificate, found = certify(few, solution, weights)
     _refuse_bounds(problem, certificate, points)
     if few is not problem:
         polished = solve(problem, np.stack(found, axis=1), weights=points.weights, anneal=False)
@@ -222,15 +222,15 @@ def _refuse_bounds(problem: Problem, certificate: Certificate, points: Points) -
         )
 
 
-def no_floor(problem: Problem, ends: Array | None, intervals: Mapping[str, tuple[float, float]]) -> tuple[str, ...]:
+def _no_floor(problem: Problem, ends: Array | None, intervals: Mapping[str, tuple[float, float]]) -> tuple[str, ...]:
     """Return a sentence for each parameter whose interval includes zero. ends: intervals of the inner vector."""
     return tuple(
         f"{name} may be zero, and is at most {measured(intervals[name][1])}: {problem.law.bounds[name].at_low}"
-        for name in (() if ends is None else vanishing(problem, ends))
+        for name in (() if ends is None else may_be_zero(problem, ends))
     )
 
 
-def few_refits(how: How) -> tuple[str, ...]:
+def _few_refits(how: How) -> tuple[str, ...]:
     """Return a sentence where there are too few refits to leave one out at each end of an interval."""
     wanted = round(2 / (1 - how.level))
     if not 0 < how.resamples < wanted:
@@ -239,7 +239,7 @@ def few_refits(how: How) -> tuple[str, ...]:
     return (f"intervals from {few} are too narrow: {percent(how.level)} wants {wanted} or more (--resamples)",)
 
 
-def warnings(
+def _warnings(
     points: Points,
     E: float | None,
     certificate: Certificate,

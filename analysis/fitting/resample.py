@@ -65,7 +65,7 @@ def refit(
             done = _best(problem, at, points.weights, response, size)
         else:
             weighted = resample == WEIGHTS
-            times = random_weights(cluster, size, rng) if weighted else draw(cluster, size, len(at) + 1, rng)
+            times = _random_weights(cluster, size, rng) if weighted else _draw(cluster, size, len(at) + 1, rng)
             done = _best(problem, at, points.weights * times, None, size)
         theta.append(done[0])
         converged += int(done[1].sum())
@@ -85,7 +85,7 @@ def clusters(points: Points, resample: str) -> Array:
     return points.seed
 
 
-def draw(cluster: Array, size: int, fewest: int, rng: np.random.Generator) -> Array:
+def _draw(cluster: Array, size: int, fewest: int, rng: np.random.Generator) -> Array:
     """Draw the count of each row in each resample (size, n). fewest: minimum number of distinct clusters."""
     k = int(cluster.max()) + 1
     fewest = min(fewest, max(2, k - 1))
@@ -98,7 +98,7 @@ def draw(cluster: Array, size: int, fewest: int, rng: np.random.Generator) -> Ar
     return times[:, cluster].astype(float)
 
 
-def random_weights(cluster: Array, size: int, rng: np.random.Generator) -> Array:
+def _random_weights(cluster: Array, size: int, rng: np.random.Generator) -> Array:
     """Draw exponential weights of mean 1 for the rows (size, n), the same for all rows of a cluster."""
     return rng.standard_exponential((size, int(cluster.max()) + 1))[:, cluster]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from analysis.errors import UserError
-from analysis.fitting.engine import How, fit_points, weigh
+from analysis.fitting.engine import How, fit_points, with_seed_weights
 from analysis.fitting.objective import Objective
 from analysis.fitting.points import Selection, read_points
 from analysis.fitting.result import Fit
@@ -70,5 +70,5 @@ def fit_law(
     space = settings.goal.space
     points = read_points(frame, law, y=y, x=x, space=space, selection=settings.selection)
     if settings.weights is not None:
-        points = weigh(points, settings.weights, space)
+        points = with_seed_weights(points, settings.weights, space)
     return fit_points(points, law, y=y, goal=settings.goal, how=settings.how)

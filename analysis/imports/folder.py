@@ -44,12 +44,12 @@ def write_sweep(imported: Imported, results: Path, name: str, facts: Mapping[str
     for run in runs:
         place = results / "runs" / run.run_id
         place.mkdir(parents=True, exist_ok=True)
-        write_atomically(place / "record.json", json.dumps(record_of(run, facts), indent=1, allow_nan=False) + "\n")
+        write_atomically(place / "record.json", json.dumps(_record_of(run, facts), indent=1, allow_nan=False) + "\n")
     folder.mkdir(parents=True, exist_ok=True)
     if (folder / "plan.csv").exists():
         return bool(runs)
     write_atomically(folder / FACTS, text)
-    write_atomically(folder / "plan.csv", plan_of(imported, facts))
+    write_atomically(folder / "plan.csv", _plan_of(imported, facts))
     return True
 
 
@@ -65,7 +65,7 @@ def _refuse_other(folder: Path, text: str) -> None:
         raise UserError(f"found {folder}, which was not imported; wanted a new name: --as NAME")
 
 
-def record_of(run: ImportedRun, facts: Mapping[str, Any]) -> dict[str, Any]:
+def _record_of(run: ImportedRun, facts: Mapping[str, Any]) -> dict[str, Any]:
     """Return a run's record: like one of our runs, with an empty config, and the table and line in `how`."""
     whole = {**run.points[-1], **run.columns}
     counts = {key: whole[key] for key in COUNTS if whole.get(key) is not None}
@@ -84,7 +84,7 @@ def record_of(run: ImportedRun, facts: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def plan_of(imported: Imported, facts: Mapping[str, Any]) -> str:
+def _plan_of(imported: Imported, facts: Mapping[str, Any]) -> str:
     """Return plan.csv: one row per run, with all columns of the table."""
     first = ("run_id", "overrides", "trained", "N", "D", "C")
     others = dict.fromkeys(key for run in imported.runs for key in run.columns if key not in first)

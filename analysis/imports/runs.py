@@ -162,7 +162,7 @@ def _moving(groups: Sequence[Group]) -> set[str]:
     for _, rows in groups:
         first = rows[0][1]
         for _, row in rows[1:]:
-            moving |= {key for key in row.keys() - moving if json_value(row[key]) != json_value(first[key])}
+            moving |= {key for key in row.keys() - moving if _json_value(row[key]) != _json_value(first[key])}
     return moving - {*SIZES, "diverged"}
 
 
@@ -200,13 +200,13 @@ def _label(name: Any, row: Mapping[str, Any], line: int) -> str:
 def _columns(row: Mapping[str, Any], moving: set[str]) -> dict[str, Any]:
     """Return the columns that are constant over a run's milestones."""
     left = {key: value for key, value in row.items() if key not in (*POINT, *SIZES, "diverged", *moving)}
-    return {"N": json_value(row["N"]), **{_column(key): json_value(value) for key, value in left.items()}}
+    return {"N": _json_value(row["N"]), **{_column(key): _json_value(value) for key, value in left.items()}}
 
 
 def _point(row: Mapping[str, Any], moving: set[str], *, final: bool) -> dict[str, Any]:
     """Return a milestone in the form of a record, with the changing columns; values missing in the table are None."""
-    found = {name: json_value(row.get(name)) for name in POINT}
-    beside = {_column(name): json_value(row[name]) for name in sorted(moving - {*POINT})}
+    found = {name: _json_value(row.get(name)) for name in POINT}
+    beside = {_column(name): _json_value(row[name]) for name in sorted(moving - {*POINT})}
     return {**found, "C_counted": found["C_counted"] or found["C"], "final": final, **beside}
 
 
@@ -214,7 +214,7 @@ def _column(name: str) -> str:
     return f"their_{name}" if name in NOT_THEIRS else name
 
 
-def json_value(value: Any) -> Any:
+def _json_value(value: Any) -> Any:
     """Return a value as plain JSON: whole numbers as integers, missing and non-finite ones as None."""
     if isinstance(value, np.generic):
         value = value.item()

@@ -20,7 +20,7 @@ MISTAKES = (NameError, AttributeError, TypeError, ValueError, LookupError, Arith
 """Exceptions raised by mistakes in a user's function."""
 
 
-def one_line(error: Exception) -> str:
+def _one_line(error: Exception) -> str:
     """Return an error's message in one line, without class names that a user does not know."""
     name = getattr(error, "name", None)
     if isinstance(error, AttributeError) and isinstance(getattr(error, "obj", None), SimpleNamespace):
@@ -88,7 +88,7 @@ class CustomLaw(Law):
             return np.broadcast_to(np.asarray(found, dtype=float), shape)
         except MISTAKES as error:
             raise UserError(
-                f"the function of the law {self.name} fails: {type(error).__name__}: {one_line(error)}; it may use "
+                f"the function of the law {self.name} fails: {type(error).__name__}: {_one_line(error)}; it may use "
                 f"{listed([f'p.{name}' for name in self.params])} and {listed([f'x.{name}' for name in self.inputs])}, "
                 "and returns numbers in their shape"
             ) from error
@@ -195,7 +195,7 @@ def _check_functions(law: CustomLaw) -> None:
     try:
         rows = [np.broadcast_to(row, (2, len(PROBED))) for row in law.slopes(SimpleNamespace(**inside), x)]
     except MISTAKES as error:
-        raise UserError(f"the slopes of the law {law.name} fail: {type(error).__name__}: {one_line(error)}") from error
+        raise UserError(f"the slopes of the law {law.name} fail: {type(error).__name__}: {_one_line(error)}") from error
     wanted = f"wanted the derivative by each of {listed(law.params)}, in this order; mend them, or leave slopes out"
     if len(rows) != len(law.params):
         raise UserError(f"found {len(rows)} slopes of the law {law.name}; {wanted}")

@@ -139,7 +139,7 @@ class Effective:
         return Second(m - (repeats + 1) * m / r - m**2, m * (slope - z), slope - r * z**2 * fade / growth - slope**2)
 
 
-def effective(total: Array, unique: Array, log_r: Array) -> Effective:
+def _effective(total: Array, unique: Array, log_r: Array) -> Effective:
     """Compute the effective number of examples (or parameters) from the total and the distinct number; all logs."""
     repeats = np.maximum(np.expm1(total - unique), 0.0)
     r = np.exp(log_r)
@@ -157,8 +157,8 @@ def _both(theta: Array, inputs: Inputs) -> tuple[Effective, Effective, Place]:
     unique = np.minimum(inputs["D"], inputs["D_unique"])
     enough = (np.log(alpha / beta) + a - b + beta * unique) / alpha
     surplus = enough < inputs["N"]
-    eff_N = effective(inputs["N"], np.where(surplus, enough, inputs["N"]), log_rn)
-    return eff_N, effective(inputs["D"], unique, log_rd), Place(unique, enough, surplus)
+    eff_N = _effective(inputs["N"], np.where(surplus, enough, inputs["N"]), log_rn)
+    return eff_N, _effective(inputs["D"], unique, log_rd), Place(unique, enough, surplus)
 
 
 REPEATED = RepeatedLaw(

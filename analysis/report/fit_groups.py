@@ -39,13 +39,13 @@ def fit_groups(
     return [_fit_group(group, resampling) for group in groups], refused
 
 
-def responses(rows: pd.DataFrame) -> list[str]:
+def _responses(rows: pd.DataFrame) -> list[str]:
     """Return the responses to analyse: loss, and error where it is usable."""
     return ["loss", "error"] if is_usable(rows, "error") else ["loss"]
 
 
 def _fit_group(group: Group, resampling: Resampling) -> GroupResults:
-    names, notes = responses(group.rows), list(group.notes)
+    names, notes = _responses(group.rows), list(group.notes)
     minima: dict[str, IsoFlop] = {}
     frontiers: dict[str, Frontier] = {}
     for y in names:

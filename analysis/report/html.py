@@ -74,7 +74,7 @@ def render(page: Contents) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(loader=PackageLoader("analysis.report"), autoescape=True, undefined=StrictUndefined)
-    environment.filters |= {"embed": _embed, "anchor": anchor, "unbroken": unbroken, "counted": counted}
+    environment.filters |= {"embed": _embed, "anchor": anchor, "unbroken": _unbroken, "counted": counted}
     written = (count, entry, exponent, flops, interval, measured, number, percent, shift, times)
     environment.globals |= {write.__name__: write for write in written}
     table, source, sections = page.table, page.source, page.sections
@@ -95,19 +95,19 @@ def render(page: Contents) -> str:
         conventions=conventions(table, responses, stages=of_stages),
         ours=is_ours(table),
         law_rows=lambda group: [law_row(result) for result in group.laws if result.slice is None],
-        slice_tables=slice_tables,
+        slice_tables=_slice_tables,
         options=[result.options for group in sections.groups for result in group.laws],
         runs=page.runs,
         suffix=lambda group: suffix_of(group, sections.groups),
         data=page.data,
-        alt=alt_text,
+        alt=_alt_text,
         commands=[*([summary.command] if summary.command else []), page.command],
         versions=versions(),
         level=page.level,
     )
 
 
-def unbroken(text: str) -> str:
+def _unbroken(text: str) -> str:
     """Keep each interval of a text on one line."""
     return re.sub(r"\[[^\]]*\]", lambda found: found[0].replace(" ", "\N{NO-BREAK SPACE}"), text)
 
@@ -116,7 +116,7 @@ def _embed(svg: bytes) -> str:
     return "data:image/svg+xml;base64," + base64.b64encode(svg).decode()
 
 
-def alt_text(picture: Picture) -> str:
+def _alt_text(picture: Picture) -> str:
     """Return the alternative text of a figure."""
     axes = [
         f"{chart['y']['label']} ({_scale(chart['y'])}) against {chart['x']['label']} ({_scale(chart['x'])})"
@@ -149,7 +149,7 @@ def law_row(result: LawResult) -> dict[str, Any]:
     }
 
 
-def slice_tables(group: GroupResults) -> list[dict[str, Any]]:
+def _slice_tables(group: GroupResults) -> list[dict[str, Any]]:
     """Return the laws of slices as compact tables, one per response and variable."""
     tables = []
     for y, x in dict.fromkeys((result.y, str(result.x)) for result in group.laws if result.slice):

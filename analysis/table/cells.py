@@ -195,8 +195,8 @@ def without_repeats(rows: pd.DataFrame, columns: Sequence[str], y: str) -> tuple
     size = np.abs(value[order][1:])
     repeated = list(order[1:][apart <= SAME * size])
     for k in np.flatnonzero((apart > SAME * size) & (apart <= ROUNDED * size)):
-        short, long = sorted(order[k : k + 2].tolist(), key=lambda row: decimals(value[row].item()))
-        written, exact = decimals(value[short].item()), decimals(value[long].item())
+        short, long = sorted(order[k : k + 2].tolist(), key=lambda row: _decimals(value[row].item()))
+        written, exact = _decimals(value[short].item()), _decimals(value[long].item())
         if exact - written >= FEWER and round(value[long].item(), written) == value[short]:
             repeated.append(short)
     if not repeated:
@@ -206,6 +206,6 @@ def without_repeats(rows: pd.DataFrame, columns: Sequence[str], y: str) -> tuple
     return rows[kept].reset_index(drop=True), int((~kept).sum())
 
 
-def decimals(value: float) -> int:
+def _decimals(value: float) -> int:
     """Return the number of decimals with which a number is written."""
     return -int(Decimal(repr(value)).as_tuple().exponent)

@@ -17,12 +17,12 @@ from analysis.wording import counted, in_quotes, listed, ticked
 
 def require_columns(table: pd.DataFrame, columns: Sequence[str]) -> None:
     """Raise `UserError`, listing the table's columns, unless all `columns` exist and are numeric."""
-    require_names(table, columns)
+    _require_names(table, columns)
     for column in columns:
         numbers_of(table[column], column)
 
 
-def require_names(table: pd.DataFrame, columns: Sequence[str]) -> None:
+def _require_names(table: pd.DataFrame, columns: Sequence[str]) -> None:
     """Raise `UserError`, listing the table's columns, unless all `columns` exist."""
     for column in columns:
         if column not in table.columns:
@@ -50,7 +50,7 @@ def numbers_where_there_are(table: pd.DataFrame, columns: Sequence[str]) -> tupl
     """
     odd: dict[str, pd.Series] = {}
     for column in dict.fromkeys(columns):
-        require_names(table, [column])
+        _require_names(table, [column])
         words = table[column]
         if pd.api.types.is_numeric_dtype(words) and not pd.api.types.is_bool_dtype(words):
             continue

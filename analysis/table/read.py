@@ -11,7 +11,7 @@ from analysis.errors import UserError
 from analysis.table.columns import with_words_counted
 from analysis.table.expressions import evaluate
 from analysis.table.files.own_columns import with_own_columns
-from analysis.table.files.read_file import check_names, one_line, plain, read_file
+from analysis.table.files.read_file import check_names, one_line, read_file, with_plain_columns
 from analysis.table.files.summary_rows import without_summary
 from analysis.table.remarks import given, with_former_names, with_moved
 from analysis.table.roles import recognise
@@ -33,7 +33,7 @@ def read_table(source: str | Path | pd.DataFrame) -> pd.DataFrame:
     source = convert() if convert else source
     if isinstance(source, pd.DataFrame):
         check_names(source)
-        return without_summary(plain(source))
+        return without_summary(with_plain_columns(source))
     if not isinstance(source, str | Path):
         raise UserError(
             f"found a {type(source).__name__}; wanted a pandas DataFrame (pandas.DataFrame({{...}})), or the path of a "
@@ -50,7 +50,7 @@ def read_table(source: str | Path | pd.DataFrame) -> pd.DataFrame:
         return read_results(path)
     if not found:
         raise UserError(f"found nothing at {path}; wanted a results folder or a csv, parquet or jsonl file")
-    table = without_summary(plain(read_file(path)))
+    table = without_summary(with_plain_columns(read_file(path)))
     if table.empty:
         raise UserError(f"{path} has no rows; wanted at least one run")
     return table

@@ -183,7 +183,7 @@ def proposals(table: pd.DataFrame, column: str) -> str:
     if column == "loss" and "error" in table.columns:
         return "take --y error"
     if column in ("loss", "error") and accurate:
-        return error_instead(table, accurate[0])
+        return _error_instead(table, accurate[0])
     others = FORMULAS.get(column)
     if others and set(others[1]) <= set(table.columns):
         return f'name it with --columns, or compute it, for a dense network by --derive "{others[0]}"'
@@ -226,7 +226,7 @@ def is_accuracy(column: object) -> bool:
     return any(words.lower() in ACCURATE for words, _ in _readings(str(column)))
 
 
-def error_instead(table: pd.DataFrame, accuracy: str) -> str:
+def _error_instead(table: pd.DataFrame, accuracy: str) -> str:
     """Return the options that fit an error in place of an accuracy, a share or in per cent."""
     largest = pd.to_numeric(table[accuracy], errors="coerce").max()  # text such as 95 % is read as a share
     scale = " / 100" if largest > 1 else ""
@@ -235,11 +235,11 @@ def error_instead(table: pd.DataFrame, accuracy: str) -> str:
 
 def refuse_rising(rows: pd.DataFrame, y: str) -> None:
     """Raise `UserError` where the response is named as an accuracy and rises with size, as the laws fall."""
-    if is_accuracy(y) and rises(rows, y):
-        raise UserError(f"{y} rises with size, and laws fall; {error_instead(rows, y)}")
+    if is_accuracy(y) and _rises(rows, y):
+        raise UserError(f"{y} rises with size, and laws fall; {_error_instead(rows, y)}")
 
 
-def rises(rows: pd.DataFrame, y: str) -> bool:
+def _rises(rows: pd.DataFrame, y: str) -> bool:
     """Tell whether a response rises with N, D and C jointly, by rank correlation."""
     sizes = [name for name in ("N", "D", "C") if name in rows.columns]
     if not sizes or len(rows) < 4:

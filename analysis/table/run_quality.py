@@ -35,12 +35,12 @@ def conduct_of(
         found["epochs"] = _positive(chosen["D"]) / _positive(chosen["D_unique"])
     name = run_column or "run_id"
     if name in table.columns and "D" in table.columns and len(table) > len(chosen):
-        slopes = last_slopes(table, y, name)
+        slopes = _last_slopes(table, y, name)
         found["slope"] = chosen[name].map(slopes).to_numpy(dtype=float)
     return {what: values for what, values in found.items() if np.isfinite(values).any()}
 
 
-def last_slopes(table: pd.DataFrame, y: str, run: str) -> dict[Any, float]:
+def _last_slopes(table: pd.DataFrame, y: str, run: str) -> dict[Any, float]:
     """Return d log y / d log D over the last milestones of each constant-rate run."""
     rows = table[[run, "D", y]].assign(D=_positive(table["D"]), y=_positive(table[y]))
     if "schedule" in table.columns:

@@ -50,7 +50,7 @@ def select_rows(
     has no such column. run_column: names the run of each row, where rows are milestones ("none": each row is a run).
     What else is worth knowing (columns that were guessed, units in doubt, clusters) stands in the rows' remarks.
     """
-    check_choice(rows, keep)
+    _check_choice(rows, keep)
     table, odd = numbers_where_there_are(table, [*(name for name in COUNTS if name in table.columns), y])
     left_out: list[str] = []
     chosen = _settled(table, {status_word(word) for word in keep}, left_out)
@@ -75,7 +75,7 @@ def _no_words(chosen: pd.DataFrame, odd: Mapping[str, pd.Series]) -> None:
             raise no_numbers(left, column, len(chosen))
 
 
-def check_choice(rows: str, keep: Sequence[str]) -> None:
+def _check_choice(rows: str, keep: Sequence[str]) -> None:
     """Raise `UserError` for unknown rows or words to keep."""
     if rows not in ("final", "all"):
         raise UserError(f"found rows={rows!r}; wanted 'final' or 'all'")

@@ -57,7 +57,7 @@ NEUTRAL = ("nat", "natspertoken", "natstoken", "param", "parameter", "weight", "
 
 def as_number(text: object, decimal: str = ".") -> float:
     """Read a written number; NaN for anything else. decimal: the decimal separator, . or ,"""
-    word = MARK.sub("", bare(text))
+    word = MARK.sub("", _bare(text))
     word = ERROR.sub("", _powers(APART.sub("", word.lstrip("~≈ ").replace("\u00a0", " "))))
     match = WRITTEN.fullmatch(word)
     factor = _multiple(match[2].strip(" .")) if match else None
@@ -83,20 +83,20 @@ def read_numbers(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     if pd.api.types.is_numeric_dtype(column):
         return column.to_numpy(dtype=float, na_value=np.nan), np.zeros(len(column), dtype=bool)
     plain = pd.to_numeric(column, errors="coerce").to_numpy(dtype=float, na_value=np.nan, copy=True)
-    left = (np.isnan(plain) & column.notna().to_numpy()) | (thousands := points_apart(column))
+    left = (np.isnan(plain) & column.notna().to_numpy()) | (thousands := _points_apart(column))
     if not left.any():
         return plain, left
     words = column[left].astype(str)
     points = bool(thousands.any())
     known = words.drop_duplicates()
-    comma = "," if points or decimal_commas(known) else "."
+    comma = "," if points or _decimal_commas(known) else "."
     plain[left] = words.map({word: as_number(word, decimal=comma) for word in known})
     left &= np.isnan(plain)
-    left[left] = ~column[left].astype(str).map(is_nothing).to_numpy(bool)
+    left[left] = ~column[left].astype(str).map(_is_nothing).to_numpy(bool)
     return plain, left
 
 
-def bare(text: object) -> str:
+def _bare(text: object) -> str:
     """Return what is written without what sets it in bold or as a formula: **3.21**, $1.2 \\times 10^{21}$."""
     word = str(text).strip()
     match = SET.fullmatch(word)
@@ -106,13 +106,13 @@ def bare(text: object) -> str:
 
 def counts_alone(column: pd.Series) -> bool:
     """Tell whether the numbers of a column have no units, so that a unit in its name applies."""
-    words = column.dropna().astype(str).map(lambda word: MARK.sub("", bare(word)))
-    return all(is_nothing(word) or not re.search(r"[a-df-z%]|e(?![-+]?\d)", word.lower()) for word in words)
+    words = column.dropna().astype(str).map(lambda word: MARK.sub("", _bare(word)))
+    return all(_is_nothing(word) or not re.search(r"[a-df-z%]|e(?![-+]?\d)", word.lower()) for word in words)
 
 
 def mark_of(text: object) -> str:
     """Return the footnote mark after a number; empty if there is none."""
-    match = MARK.search(bare(text))
+    match = MARK.search(_bare(text))
     return match[0].strip() if match else ""
 
 
@@ -137,7 +137,7 @@ def _powers(word: str) -> str:
     return plain if match[1] else f"{float(match[2]) ** int(match[3]):.17g}{match[4]}"
 
 
-def points_apart(column: pd.Series) -> np.ndarray:
+def _points_apart(column: pd.Series) -> np.ndarray:
     """Return a mask (n,) of values with points as thousands separators: all in a column where one is like 1.234.567."""
     words = column.map(lambda value: value.strip() if isinstance(value, str) else "")
     if not words.map(lambda word: bool(POINTS.fullmatch(word))).any():
@@ -145,14 +145,14 @@ def points_apart(column: pd.Series) -> np.ndarray:
     return words.str.contains(".", regex=False).to_numpy(bool)
 
 
-def decimal_commas(words: pd.Series) -> bool:
+def _decimal_commas(words: pd.Series) -> bool:
     """Tell whether commas are decimal separators: at most one per value, and not all followed by three digits."""
     with_comma = [word for word in words if re.fullmatch(r"[^,]*\d,\d+.*", word.strip())]
     several = any(word.count(",") > 1 or "." in word.rstrip(" .") for word in with_comma)
     return bool(with_comma) and not several and not all(re.search(r",\d{3}(?!\d)", word) for word in with_comma)
 
 
-def is_nothing(word: str) -> bool:
+def _is_nothing(word: str) -> bool:
     """Tell whether a word marks a missing number: n/a, -, diverged, OOM."""
     return word.strip().lower() in NOTHING or status_word(word) in UNFINISHED
 
@@ -166,7 +166,7 @@ def factor_of(unit: str) -> float | None:
     power = re.fullmatch(r"(?:[x×*/]\s*)?(?:1?e|10\^|10\*\*)\+?(\d+)\s*[a-z]*", unit.strip().lower())
     if power:
         return 10.0 ** int(power[1])
-    letters = letters_of(unit)
+    letters = _letters_of(unit)
     if re.search(r"\d", unit) or not letters:  # 70B is a number
         return None
     return 1.0 if letters.removesuffix("s") in NEUTRAL else FACTORS.get(letters) or flops_of(unit)
@@ -174,12 +174,12 @@ def factor_of(unit: str) -> float | None:
 
 def flops_of(unit: str) -> float | None:
     """Return the FLOPs in a unit: 1e18 for EFLOPs, 8.64e19 for PF-days; None for others, such as TFLOP/s."""
-    match = FLOPS.fullmatch(letters_of(unit))
+    match = FLOPS.fullmatch(_letters_of(unit))
     if match is None or (match[2] is None and re.search(r"/\s*s|per s", unit.lower())):
         return None
     return SCALES.get(match[1], 1.0) * (DAY if match[2] else 1.0)
 
 
-def letters_of(text: str) -> str:
+def _letters_of(text: str) -> str:
     """Return the letters of a text, in lower case."""
     return re.sub(r"[^a-z]", "", text.lower())

@@ -28,7 +28,7 @@ class Criteria:
     bic: float
 
 
-def criteria(fit: Fit) -> Criteria:
+def _criteria(fit: Fit) -> Criteria:
     """Compute AIC = 2 k - 2 log L and BIC = k log n - 2 log L, with normal residuals in the objective's space."""
     rest = fit.residuals
     n, k = len(rest), len(fit.engine.theta) + 1  # and the noise
@@ -50,15 +50,15 @@ def summary(fit: Fit) -> str:
     widths = [max(len(row[i]) for row in rows) for i in range(3)]
     lines = [f"{fit.law}: {fit.y} = {fit.card['formula']}", ""]
     lines += ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    lines += ["", *(f"{name:<10}{text}" for name, text in facts(fit))]
+    lines += ["", *(f"{name:<10}{text}" for name, text in _facts(fit))]
     lines += [f"{'reason':<10}{reason}" for reason in fit.certificate.reasons]
     lines += [f"{'note':<10}{text}" for text in _notes(fit)]
     return "\n".join(lines)
 
 
-def facts(fit: Fit) -> list[tuple[str, str]]:
+def _facts(fit: Fit) -> list[tuple[str, str]]:
     """Return labelled facts: status, data, residuals, AIC, BIC, and the extrapolation factor of the hold-out."""
-    found, certificate = criteria(fit), fit.certificate
+    found, certificate = _criteria(fit), fit.certificate
     size = percent(found.rms) if fit.objective.space == "log" else number(found.rms)
     lines = [
         ("status", f"{certificate.status}; {percent(certificate.share_at_best)} of {certificate.starts} starts agree"),
@@ -82,7 +82,7 @@ def html(fit: Fit) -> str:
         for row in parameter_rows(fit)
     )
     heads = "".join(f"<th>{escape(name)}</th>" for name in ("parameter", "value", f"{percent(fit.level)} interval"))
-    details = "".join(f"<div><small>{escape(name)}: {escape(text)}</small></div>" for name, text in facts(fit)[1:])
+    details = "".join(f"<div><small>{escape(name)}: {escape(text)}</small></div>" for name, text in _facts(fit)[1:])
     notes = [*fit.certificate.reasons, *_notes(fit)]
     listed = "".join(f"<div><small>! {escape(text)}</small></div>" for text in notes)
     return f"<div>{head}<table><tr>{heads}</tr>{rows}</table>{details}{listed}</div>"

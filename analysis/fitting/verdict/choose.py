@@ -27,7 +27,7 @@ def choose(frame: pd.DataFrame, *, y: str, x: str | None, settings: Settings) ->
 
     Raises `Refusal` where none is ok, with the reasons against the best of them.
     """
-    tried = holdout_errors(frame, y=y, x=x, settings=settings)
+    tried = _holdout_errors(frame, y=y, x=x, settings=settings)
     passed_over: dict[str, str] = {}
     for name in tried:
         law = get_law(name)
@@ -37,7 +37,7 @@ def choose(frame: pd.DataFrame, *, y: str, x: str | None, settings: Settings) ->
             passed_over[name] = str(refusal)
             continue
         if found.certificate.status == "ok":
-            warnings = (choice_words(name, tried, passed_over), *found.warnings)
+            warnings = (_choice_words(name, tried, passed_over), *found.warnings)
             return replace(found, warnings=warnings, card={**found.card, "tried": tried})
         passed_over[name] = found.certificate.reasons[0]
     best = next(iter(passed_over))
@@ -57,7 +57,7 @@ def fit_and_judge(
     return with_verdict(with_reasons(found, faults), law, settings, remedies=remedies)
 
 
-def holdout_errors(frame: pd.DataFrame, *, y: str, x: str | None, settings: Settings) -> dict[str, float]:
+def _holdout_errors(frame: pd.DataFrame, *, y: str, x: str | None, settings: Settings) -> dict[str, float]:
     """Return the backtest error of each candidate law, best first."""
     selection = settings.selection
     rows, _ = select_rows(frame, y=y, **vars(selection))
@@ -70,7 +70,7 @@ def holdout_errors(frame: pd.DataFrame, *, y: str, x: str | None, settings: Sett
     return {score.law: score.error for score in scores if score.splits}
 
 
-def choice_words(name: str, tried: dict[str, float], passed_over: dict[str, str]) -> str:
+def _choice_words(name: str, tried: dict[str, float], passed_over: dict[str, str]) -> str:
     """Say which law was chosen, the backtest errors of all candidates, and why better ones were rejected."""
     others = [f"{other} {_error(error)}" for other, error in tried.items() if other != name]
     words = f"law chosen by backtest among {len(tried)}: {name}, {_error(tried[name])} off on the held-out runs"

@@ -101,7 +101,7 @@ def structure(residuals: Array, slopes: Array, logs: Array) -> Misfit | None:
     tried. The noise is what the most significant model leaves; the systematic error is what it explains, less noise.
     """
     residuals, law = _orthogonal(residuals, slopes)
-    columns = breaks(logs), ends(logs)
+    columns = _break_columns(logs), _end_columns(logs)
     tests = (
         _bends(residuals, law, logs),
         _waves(residuals, law, logs),
@@ -136,7 +136,7 @@ def _orthogonal(residuals: Array, slopes: Array) -> tuple[Array, list[Array]]:
 def _bends(residuals: Array, law: list[Array], logs: Array) -> Misfit | None:
     """Test polynomials, up to the number of terms that the points allow."""
     spare = residuals.size - len(law)
-    terms = _orthonormal(polynomials(logs), law, min(MOST_TERMS, spare // 3))[len(law) :]
+    terms = _orthonormal(_polynomials(logs), law, min(MOST_TERMS, spare // 3))[len(law) :]
     explained = sum(float((direction * residuals).sum()) ** 2 for direction in terms)
     return _nested(residuals, spare, explained, len(terms)) if terms else None
 
@@ -145,7 +145,7 @@ def _waves(residuals: Array, law: list[Array], logs: Array) -> Misfit | None:
     """Test the wave that explains most, over all lengths and directions."""
     explained = [
         sum(float((one * residuals).sum()) ** 2 for one in pair)
-        for pair in (_orthonormal(columns, law, 2)[len(law) :] for columns in waves(logs))
+        for pair in (_orthonormal(columns, law, 2)[len(law) :] for columns in _wave_columns(logs))
         if len(pair) == 2
     ]
     found = _nested(residuals, residuals.size - len(law), max(explained), 2) if explained else None
@@ -181,7 +181,7 @@ def _nested(residuals: Array, spare: int, explained: float, terms: int) -> Misfi
     return Misfit(tail(explained / terms / noise, terms, freedom), sqrt(noise), sqrt(systematic), "structure")
 
 
-def breaks(logs: Array) -> Array:
+def _break_columns(logs: Array) -> Array:
     """Return steps and slope changes (k, n) along each input and their mean, at least `EDGE` places from the ends."""
     found = []
     for along in _directions(logs):
@@ -193,7 +193,7 @@ def breaks(logs: Array) -> Array:
     return np.stack(found) if found else np.empty((0, logs.shape[1]))
 
 
-def ends(logs: Array) -> Array:
+def _end_columns(logs: Array) -> Array:
     """Return slope changes (k, n) that act on the largest share `END` of the places along each input and their mean."""
     found = []
     for along in _directions(logs):
@@ -211,7 +211,7 @@ def _directions(logs: Array) -> list[Array]:
     return [*unit, *([unit.mean(axis=0)] if len(unit) > 1 else [])]
 
 
-def waves(logs: Array) -> Iterator[Array]:
+def _wave_columns(logs: Array) -> Iterator[Array]:
     """Yield sine and cosine pairs (2, n) for each wavelength that the settings resolve, along inputs and their mean."""
     for along in _directions(logs):
         places = len(np.unique(np.round(along, 6)))
@@ -220,7 +220,7 @@ def waves(logs: Array) -> Iterator[Array]:
             yield np.stack([np.sin(angle), np.cos(angle)])
 
 
-def polynomials(logs: Array) -> Iterator[Array]:
+def _polynomials(logs: Array) -> Iterator[Array]:
     """Yield monomials of the log inputs (d, n), each mapped to -1 .. 1, by degree.
 
     Beyond degree `BROAD`, powers of the mean (a run's size) come first, as most misfit is a function of size.

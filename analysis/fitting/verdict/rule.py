@@ -74,9 +74,9 @@ def with_verdict(found: Fit, law: Law, settings: Settings, *, remedies: bool = T
     ranges) get no verdict.
     """
     with np.errstate(all="ignore"):
-        verdict = judge_law(found, law, settings)
+        verdict = _judge_law(found, law, settings)
         if verdict.reasons and remedies:
-            last = f"{verdict.reasons[-1]}; {remedy(found, law, settings)}"
+            last = f"{verdict.reasons[-1]}; {_remedy(found, law, settings)}"
             verdict = replace(verdict, reasons=(*verdict.reasons[:-1], last))
     judged = with_reasons(found, verdict.reasons)
     certificate = replace(judged.certificate, supported=verdict.supported)
@@ -89,42 +89,42 @@ def with_reasons(found: Fit, reasons: tuple[str, ...]) -> Fit:
     return replace(found, certificate=weakened(found.certificate, reasons), warnings=warnings)
 
 
-def judge_law(found: Fit, law: Law, settings: Settings) -> Verdict:
+def _judge_law(found: Fit, law: Law, settings: Settings) -> Verdict:
     """Judge a fit by its lack of fit and, where that does not decide, by its hold-out."""
-    lack, tested = find_misfit(found), hold_out(found, law, settings)
-    if wrong := decisive_fault(found, lack):
-        return Verdict(reasons=(wrong,), supported=passed_factor(tested))
+    lack, tested = _find_misfit(found), hold_out(found, law, settings)
+    if wrong := _decisive_fault(found, lack):
+        return Verdict(reasons=(wrong,), supported=_passed_factor(tested))
     return weigh_hold_out(lack, tested)
 
 
-def decisive_fault(found: Fit, lack: Misfit | None) -> str:
+def _decisive_fault(found: Fit, lack: Misfit | None) -> str:
     """Describe a lack of fit, two groups or a drift that makes the law weak whatever its hold-out; '' if none."""
     if lack and is_decisive(lack):
-        return lack_words(lack)
-    groups = find_groups(found)
+        return _lack_words(lack)
+    groups = _find_groups(found)
     if groups and groups.apart > GROUPS:
-        return groups_words(groups)
-    return "" if is_significant(lack) else drift_words(found)
+        return _groups_words(groups)
+    return "" if _is_significant(lack) else drift_words(found)
 
 
-def passed_factor(tested: OwnHoldOut | None) -> float | None:
+def _passed_factor(tested: OwnHoldOut | None) -> float | None:
     """Return the extrapolation factor at which a hold-out passed; None where it failed or there is none."""
     return tested.factor if tested and abs(tested.error) <= max(FAR, tested.reach) else None
 
 
 def weigh_hold_out(lack: Misfit | None, tested: OwnHoldOut | None) -> Verdict:
     """Decide by the hold-out error; the threshold is lower if there is a lack of fit too."""
-    there = is_significant(lack)
-    remarks = (lack_words(lack),) if lack and there else ()
+    there = _is_significant(lack)
+    remarks = (_lack_words(lack),) if lack and there else ()
     if tested is None:
         return Verdict(remarks=remarks)
     off = abs(tested.error)
     if off < FAR or off < tested.reach * (LIKELY if there else SURE):
-        return Verdict(remarks=remarks, supported=passed_factor(tested))
-    return Verdict(reasons=(*remarks, hold_out_words(tested)))
+        return Verdict(remarks=remarks, supported=_passed_factor(tested))
+    return Verdict(reasons=(*remarks, _hold_out_words(tested)))
 
 
-def is_significant(lack: Misfit | None) -> bool:
+def _is_significant(lack: Misfit | None) -> bool:
     """Tell whether there is a significant lack of fit that is not negligible."""
     return lack is not None and lack.p_value < UNLIKELY and lack.systematic > SMALL
 
@@ -136,7 +136,7 @@ def is_decisive(lack: Misfit) -> bool:
     return lack.p_value < UNLIKELY and large
 
 
-def find_groups(found: Fit) -> TwoGroups | None:
+def _find_groups(found: Fit) -> TwoGroups | None:
     """Return the two groups into which the runs fall; None where they do not."""
     engine = found.engine
     slopes = jacobian(engine.problem, engine.theta)
@@ -145,7 +145,7 @@ def find_groups(found: Fit) -> TwoGroups | None:
     return two_groups(rest[0], slopes, logs)
 
 
-def find_misfit(found: Fit) -> Misfit | None:
+def _find_misfit(found: Fit) -> Misfit | None:
     """Return the lack of fit of a fitted law."""
     engine = found.engine
     return misfit(engine.points, engine.residuals, jacobian(engine.problem, engine.theta), found.lack_of_fit)
@@ -170,7 +170,7 @@ def drift_words(found: Fit) -> str:
     )
 
 
-def lack_words(lack: Misfit) -> str:
+def _lack_words(lack: Misfit) -> str:
     """Describe the size of a lack of fit and the noise it was tested against."""
     what = {
         "seeds": "the law misses the means of its settings by more than the seeds explain",
@@ -181,7 +181,7 @@ def lack_words(lack: Misfit) -> str:
     )
 
 
-def groups_words(groups: TwoGroups) -> str:
+def _groups_words(groups: TwoGroups) -> str:
     """Describe the distance between two groups of runs."""
     return (
         f"the runs fall into two groups of {groups.few} and {groups.many}, {percent(groups.apart)} apart: they scatter "
@@ -189,7 +189,7 @@ def groups_words(groups: TwoGroups) -> str:
     )
 
 
-def hold_out_words(tested: OwnHoldOut) -> str:
+def _hold_out_words(tested: OwnHoldOut) -> str:
     """Describe the hold-out error of a law."""
     side = "low" if tested.error > 0 else "high"
     return (
@@ -198,7 +198,7 @@ def hold_out_words(tested: OwnHoldOut) -> str:
     )
 
 
-def remedy(found: Fit, law: Law, settings: Settings) -> str:
+def _remedy(found: Fit, law: Law, settings: Settings) -> str:
     """Name a remedy for a weak law: another law that passes, else the longest range on which this one does, else runs.
 
     The search uses least squares, which takes a third of the steps, with intervals from the sandwich formula.
@@ -237,8 +237,8 @@ def _passing(found: Fit, law: Law, settings: Settings, mask: Array) -> Fit | Non
         bare = fit_points(points, law, y=found.y, goal=settings.goal, how=settings.how)
         if bare.certificate.status != "ok":
             return None
-        lack = find_misfit(bare)
-        if decisive_fault(bare, lack):
+        lack = _find_misfit(bare)
+        if _decisive_fault(bare, lack):
             return None
         how = replace(settings.how, begin=bare.engine.theta[:, None], steps=AGAIN)
         how = replace(how, resamples=RESAMPLES, most_refitted=0, resample="runs", interval="percentile")

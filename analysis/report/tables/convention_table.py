@@ -27,13 +27,13 @@ def convention_table(found: Sequence[Exponents], y: str, name: str = "") -> Text
         f"{columns[:1].upper()}{columns[1:]}. Exponents are slopes of lines in log-log through the frontier, without a "
         f"floor, with {percent(found[0].front.level)} intervals; beside them is the law with a floor, if one "
         "is sound. "
-        f"{difference(found[0], found[-1], y)}"
+        f"{_difference(found[0], found[-1], y)}"
     )
     title = "Effect of the convention on the exponents" + (f": {name}" if name else "")
     return TextTable("conventions", title, heads, tuple(rows), (1, 2, 3, 4, 5), note)
 
 
-def difference(first: Exponents, second: Exponents, y: str) -> str:
+def _difference(first: Exponents, second: Exponents, y: str) -> str:
     """Describe in a sentence how each exponent differs between conventions, and whether the intervals overlap."""
     differences = []
     for name, one, other in zip(NAMES, first.lines, second.lines, strict=True):

@@ -114,7 +114,7 @@ def _written(column: str, value: object) -> str:
     return "" if value is None or value != value else str(value)
 
 
-def ends_of(table: pd.DataFrame) -> pd.DataFrame:
+def _ends_of(table: pd.DataFrame) -> pd.DataFrame:
     """Return the last row of each run."""
     return table.drop_duplicates("run_id", keep="last") if "run_id" in table.columns else table
 
@@ -123,4 +123,4 @@ def run_table(table: pd.DataFrame, source: Path, page: Path) -> RunTable:
     """Return the runs of a table. page: the folder of the page, for relative links to the runs' files."""
     ours = "trained" not in table.columns  # runs trained elsewhere have no files
     runs = find_runs(source) if source.is_dir() and ours else None
-    return RunTable(ends_of(table), os.path.relpath(runs, page.resolve()) if runs else None)
+    return RunTable(_ends_of(table), os.path.relpath(runs, page.resolve()) if runs else None)

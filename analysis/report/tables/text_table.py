@@ -83,14 +83,14 @@ def _split(name: str, cells: Sequence[str]) -> list[tuple[str, list[str]]]:
         if any(found):
             blank = [""] * (len(names) - 1)
             rows = [
-                [plain_number(part or "") for part in match.groups()] if match else [plain_number(cell), *blank]
+                [_plain_number(part or "") for part in match.groups()] if match else [_plain_number(cell), *blank]
                 for match, cell in zip(found, cells, strict=True)
             ]
             return [(f"{name}{end}", list(column)) for end, column in zip(names, zip(*rows, strict=True), strict=True)]
-    return [(name, [plain_number(cell) for cell in cells])]
+    return [(name, [_plain_number(cell) for cell in cells])]
 
 
-def plain_number(cell: str) -> str:
+def _plain_number(cell: str) -> str:
     """Convert a written number to machine-readable form, 2×10⁸ to 2e8; other text is unchanged."""
     if not re.fullmatch(NUMBER, cell):
         return cell

@@ -38,7 +38,7 @@ def head_of(rows: Sequence[Sequence[str]]) -> int:
             nearly = i
     if nearly is not None:
         return nearly
-    if first and first[0] and not any(is_word(cell) for cell in first[0] if cell.strip()):
+    if first and first[0] and not any(_is_word(cell) for cell in first[0] if cell.strip()):
         raise UserError(f"the first row holds {', '.join(first[0][:4])}; wanted names of columns above the values")
     return 0
 
@@ -49,7 +49,7 @@ def with_units(head: Sequence[str], below: Sequence[Sequence[str]]) -> tuple[lis
     A unit that changes no number, or is not known, is left out.
     """
     row = [cell.strip() for cell in below[0]] if below else []
-    if not any(is_word(cell) for cell in row if cell) or len(row) > len(head) or len(below) < 2 or is_words(below[1]):
+    if not any(_is_word(cell) for cell in row if cell) or len(row) > len(head) or len(below) < 2 or is_words(below[1]):
         return list(head), 0
     if not all(not cell or BRACKETS.fullmatch(cell) or factor_of(cell) for cell in row):
         return list(head), 0
@@ -65,10 +65,10 @@ def filled(row: Sequence[str]) -> int:
 
 def is_words(row: Sequence[str]) -> bool:
     """Tell whether no cell of a row is a number."""
-    return all(is_word(cell) for cell in row if cell.strip()) and filled(row) > 0
+    return all(_is_word(cell) for cell in row if cell.strip()) and filled(row) > 0
 
 
-def is_word(cell: str) -> bool:
+def _is_word(cell: str) -> bool:
     """Tell whether a cell is not a number; nan and inf count as words."""
     return not any(letter.isdigit() for letter in cell) or not re.fullmatch(r"[-+\d.,eE%' _]*", cell.strip())
 
@@ -87,7 +87,7 @@ def named(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
         return names + [f"Unnamed: {i}" for i in range(len(head), most)]
     first = [row[0] for row in whole]
     numbered = [[str(i + start) for i in range(len(first))] for start in (0, 1)]
-    row_names = all(is_word(cell) for cell in first) or first in numbered
+    row_names = all(_is_word(cell) for cell in first) or first in numbered
     if more == 1 and row_names:
         return ["Unnamed: 0", *names]
     raise UserError(

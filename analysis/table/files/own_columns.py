@@ -45,10 +45,10 @@ def with_own_columns(table: pd.DataFrame) -> pd.DataFrame:
         if name in table.columns:
             read, words = numbers_where_there_are(table, [name])
             table = table if words else read
-    return with_run_ids(table, [name for name in ("run_id", "origin") if name in table.columns])
+    return _with_run_ids(table, [name for name in ("run_id", "origin") if name in table.columns])
 
 
-def with_run_ids(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+def _with_run_ids(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     """Return the table with run names as text; a row without a run_id becomes a run of its own."""
     for name in names:
         column = table[name]

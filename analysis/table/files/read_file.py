@@ -166,7 +166,7 @@ def check_names(table: pd.DataFrame) -> None:
         raise UserError(f"found two columns named {twice[0]!r}; wanted one; rename the other")
 
 
-def plain(table: pd.DataFrame) -> pd.DataFrame:
+def with_plain_columns(table: pd.DataFrame) -> pd.DataFrame:
     """Return the table with indices as columns, categories as values, lists and mappings as text."""
     table = opened(_unindexed(table))
     strange = (pd.CategoricalDtype, pd.ArrowDtype, pd.SparseDtype)
