@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -177,35 +179,29 @@ def allocate(
     )
     agree, verdict = _verdict(approaches)
     bias, bias_reason = _bias(rows, y, law, why)
-    lived, no_use = ((), "") if use is None else _lifetimes(use, form, rows, every, law, why, at, how)
+    lived: tuple[Lifetime, ...] = ()
+    no_use = ""
+    if use is not None:
+        of_use = (law, why) if use.law == form else attempt(lambda: fit_selected(every, use.law, **how))
+        lived, no_use = _lifetimes(use, *of_use, rows, at)
     return ApproachComparison(y, approaches, agree, verdict, bias, bias_reason, level, lived, no_use)
 
 
 def _lifetimes(
-    use: Use,
-    form: str | Law,
-    rows: pd.DataFrame,
-    every: pd.DataFrame,
-    law: Fit | None,
-    why: str,
-    at: Sequence[float],
-    how: dict[str, Any],
+    use: Use, law: Fit | None, why: str, rows: pd.DataFrame, at: Sequence[float]
 ) -> tuple[tuple[Lifetime, ...], str]:
-    """Find the cheapest models under the law of `use`, reusing the fit `law` if it is the same law.
+    """Find the cheapest models under the law of `use`, or return why there are none.
 
-    rows: final rows, the source of training seconds; every: the rows to which the law is fitted.
+    why: the reason for which the law is None. rows: final rows, the source of training seconds.
     """
-    if use.law != form:
-        law, why = attempt(lambda: fit_selected(every, use.law, **how))
     if law is None:
         return (), why
-    fitted, seconds = law, tuple[ModelCost, ...]()
+    seconds: tuple[ModelCost, ...] = ()
     if use.measured is not None:
-        size = fitted.engine.points.columns.get("N", "N")
+        size = law.engine.points.columns.get("N", "N")
         seconds = in_seconds(use.measured, rows, size=size, inference=use.inference)
-    found, reason = attempt(
-        lambda: cheapest_models(fitted, inference=use.inference, at=at, reach=use.reach, seconds=seconds)
-    )
+    asked = partial(cheapest_models, law, inference=use.inference, at=at, reach=use.reach, seconds=seconds)
+    found, reason = attempt(asked)
     return found or (), reason
 
 
@@ -264,9 +260,7 @@ def _verdict(approaches: Sequence[Approach]) -> tuple[bool | None, str]:
     if len(sure) < 2:
         which = f"{sure[0].title} only" if sure else "none of them"
         return None, f"cannot say whether the approaches agree: an exponent with an interval comes from {which}"
-    apart = [
-        (a, b) for i, a in enumerate(sure) for b in sure[i + 1 :] if not _compatible(*sorted((a, b), key=_exponent))
-    ]
+    apart = [(a, b) for a, b in combinations(sure, 2) if not _compatible(*sorted((a, b), key=_exponent))]
     listed = ", ".join(f"{a.title}: {exponent(a.N_exponent)} {interval(a.N_exponent_interval, exponent)}" for a in sure)
     if not apart:
         return True, f"the approaches agree on the exponent of N* within their intervals ({listed})"

@@ -76,16 +76,12 @@ def check_kind(name: str, value: object, kind: type, wanted: str) -> None:
         raise UserError(f"found {name}={value!r}; wanted {wanted}")
 
 
+@np.errstate(all="ignore")
 def fit_points(points: Points, law: Law, *, y: str, goal: Objective, how: How) -> Fit:
     """Fit a law to chosen points. An overflow during the search counts as an infinite objective."""
-    with np.errstate(all="ignore"):
-        return _fit_points(points, law, y, goal, how)
-
-
-def _fit_points(points: Points, law: Law, y: str, goal: Objective, how: How) -> Fit:
     problem = _scaled_problem(points, law, goal)
     starts = law.default_starts if how.starts is None else how.starts
-    certificate, found = _search(problem, points, replace(how, starts=starts))
+    certificate, found = _search(problem, points, how, starts)
     theta = found[0]
     refits = _refits(problem, points, found, how)
     failed = None if refits is None else 1 - refits.converged
@@ -98,8 +94,7 @@ def _fit_points(points: Points, law: Law, y: str, goal: Objective, how: How) -> 
         certificate = weakened(certificate, [reason])
     params = law.complete(dict(zip(law.params, problem.law.unscale(theta, problem.units).tolist(), strict=True)))
     rest = residuals(problem, theta[:, None])[0]
-    value = float(_goal_value(problem, rest, points.weights))
-    lack = lack_of_fit(points, rest, len(theta))
+    value = _goal_value(problem, rest, points.weights)
     floor = params["E"] if law.floor else None
     remarks = _warnings(points, floor, certificate, failed) + _few_refits(how)
     remarks += _no_floor(problem, spread.inner(how.level), spread.intervals())
@@ -116,7 +111,7 @@ def _fit_points(points: Points, law: Law, y: str, goal: Objective, how: How) -> 
         n_runs=points.n_runs,
         certificate=certificate,
         allocation=spread.allocation(),
-        lack_of_fit=lack,
+        lack_of_fit=lack_of_fit(points, rest, len(theta)),
         warnings=remarks,
         card=write_card(points, law, _options(how, points, starts)),
         engine=Engine(problem, points, theta, samples, rest),
@@ -170,14 +165,13 @@ def _goal_value(problem: Problem, rest: Array, weights: Array) -> float:
     return value * float(np.exp(problem.units.log_y * (1 if problem.objective.name == "lad" else 2)))
 
 
-def _search(problem: Problem, points: Points, how: How) -> tuple[Certificate, list[Array]]:
-    """Solve from many starts; return the certificate, the best parameters and those of rival optima."""
-    rng, starts = np.random.default_rng(how.seed), how.starts or problem.law.default_starts
-    few, weights = problem, points.weights
+def _search(problem: Problem, points: Points, how: How, starts: int) -> tuple[Certificate, list[Array]]:
+    """Solve from that many starts; return the certificate, the best parameters and those of rival optima."""
+    rng, few, weights = np.random.default_rng(how.seed), problem, points.weights
     if problem.n > MANY:
         pick = np.linspace(0, problem.n - 1, MANY).astype(int)
         inputs = {name: x[pick] for name, x in problem.inputs.items()}
-        few = Problem(problem.law, inputs, problem.response[pick], problem.objective, problem.units)
+        few = replace(problem, inputs=inputs, response=problem.response[pick])
         weights = weights[pick]
     begin = how.begin if how.begin is not None else few.starts(weights, starts, rng)
     if how.kept is not None and begin.shape[1] > how.kept:

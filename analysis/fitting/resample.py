@@ -48,8 +48,6 @@ def refit(
     at: solutions (p, k) to start from; each resample keeps its best. most: if count x points exceeds this, draw from
     the sandwich formula instead.
     """
-    if resample != WEIGHTS:
-        check_resample(resample)
     if count * points.n > most:
         return Samples(
             sandwich(problem, points, at[:, 0], count=count, resample=resample, seed=seed), 1.0, refitted=False
