@@ -13,12 +13,12 @@ from analysis.errors import Refusal, UserError
 from analysis.laws import LAWS
 from analysis.laws.base import Array, Law, Units
 from analysis.numbers import measured, number
-from analysis.table.cells import alike, without_repeats
+from analysis.table.cells import value_numbers, without_repeats
 from analysis.table.columns import as_numbers, require_positive
 from analysis.table.mixtures import mixtures_of
 from analysis.table.remarks import remarks_of
 from analysis.table.roles import other_measure, proposals, refuse_rising
-from analysis.table.run_quality import conduct_of
+from analysis.table.run_quality import training_details
 from analysis.table.select import RECIPE, origins, select_rows
 from analysis.wording import counted, in_quotes, listed, ticked
 
@@ -44,7 +44,7 @@ class Selection:
 class Points:
     """The rows of one fit: raw inputs and response (n,), run and seed numbers, weights.
 
-    details: training details by row, such as steps and rate (see `analysis.table.run_quality.conduct_of`).
+    details: training details by row, such as steps and rate (see `analysis.table.run_quality.training_details`).
     metric: of the loss, such as cross_entropy; empty where it is not known.
     """
 
@@ -114,7 +114,7 @@ def read_points(table: pd.DataFrame, law: Law, *, y: str, x: str | None, space: 
         y_se=_median(chosen, f"{y}_se"),
         data_hash=_hash(values, response),
         remarks=(*remarks_of(chosen, mixed=False), *(other_measure(y) if space == "log" else ())),
-        details=conduct_of(table, chosen, y, selection.run_column),
+        details=training_details(table, chosen, y, selection.run_column),
         mixtures=tuple(one for one in mixtures_of(chosen) if one.name not in columns.values()),
         metric=metric_of(chosen),
     )
@@ -215,7 +215,7 @@ def setting_numbers(inputs: Mapping[str, Array]) -> Array:
     """Return one number per row that identifies its setting: rows with equal inputs, up to rounding, share it."""
     found = np.zeros(1, dtype=int)
     for x in inputs.values():
-        number = alike(x)
+        number = value_numbers(x)
         found = codes(found * (int(number.max()) + 1) + number)
     return found
 

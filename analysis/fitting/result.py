@@ -17,7 +17,7 @@ from analysis.fitting.display.plain import plain
 from analysis.fitting.display.shown import Shown
 from analysis.fitting.intervals import percentile
 from analysis.fitting.objective import Problem
-from analysis.fitting.verdict.drift import drifted
+from analysis.fitting.verdict.drift import with_drifts
 from analysis.laws.base import Array
 from analysis.numbers import number
 
@@ -235,7 +235,7 @@ class Fit(Shown):
         """Add random drifts and bends to the refits' log curves (m, R) at inputs (m,)."""
         engine = self.engine
         known = (engine.problem, engine.points, engine.theta, engine.residuals)
-        return drifted(curves, *known, inputs, seed=self.card["seed"])
+        return with_drifts(curves, *known, inputs, seed=self.card["seed"])
 
     def _optimal_n(self, theta: Array, product: float | Array) -> Array:
         problem = self.engine.problem

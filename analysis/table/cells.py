@@ -68,7 +68,7 @@ def has_repeats(rows: pd.DataFrame) -> bool:
     return bool(keys) and bool(rows.duplicated(keys).any())
 
 
-def scatter(rows: pd.DataFrame, y: str) -> np.ndarray:
+def seed_deviations(rows: pd.DataFrame, y: str) -> np.ndarray:
     """Return the relative deviations of runs from their cell mean, scaled for the degrees of freedom.
 
     Cells with one run are left out; the result may be empty.
@@ -170,7 +170,7 @@ def moved_words(table: pd.DataFrame) -> tuple[str, ...]:
     return (f"C differs from its budget by up to {percent(most)}; losses are moved to it along each size's own curve",)
 
 
-def alike(values: np.ndarray) -> np.ndarray:
+def value_numbers(values: np.ndarray) -> np.ndarray:
     """Number positive values (n,) from the smallest; those within `NEAR` of the first of a number share it."""
     distinct, which = np.unique(np.log(values), return_inverse=True)
     if not (np.diff(distinct) <= NEAR).any():
@@ -186,7 +186,7 @@ def without_repeats(rows: pd.DataFrame, columns: Sequence[str], y: str) -> tuple
 
     Rows of another seed with the same loss are kept.
     """
-    keys = {name: alike(rows[name].to_numpy(float)) for name in columns}
+    keys = {name: value_numbers(rows[name].to_numpy(float)) for name in columns}
     keys |= {name: rows[name].to_numpy() for name in ("run_id", "seed", "step") if name in rows.columns}
     group = rows.assign(**keys).groupby(list(keys), dropna=False, sort=False).ngroup().to_numpy()
     value = rows[y].to_numpy(float)

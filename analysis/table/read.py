@@ -13,7 +13,7 @@ from analysis.table.expressions import evaluate
 from analysis.table.files.own_columns import with_own_columns
 from analysis.table.files.read_file import check_names, one_line, read_file, with_plain_columns
 from analysis.table.files.summary_rows import without_summary
-from analysis.table.remarks import given, with_former_names, with_moved
+from analysis.table.remarks import with_former_names, with_moved, without_note
 from analysis.table.roles import recognise
 from analysis.wording import listed
 
@@ -103,7 +103,7 @@ def rename_columns(table: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFr
     taken = {new: table[old] for new, old in columns.items()}
     moved = {old: new for new, old in columns.items() if old != new and old not in columns}
     for new in columns:
-        table = given(table, new)
+        table = without_note(table, new)
     table = table.drop(columns=[*moved, *(new for new in columns if new in table.columns)]).assign(**taken)
     return with_moved(table, moved)
 
@@ -115,5 +115,5 @@ def derive_column(table: pd.DataFrame, assignment: str) -> pd.DataFrame:
     if not equals or expression.startswith("=") or not name.isidentifier():
         raise UserError(f'found --derive "{assignment}"; wanted NAME = EXPRESSION, such as "D = C/(6*N)"')
     value = evaluate(with_words_counted(table), expression.strip())
-    table = with_former_names(given(table, name), name)  # by its former name a column is still what it was
+    table = with_former_names(without_note(table, name), name)  # by its former name a column is still what it was
     return table.assign(**{name: value})

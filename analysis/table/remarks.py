@@ -35,7 +35,7 @@ def with_taken(table: pd.DataFrame, taken: dict[str, str]) -> pd.DataFrame:
     return table
 
 
-def given(table: pd.DataFrame, column: str) -> pd.DataFrame:
+def without_note(table: pd.DataFrame, column: str) -> pd.DataFrame:
     """Return the table without the note on this column, as the user named it."""
     if column not in table.attrs.get(TAKEN, {}):
         return table

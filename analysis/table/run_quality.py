@@ -19,7 +19,7 @@ SPAN = 1.25
 """Minimum ratio of D at a run's end to D at the milestone from which its final slope is measured."""
 
 
-def conduct_of(
+def training_details(
     table: pd.DataFrame, chosen: pd.DataFrame, y: str, run_column: str | None = None
 ) -> dict[str, np.ndarray]:
     """Return details of the chosen rows (n,): N, D, steps, rate, chance, epochs, slope; NaN where unknown.

@@ -14,7 +14,7 @@ from analysis.table.columns import no_numbers, numbers_where_there_are, with_wor
 from analysis.table.expressions import mask
 from analysis.table.mixtures import with_mixtures
 from analysis.table.remarks import with_remarks
-from analysis.table.statuses import UNFINISHED, status_word, statuses, unclear, unknown
+from analysis.table.statuses import UNFINISHED, status_word, statuses, unclear_statuses, unknown_words
 from analysis.table.units import doubtful_error, doubtful_units
 from analysis.table.written_numbers import as_number
 from analysis.wording import counted, listed, one_word
@@ -193,11 +193,11 @@ def _settled(table: pd.DataFrame, keep: set[str], left_out: list[str]) -> pd.Dat
 def _odd_statuses(chosen: pd.DataFrame) -> list[str]:
     """Report unknown words in a status column; their rows are used."""
     words = statuses(chosen)
-    odd = [] if words is None else unknown(words)
+    odd = [] if words is None else unknown_words(words)
     remarks = [f"a status holds {listed(odd)}, known neither as finished nor as another: used (--where leaves out)"]
     blank = 0 if words is None else int((words == "").sum())
     empty = f"{counted(blank, 'row')} without a status {'is' if blank == 1 else 'are'} used (--where leaves out)"
-    return [*(remarks if odd else []), *([empty] if 0 < blank < len(chosen) else []), *unclear(chosen)]
+    return [*(remarks if odd else []), *([empty] if 0 < blank < len(chosen) else []), *unclear_statuses(chosen)]
 
 
 def _final(table: pd.DataFrame, rows: str, left_out: list[str]) -> pd.DataFrame:

@@ -124,7 +124,7 @@ def is_status(column: pd.Series, name: object) -> bool:
     return word in COLUMNS or _status_words(column, word) is not None
 
 
-def unclear(table: pd.DataFrame) -> list[str]:
+def unclear_statuses(table: pd.DataFrame) -> list[str]:
     """Return a sentence for each unknown status word, and for notes about runs that did not end."""
     noted = {
         name: words
@@ -163,7 +163,7 @@ def _nothing(value: object) -> bool:
     return bool(pd.isna(value)) or str(value).strip().lower() in ("", "-", "none", "nan", "null", "n/a", "ok", "nat")  # type: ignore[call-overload]
 
 
-def unknown(words: pd.Series) -> list[str]:
+def unknown_words(words: pd.Series) -> list[str]:
     """Return the words that are not known status words, in order of appearance."""
     return [str(word) for word in words.unique() if word not in (*UNFINISHED, *FINISHED)]
 

@@ -11,7 +11,7 @@ import pandas as pd
 from analysis.estimates.valleys.curve import Valleys
 from analysis.fitting.verdict.misfit import tail
 from analysis.numbers import flops, percent
-from analysis.table.cells import scatter
+from analysis.table.cells import seed_deviations
 
 UNLIKELY = 0.01
 """Significance level of a lack of fit."""
@@ -53,7 +53,7 @@ def noise_of(rows: pd.DataFrame, valleys: Sequence[Valley], y: str) -> np.ndarra
 
     Smaller ones than `EXACT` are scaled to it.
     """
-    found = scatter(rows, y)
+    found = seed_deviations(rows, y)
     if len(found) < 8:
         spare = [one for one in valleys if one.freedom > 0]
         found = np.concatenate([np.empty(0), *(one.rest * np.sqrt(len(one.rest) / one.freedom) for one in spare)])

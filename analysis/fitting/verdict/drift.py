@@ -17,7 +17,7 @@ import numpy as np
 
 from analysis.fitting.objective import Problem, jacobian
 from analysis.fitting.points import Points
-from analysis.fitting.verdict.misfit import scatter
+from analysis.fitting.verdict.misfit import residual_deviation
 from analysis.fitting.verdict.run_residuals import by_run, clipped, tail
 from analysis.laws.base import Array, Inputs
 
@@ -63,14 +63,14 @@ class Term:
 class Drift:
     """The estimated coefficient of a term: mean and standard deviation (drifts: share of the median y per decade).
 
-    p_value: of the hypothesis of no such term. taken: change of the law's parameters (p,) that absorbs a unit term.
+    p_value: of the hypothesis of no such term. absorbed: change of the law's parameters (p,) that absorbs a unit term.
     """
 
     term: Term
     mean: float
     deviation: float
     p_value: float
-    taken: Array
+    absorbed: Array
 
     @property
     def trust(self) -> float:
@@ -78,7 +78,7 @@ class Drift:
         return self.term.prior**2 / (self.term.prior**2 + self.deviation**2)
 
     @property
-    def believed(self) -> tuple[float, float]:
+    def posterior(self) -> tuple[float, float]:
         """Posterior mean and standard deviation."""
         return self.trust * self.mean, sqrt(self.trust) * self.deviation
 
@@ -89,7 +89,7 @@ class Drift:
         return self.term.weight * seen
 
 
-def drifts(problem: Problem, points: Points, theta: Array, residuals: Array) -> tuple[Drift, ...]:
+def estimate_drifts(problem: Problem, points: Points, theta: Array, residuals: Array) -> tuple[Drift, ...]:
     """Estimate the drift along each input from residuals (n,) at theta (p,); empty with too few runs."""
     return _estimated(_drifts(problem), problem, points, theta, residuals)
 
@@ -97,10 +97,10 @@ def drifts(problem: Problem, points: Points, theta: Array, residuals: Array) -> 
 def effect_of(drift: Drift, problem: Problem, theta: Array, inputs: Inputs) -> Array:
     """Return the change of the refitted law at inputs (m,) per unit of the coefficient, in the residuals' unit."""
     slopes = jacobian(replace(problem, inputs=inputs), theta)
-    return drift.term.value(problem, theta, inputs) - slopes.T @ drift.taken
+    return drift.term.value(problem, theta, inputs) - slopes.T @ drift.absorbed
 
 
-def drifted(
+def with_drifts(
     curves: Array, problem: Problem, points: Points, theta: Array, residuals: Array, inputs: Inputs, *, seed: int
 ) -> Array:
     """Add to each refit's log curve (m, R) at inputs (m,) one term or none, by the posterior odds."""
@@ -118,7 +118,7 @@ def drifted(
     rank = 1 - (ends[which] - at) * odds.sum() / odds[which]
     z, moved = ndtri(np.clip(rank, 1e-9, 1 - 1e-9)), np.zeros_like(curves)
     for k, one in enumerate(found, start=1):
-        mean, deviation = one.believed
+        mean, deviation = one.posterior
         amount = np.where(which == k, mean + deviation * z, 0.0)
         moved += effect_of(one, problem, theta, inputs)[:, None] * amount
     if problem.objective.space == "log":
@@ -138,18 +138,18 @@ def _estimated(
     size = np.sqrt((slopes**2).sum(axis=1, keepdims=True)) + 1e-300
     follow = np.linalg.pinv((slopes / size).T, rcond=SINGULAR) / size  # (p, runs): projects onto the law's slopes
     rest, logs = (by_run(rows, points.run) for rows in (residuals[None], np.stack(list(problem.inputs.values()))))
-    noise, rest = scatter(rest[0], slopes, logs), clipped(rest[0])
+    noise, rest = residual_deviation(rest[0], slopes, logs), clipped(rest[0])
     if noise <= 0:
         return ()
     found = []
     for term in terms:
         whole = by_run(term.value(problem, theta, problem.inputs)[None], points.run)[0]
-        taken = follow @ whole
-        own = whole - slopes.T @ taken
+        absorbed = follow @ whole
+        own = whole - slopes.T @ absorbed
         square = float(own @ own)
         if square > SINGULAR**2 * float(whole @ whole):
             mean, deviation = float(own @ rest) / square, noise / sqrt(square)
-            found.append(Drift(term, mean, deviation, tail((mean / deviation) ** 2, 1, spare), taken))
+            found.append(Drift(term, mean, deviation, tail((mean / deviation) ** 2, 1, spare), absorbed))
     return tuple(found)
 
 

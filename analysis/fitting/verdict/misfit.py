@@ -112,7 +112,7 @@ def structure(residuals: Array, slopes: Array, logs: Array) -> Misfit | None:
     return replace(best, p_value=min(1.0, best.p_value * len(found))) if best else None
 
 
-def scatter(residuals: Array, slopes: Array, logs: Array) -> float:
+def residual_deviation(residuals: Array, slopes: Array, logs: Array) -> float:
     """Return the standard deviation of residuals (n,) against which one additional term is tested.
 
     This is the noise of the runs; where polynomials show a lack of fit, their mean size per term is added.

@@ -16,7 +16,7 @@ from analysis.fitting.objective import jacobian
 from analysis.fitting.points import check, setting_numbers
 from analysis.fitting.result import Fit
 from analysis.fitting.settings import Settings
-from analysis.fitting.verdict.drift import drifts, effect_of
+from analysis.fitting.verdict.drift import effect_of, estimate_drifts
 from analysis.fitting.verdict.misfit import UNLIKELY, Misfit, misfit, rounding
 from analysis.fitting.verdict.own_holdout import RESAMPLES, OwnHoldOut, hold_out, sizes
 from analysis.fitting.verdict.run_residuals import by_run
@@ -154,7 +154,7 @@ def _find_misfit(found: Fit) -> Misfit | None:
 def drift_words(found: Fit) -> str:
     """Describe the most significant drift along an input that moves forecasts; '' if there is none."""
     engine = found.engine
-    seen = drifts(engine.problem, engine.points, engine.theta, engine.residuals)
+    seen = estimate_drifts(engine.problem, engine.points, engine.theta, engine.residuals)
     best = min(seen, key=lambda one: one.p_value, default=None)
     rounded = rounding(engine.points.y) > 2 * MOVED * float(np.median(np.abs(engine.points.y)))
     if best is None or best.p_value * len(seen) > UNLIKELY or rounded:

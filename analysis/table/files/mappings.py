@@ -15,7 +15,7 @@ NAMES = ("config", "summary", "params", "metrics", "hparams")
 """Columns whose cells may be mappings."""
 
 
-def opened(table: pd.DataFrame) -> pd.DataFrame:
+def with_mappings_expanded(table: pd.DataFrame) -> pd.DataFrame:
     """Expand the mappings in cells, as in the CSV of W&B's export script, into one column per key.
 
     Raises `UserError` where a column of that name exists already.

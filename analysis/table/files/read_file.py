@@ -21,7 +21,7 @@ from analysis.errors import UserError
 from analysis.table.files.header import settle, visible
 from analysis.table.files.json_rows import read_json
 from analysis.table.files.latex import is_latex, latex_rows
-from analysis.table.files.mappings import opened
+from analysis.table.files.mappings import with_mappings_expanded
 from analysis.table.files.sheets import read_sheet
 from analysis.table.files.text import decode, read_text
 
@@ -168,7 +168,7 @@ def check_names(table: pd.DataFrame) -> None:
 
 def with_plain_columns(table: pd.DataFrame) -> pd.DataFrame:
     """Return the table with indices as columns, categories as values, lists and mappings as text."""
-    table = opened(_unindexed(table))
+    table = with_mappings_expanded(_unindexed(table))
     strange = (pd.CategoricalDtype, pd.ArrowDtype, pd.SparseDtype)
     kinds = {name: table[name] for name, kind in table.dtypes.items() if isinstance(kind, strange)}
     table = table.assign(**{str(name): _usual(column) for name, column in kinds.items()}) if kinds else table

@@ -10,7 +10,7 @@ from analysis.errors import Refusal
 from analysis.estimates.isoflop import isoflop
 from analysis.estimates.powerline import power_line
 from analysis.estimates.valleys.curve import Parabola, Shape, find_minima
-from analysis.table.cells import budgets, cells, scatter
+from analysis.table.cells import budgets, cells, seed_deviations
 from tests.analysis import worlds
 from tests.analysis.worlds import BUDGETS, OFF_CENTRE, SKEWED, World
 
@@ -167,7 +167,7 @@ def test_cells_average_seeds_and_nothing_else(table):
 
 
 def test_scatter_measures_the_noise(table):
-    assert np.std(scatter(table, "loss")) == pytest.approx(0.004, rel=0.15)
+    assert np.std(seed_deviations(table, "loss")) == pytest.approx(0.004, rel=0.15)
 
 
 def test_locate_finds_exact_minima_of_many_curves():

@@ -14,7 +14,7 @@ from analysis.errors import Refusal
 from analysis.imports.source import read_source
 from analysis.imports.wandb import find_runs, read_runs
 from analysis.imports.wandb_log import flat, rows_of_log
-from analysis.table.files.mappings import opened
+from analysis.table.files.mappings import with_mappings_expanded
 from analysis.table.read import concatenate
 from analysis.table.select import select_rows
 from scaling.dispatch.states.read_state import read_status
@@ -198,7 +198,7 @@ def test_json_and_the_csv_of_wandb_s_own_script_are_read(scaling):
 
 def test_words_that_look_like_mappings_and_are_none_stay_words():
     table = pd.DataFrame({"config": ["{a}", "{'b': 1}"]})
-    assert opened(table).equals(table)
+    assert with_mappings_expanded(table).equals(table)
 
 
 def wandb_run(folder: Path, name: str, *, history: str = "", **summary) -> None:
