@@ -120,13 +120,12 @@ def frontier(
 @json_option
 def isoflop(chosen: TableChoice, y: str, shape: str, json_path: str | None, **how: Any) -> None:
     """Find the best size at each compute budget, and fit the law N*(C) to those inside the grid."""
-    from analysis.estimates.allocate import shape_of
+    from analysis.estimates.isoflop import fitted_shape
     from analysis.estimates.isoflop import isoflop as find
-    from analysis.estimates.selected import fit_selected
     from analysis.terminal import show_isoflop
 
     rows, left_out = chosen.rows(y)
-    of_law = shape_of(fit_selected(rows, "chinchilla", y=y, resamples=0)) if shape == "chinchilla" else None
+    of_law = fitted_shape(rows, y) if shape == "chinchilla" else None
     found = find(rows, y=y, shape=of_law, **how)
     answer({**found.to_dict(), "left_out": left_out}, json_path, lambda: show_isoflop(found))
 

@@ -13,24 +13,23 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from analysis.errors import UserError
-from analysis.estimates.allocate import ApproachComparison, Use, shape_of
+from analysis.estimates.allocate import ApproachComparison, Use, constrained_forms
 from analysis.estimates.allocate import allocate as allocate_rows
 from analysis.estimates.backtest import Backtest, backtest
 from analysis.estimates.forecast import Forecast, forecast
 from analysis.estimates.frontier import Frontier
 from analysis.estimates.frontier import frontier as frontier_of_rows
 from analysis.estimates.frontier_law import fit_frontier
-from analysis.estimates.isoflop import IsoFlop
+from analysis.estimates.isoflop import IsoFlop, fitted_shape
 from analysis.estimates.isoflop import isoflop as isoflop_of_rows
 from analysis.estimates.multiplier import Comparison
 from analysis.estimates.multiplier import compare as compare_groups
-from analysis.estimates.selected import fit_selected
 from analysis.estimates.suggest.ledger import Ledger, read_ledger
 from analysis.estimates.suggest.suggest import Suggestion, suggest
 from analysis.fitting.fit import fit
 from analysis.fitting.result import Fit
 from analysis.fitting.settings import settings_of
-from analysis.laws import Law, constrained_each, get_law, own_law
+from analysis.laws import Law, own_law
 from analysis.table.read import derive_column, load_table, rename_columns
 from analysis.table.remarks import with_remarks
 from analysis.table.select import select_rows, two_of
@@ -116,7 +115,7 @@ def isoflop(
         raise UserError(f"found shape={shape!r}; wanted parabola or chinchilla")
     settings_of(resamples=resamples, level=level, seed=seed)
     rows = _rows(table, y, selection)
-    of_law = shape_of(fit_selected(rows, "chinchilla", y=y, resamples=0)) if shape == "chinchilla" else None
+    of_law = fitted_shape(rows, y) if shape == "chinchilla" else None
     return isoflop_of_rows(rows, y=y, shape=of_law, resamples=resamples, level=level, seed=seed)
 
 
@@ -149,9 +148,8 @@ def allocate(
     rows = _rows(frame, y, {**selection, "rows": "final"})
     milestones = _rows(frame, y, selection) if selection.get("rows") == "all" else None
     how = {"resamples": resamples, "level": level, "seed": seed}
-    forms = constrained_each([get_law("chinchilla"), *([] if inference is None else [get_law(law)])], fix, tie)
-    use = None if inference is None else Use(inference, reach, forms[-1], measured)
-    return allocate_rows(rows, y=y, at=targets, milestones=milestones, use=use, form=forms[0], **how)  # type: ignore[arg-type]
+    form, use = constrained_forms(None if inference is None else Use(inference, reach, law, measured), fix, tie)
+    return allocate_rows(rows, y=y, at=targets, milestones=milestones, use=use, form=form, **how)  # type: ignore[arg-type]
 
 
 def compare(

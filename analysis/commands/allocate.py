@@ -68,9 +68,8 @@ def allocate(
     **how: Any,
 ) -> None:
     """Compute how to split compute between N and D, by three approaches, and whether they agree."""
-    from analysis.estimates.allocate import Use
+    from analysis.estimates.allocate import Use, constrained_forms
     from analysis.estimates.allocate import allocate as compare
-    from analysis.laws import constrained_each, get_law
     from analysis.table.select import select_rows
     from analysis.terminal import show_allocation
 
@@ -79,15 +78,13 @@ def allocate(
         raise UserError(f"found --{alone[0]} alone; wanted --inference D_INF with it")
     if measured is None and (beside := Path(chosen.source) / "efficiency.csv").is_file():
         measured = beside
-    forms = constrained_each(
-        [get_law("chinchilla"), *([] if inference is None else [get_law(law or "chinchilla")])], fix, tie
-    )
-    use = None if inference is None else Use(inference, reach, forms[-1], measured)
+    asked = None if inference is None else Use(inference, reach, law or "chinchilla", measured)
+    form, use = constrained_forms(asked, fix, tie)
     table = chosen.table()
     selection = {**chosen.selection, "rows": "final"}
     rows, left_out = select_rows(table, y=y, **selection)
     milestones = select_rows(table, y=y, **chosen.selection)[0] if chosen.selection["rows"] == "all" else None
-    found = compare(rows, y=y, at=parse_compute(at), milestones=milestones, use=use, form=forms[0], **how)
+    found = compare(rows, y=y, at=parse_compute(at), milestones=milestones, use=use, form=form, **how)
     effect, unknown = _rates(table, chosen.source, tries, y=y, level=how["level"])
     content = {**found.to_dict(), "left_out": left_out, "mistuning": effect.to_dict() if effect else None}
     answer(content, json_path, lambda: show_allocation(found, effect, unknown))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import combinations
 from pathlib import Path
@@ -14,19 +14,18 @@ import pandas as pd
 
 from analysis.errors import UserError, attempt
 from analysis.estimates.frontier import Frontier, frontier
-from analysis.estimates.isoflop import IsoFlop, isoflop
+from analysis.estimates.isoflop import IsoFlop, isoflop, shape_of
 from analysis.estimates.lifetime_cost.lifetime import Lifetime, cheapest_models, check_use
 from analysis.estimates.lifetime_cost.model_cost import ModelCost, in_seconds
 from analysis.estimates.powerline import PowerLine
 from analysis.estimates.selected import fit_selected
-from analysis.estimates.valleys.curve import Shape
 from analysis.fitting.display.in_notebook import InNotebook
+from analysis.laws import Law, constrained_each, get_law
 from analysis.numbers import exponent, interval
 from analysis.table.columns import with_compute
 
 if TYPE_CHECKING:
     from analysis.fitting.result import Fit
-    from analysis.laws import Law
 
 Interval = tuple[float, float]
 
@@ -137,6 +136,15 @@ class ApproachComparison(InNotebook):
         } | used
 
 
+def constrained_forms(
+    use: Use | None, fix: Mapping[str, float] | None, tie: Mapping[str, str] | None
+) -> tuple[Law, Use | None]:
+    """Return the Chinchilla law, and the use with its own law, both with the constraints on their parameters."""
+    laws = [get_law("chinchilla"), *([get_law(use.law)] if use else [])]
+    form, *others = constrained_each(laws, fix, tie)
+    return form, replace(use, law=others[0]) if use else None
+
+
 def allocate(
     rows: pd.DataFrame,
     *,
@@ -203,11 +211,6 @@ def _lifetimes(
     asked = partial(cheapest_models, law, inference=use.inference, at=at, reach=use.reach, seconds=seconds)
     found, reason = attempt(asked)
     return found or (), reason
-
-
-def shape_of(law: Fit) -> Shape:
-    """Return the shape of the isoFLOP curves of a fitted Chinchilla law."""
-    return Shape(law.params["alpha"], law.params["beta"])
 
 
 def _lines(minima: IsoFlop | None) -> tuple[PowerLine | None, PowerLine | None, tuple[str, ...]]:
