@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -79,30 +80,13 @@ def draw_optimum(ax: Axes, numbers: OptimumNumbers) -> None:
         ax.plot(*numbers.parametric, color=GREY, lw=1.1, ls=(0, (1, 1.5)), zorder=3, label="Chinchilla law's optimum")
         x.append(numbers.parametric[0])
         y.append(numbers.parametric[1])
+    dots: dict[str, Any] = {"ms": 4.5, "zorder": 5}
     if len(numbers.C):
-        about = np.abs(numbers.ends.T - numbers.value)
-        ax.errorbar(
-            numbers.C,
-            numbers.value,
-            yerr=np.nan_to_num(about),
-            fmt="o",
-            color=INK,
-            ms=4.5,
-            lw=1,
-            capsize=2,
-            zorder=5,
-        )
+        about = np.nan_to_num(np.abs(numbers.ends.T - numbers.value))
+        ax.errorbar(numbers.C, numbers.value, yerr=about, fmt="o", color=INK, lw=1, capsize=2, **dots)
     if len(numbers.unusable):
-        ax.plot(
-            *numbers.unusable.T,
-            "o",
-            mfc="white",
-            mec=INK,
-            ms=4.5,
-            ls="none",
-            zorder=5,
-            label=f"left out: {numbers.lost}",
-        )
+        hollow: dict[str, Any] = {"mfc": "white", "mec": INK, "ls": "none", "label": f"left out: {numbers.lost}"}
+        ax.plot(*numbers.unusable.T, "o", **hollow, **dots)
     margins(ax, np.concatenate(x), np.concatenate(y))
     log_axes(ax)
     ax.set_xlabel(numbers.x_label)

@@ -88,27 +88,24 @@ def chained(
         raise UserError(
             f"found the link {second_law.name}, a law in {', '.join(second_law.inputs)}; wanted one of one variable"
         )
-    how = {"resamples": 1000, "level": 0.95, "seed": 0} | options
-    first = fit(table, law, y=via, task=OWN_TASK if staged else task, **selection, **how)
+    how, first_task = {"resamples": 1000, "level": 0.95, "seed": 0} | options, OWN_TASK if staged else task
+    first = fit(table, law, y=via, task=first_task, **selection, **how)
     rows = select_rows(table, y=y, task=task, **selection)[0]
-    origins = select_rows(table, y=via, task=OWN_TASK, **selection)[0] if staged else None
+    origins = select_rows(table, y=via, task=first_task, **selection)[0] if staged else None
     linked = _linked(rows, origins, y, via)
     resampling = {"resamples": how["resamples"], "level": how["level"], "seed": how["seed"] + 1}
     second = fit_selected(linked, second_law, y=y, x=f"1/{via}", **resampling)
     if second.certificate.status == "refused":
         raise Refusal(f"{y} is no {second.law} law of {via}: {'; '.join(second.certificate.reasons)}")
-    lost = len(rows) - len(linked)
-    remarks = [f"left out: {counted(lost, 'row')} of {y} without a {via} of its run"] if lost else []
-    tests: tuple[Tested, ...] = ()
+    tests, remark = tuple[Tested, ...](), "neither step was backtested"
     if check:
-        runs = with_compute(select_rows(table, y=via, task=OWN_TASK if staged else task, **selection)[0])
+        runs = with_compute(select_rows(table, y=via, task=first_task, **selection)[0])
         settings = settings_of(**selection, **{name: value for name, value in how.items() if name not in OF_THE_LAW})
         steps = Steps(runs, with_compute(linked), first.engine.problem.law, second_law, y, via, settings)
         held, refused = attempt(lambda: hold_out(steps))
-        tests = tuple(held[1]) if held else ()
-        remarks = [*remarks, summary(*held) if held else f"no backtest: {refused}"]
-    else:
-        remarks = [*remarks, "neither step was backtested"]
+        tests, remark = (tuple(held[1]), summary(*held)) if held else ((), f"no backtest: {refused}")
+    lost = len(rows) - len(linked)
+    remarks = [*([f"left out: {counted(lost, 'row')} of {y} without a {via} of its run"] if lost else []), remark]
     return [replace(_chain(first, second, one, task, remarks), tested=tests) for one in forecasts_of(first, at)]
 
 
