@@ -1,4 +1,4 @@
-"""Read untrusted files of a results folder: only regular files of bounded size.
+"""Write files atomically, and read untrusted ones of a results folder: only regular files of bounded size.
 
 Opening a pipe would block for ever, and a device or a sparse file would fill the memory.
 """
@@ -28,3 +28,10 @@ def read_file(path: Path | str) -> bytes:
 def is_name(text: str) -> bool:
     """Tell whether a text is a valid run id that cannot point outside its folder."""
     return "/" not in text and text not in ("", ".", "..")
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write a file atomically: beside it first, then renamed."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+    temporary.replace(path)

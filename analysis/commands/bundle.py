@@ -30,6 +30,7 @@ def bundle(source: str, out: str | None, json_path: str | None, **how: Any) -> N
     give the same bytes. `scaling report`, `fit`, `collect` and others read the archive as a table.
     """
     from analysis.archive import ENDINGS, MANIFEST, is_archive, unpack
+    from analysis.files import write_atomically
     from analysis.publish.bundle import bundle as make
     from analysis.report.law_results import Resampling
 
@@ -43,9 +44,7 @@ def bundle(source: str, out: str | None, json_path: str | None, **how: Any) -> N
     )
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{target.name}.part")
-        temporary.write_bytes(content)
-        temporary.replace(target)
+        write_atomically(target, content)
     except OSError as error:
         raise UserError(
             f"found {target}, which cannot be written ({error.strerror or error}); wanted a file to write; name another"

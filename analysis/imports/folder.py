@@ -10,8 +10,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from analysis.errors import UserError
+from analysis.files import write_atomically
 from analysis.imports.runs import Imported, ImportedRun
-from analysis.report.page import write_atomically
 from analysis.table.results import DATA, SCHEMA
 
 FACTS = "import.json"

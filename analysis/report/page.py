@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import pandas as pd
 
 from analysis.errors import UserError
 from analysis.figures.learning import learning_curves
+from analysis.files import write_atomically
 from analysis.fitting.display.in_notebook import InNotebook
 from analysis.fitting.display.plain import plain
 from analysis.report.drawing import Drawing, Picture, picture
@@ -128,10 +128,3 @@ def _results(sections: Sections, level: float) -> str:
     if sections.comparisons:
         content["comparisons"] = [one.to_dict() for one in sections.comparisons]
     return json.dumps(plain(content), indent=1)
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file atomically."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
