@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.table.remarks import with_remarks
-from analysis.table.statuses import plain
+from analysis.table.statuses import plain_name
 from analysis.table.written_numbers import as_number
 from analysis.wording import listed
 
@@ -48,7 +48,7 @@ def _is_of_runs(table: pd.DataFrame, k: int) -> bool:
     """Tell whether the last k rows, without a label, have a number with a unit or a word from above, as runs do."""
     words = table.select_dtypes(exclude="number")
     last = {name: words[name].iloc[-k:].dropna().map(str) for name in words.columns}
-    if any(column.map(plain).isin(LABELS).any() for column in last.values()):
+    if any(column.map(plain_name).isin(LABELS).any() for column in last.values()):
         return False
     return any(
         column.isin(words[name].iloc[:-k].map(str)).any() or column.map(as_number).notna().any()
