@@ -120,8 +120,8 @@ def frontier(
 @json_option
 def isoflop(chosen: TableChoice, y: str, shape: str, json_path: str | None, **how: Any) -> None:
     """Find the best size at each compute budget, and fit the law N*(C) to those inside the grid."""
-    from analysis.estimates.isoflop import fitted_shape
     from analysis.estimates.isoflop import isoflop as find
+    from analysis.estimates.valleys.law_shape import fitted_shape
     from analysis.terminal import show_isoflop
 
     rows, left_out = chosen.rows(y)

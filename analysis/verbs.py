@@ -20,12 +20,13 @@ from analysis.estimates.forecast import Forecast, forecast
 from analysis.estimates.frontier import Frontier
 from analysis.estimates.frontier import frontier as frontier_of_rows
 from analysis.estimates.frontier_law import fit_frontier
-from analysis.estimates.isoflop import IsoFlop, fitted_shape
+from analysis.estimates.isoflop import IsoFlop
 from analysis.estimates.isoflop import isoflop as isoflop_of_rows
 from analysis.estimates.multiplier import Comparison
 from analysis.estimates.multiplier import compare as compare_groups
 from analysis.estimates.suggest.ledger import Ledger, read_ledger
 from analysis.estimates.suggest.suggest import Suggestion, suggest
+from analysis.estimates.valleys.law_shape import fitted_shape
 from analysis.fitting.fit import fit
 from analysis.fitting.result import Fit
 from analysis.fitting.settings import settings_of

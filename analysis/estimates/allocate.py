@@ -14,11 +14,12 @@ import pandas as pd
 
 from analysis.errors import UserError, attempt
 from analysis.estimates.frontier import Frontier, frontier
-from analysis.estimates.isoflop import IsoFlop, isoflop, shape_of
+from analysis.estimates.isoflop import IsoFlop, isoflop
 from analysis.estimates.lifetime_cost.lifetime import Lifetime, cheapest_models, check_use
 from analysis.estimates.lifetime_cost.model_cost import ModelCost, in_seconds
 from analysis.estimates.powerline import PowerLine
 from analysis.estimates.selected import fit_selected
+from analysis.estimates.valleys.law_shape import shape_of
 from analysis.fitting.display.in_notebook import InNotebook
 from analysis.laws import Law, constrained_each, get_law
 from analysis.numbers import exponent, interval

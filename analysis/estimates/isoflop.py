@@ -12,12 +12,10 @@ import pandas as pd
 from analysis.errors import Refusal
 from analysis.estimates.mixed_kinds import refuse_mixed_kinds
 from analysis.estimates.powerline import PowerLine, power_line
-from analysis.estimates.selected import fit_selected
 from analysis.estimates.valleys.curve import Parabola, Shape, find_minima
 from analysis.estimates.valleys.misfit import Valley, misfits, noise_of, scatter_words, unequal
 from analysis.estimates.valleys.skew import common_skew
 from analysis.fitting.display.in_notebook import InNotebook
-from analysis.fitting.result import Fit
 from analysis.numbers import count, flops, percent
 from analysis.table.cells import at_budget, budgets, cells, moved_words
 from analysis.table.columns import as_numbers, require_positive, with_compute
@@ -157,16 +155,6 @@ def isoflop(
         warnings=(*remarks_of(rows), *moved_words(table), *weak, *_warnings(minima, N_law, noise, y)),
         reasons=reasons,
     )
-
-
-def shape_of(law: Fit) -> Shape:
-    """Return the shape of the isoFLOP curves of a fitted Chinchilla law."""
-    return Shape(law.params["alpha"], law.params["beta"])
-
-
-def fitted_shape(rows: pd.DataFrame, y: str) -> Shape:
-    """Fit the Chinchilla law to the selected rows, and return the shape of its isoFLOP curves."""
-    return shape_of(fit_selected(rows, "chinchilla", y=y, resamples=0))
 
 
 def _with_budgets(rows: pd.DataFrame, y: str) -> pd.DataFrame:
