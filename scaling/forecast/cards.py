@@ -1,8 +1,8 @@
 """Speeds of a few devices, for plans on other machines, and for runs on this one before it is probed.
 
-Those of an H100 are fitted to step times that were measured on one (SXM, 80 GB, torch 2.11): steps of six small models
-replayed from a graph, and of S-6 and B-6/Wi-1024 on batches of 16,384 images. Steps of small models that were timed
-later are within 7 % of them. The others are
+Those of an H100 are fitted to what docs/speed.md says was measured on one (SXM, 80 GB, torch 2.11): steps of small
+models replayed from a graph, steps of S-6 and B-6/Wi-1024 on batches of 16,384 images, and the quickstart's 114 runs
+(13 s by the forecast, where training and evaluation took 12). The others are
 scaled from it by the makers' data sheets: FLOPs by the rate of dense tensor products, what is read and written by
 the memory's bandwidth; a step's and a layer's fixed cost is taken over.
 """
@@ -22,12 +22,12 @@ H100 = Speed(
     threads=1,
     torch="2.11",
     costs={
-        "fp32": Costs(step=2.8e-5, layer=2.3e-5, flop=2e-14, weight=4.9e-11, activation=1.7e-11, input=5.5e-12),
-        "tf32": Costs(step=2.8e-5, layer=2.3e-5, flop=2.05e-15, weight=4.9e-11, activation=1.7e-11, input=5.5e-12),
-        "bf16": Costs(step=3.1e-5, layer=2.3e-5, flop=1.07e-15, weight=6.4e-11, activation=2.1e-12, input=2.5e-11),
+        "fp32": Costs(step=3.1e-5, layer=1.43e-5, flop=2e-14, weight=2.5e-11, activation=1.7e-11, input=5.5e-12),
+        "tf32": Costs(step=3.1e-5, layer=1.43e-5, flop=2.05e-15, weight=2.5e-11, activation=1.7e-11, input=5.5e-12),
+        "bf16": Costs(step=5.0e-5, layer=1.78e-5, flop=1.07e-15, weight=6.4e-11, activation=2.1e-12, input=2.5e-11),
     },
     draw={"mnist1d": 6e-6},
-    run=0.2,  # assumed
+    run=0.02,
     error=0.04,
     probed_at="",
     products={"tf32": 390e12, "bf16": 745e12},

@@ -48,7 +48,7 @@ class StackCosts:
 
 USUAL_TOGETHER = {  # measured: two cores of an AMD EPYC, widths 8 to 192; one H100, widths 64 and 256 (docs/speed.md)
     "cpu": StackCosts(step=0.9, member=1e-5, sized=1.1),
-    "cuda": StackCosts(step=1.7, member=0.0, sized=1.4),
+    "cuda": StackCosts(step=1.0, member=1e-6, sized=1.4),
 }
 # Of users' modules, on a CPU: measured with a module of dense layers (widths 24 and 96, depths 2 and 6) and one of
 # convolutions, in stacks of 2 and 8. On a GPU a graph spares what vmap costs on the host.
