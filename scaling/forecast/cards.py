@@ -22,8 +22,8 @@ H100 = Speed(
     threads=1,
     torch="2.11",
     costs={
-        "fp32": Costs(step=3.1e-5, layer=1.43e-5, flop=2e-14, weight=2.5e-11, activation=1.7e-11, input=5.5e-12),
-        "tf32": Costs(step=3.1e-5, layer=1.43e-5, flop=2.05e-15, weight=2.5e-11, activation=1.7e-11, input=5.5e-12),
+        "fp32": Costs(step=3.1e-5, layer=1.43e-5, flop=2e-14, weight=4.9e-11, activation=1.7e-11, input=5.5e-12),
+        "tf32": Costs(step=3.1e-5, layer=1.43e-5, flop=2.05e-15, weight=4.9e-11, activation=1.7e-11, input=5.5e-12),
         "bf16": Costs(step=5.0e-5, layer=1.78e-5, flop=1.07e-15, weight=6.4e-11, activation=2.1e-12, input=2.5e-11),
     },
     draw={"mnist1d": 6e-6},
