@@ -78,7 +78,7 @@ def test_an_interval_allows_for_a_plateau_that_noise_hides():
 @pytest.mark.slow
 def test_where_hardly_anything_is_known_the_prior_is_believed():
     for one in seen(fitted(0.0, noise=0.3, resamples=0)[0]):
-        mean, deviation = one.believed
+        mean, deviation = one.posterior
         assert abs(mean) < PRIOR
         assert deviation == pytest.approx(PRIOR, rel=0.1)
         assert 0.5 < one.odds < 2
