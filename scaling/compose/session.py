@@ -17,7 +17,7 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
-from hydra.errors import HydraException, MissingConfigException
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
@@ -88,6 +88,8 @@ def _not_yaml(error: yaml.YAMLError) -> str:
 def _sentence(error: BaseException) -> str:
     if isinstance(error, MissingConfigException):
         return _missing(error)
+    if isinstance(error, OverrideParseException):
+        return _unreadable(error)
     cause: BaseException = error
     while cause.__cause__ is not None:
         cause = cause.__cause__
@@ -102,6 +104,15 @@ def _sentence(error: BaseException) -> str:
         hint = where_else(cause.parent_node, cause.full_key)
         return _unknown(cause.full_key, [str(key) for key in cause.parent_node], hint)
     return f"found a config that Hydra refuses: {text}"
+
+
+def _unreadable(error: OverrideParseException) -> str:
+    key, _, value = str(error.override).partition("=")
+    quoted = value.replace("'", "\\'")
+    return (
+        f"found {key}={value}, which Hydra's grammar does not read; wanted closed brackets, or a text with such "
+        f"characters in quotes of its own; write \"{key}='{quoted}'\""
+    )
 
 
 def _unknown(key: str, siblings: Sequence[str], hint: str) -> str:

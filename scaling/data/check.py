@@ -10,6 +10,7 @@ from scaling.data.base import Arrays, DataSet
 from scaling.errors import UserError
 
 LARGEST_MEAN, LARGEST_VARIANCE = 0.5, 2.0  # of targets that count as scaled
+FARTHEST_MEAN = 1e5  # in deviations: beyond it, what float32 rounds off is seen in the loss
 NUMBERS = "fiub"  # kinds of types: floats, whole numbers, bytes, bits
 
 
@@ -73,6 +74,11 @@ def check_moments(data: DataSet, mean: Sequence[float], std: Sequence[float]) ->
         raise UserError(
             f"found mean={tuple(mean)} and std={tuple(std)} of {data.name}; wanted one of each, or one for each of its "
             f"{data.shape[0]} channels, and positive deviations; change them ((0.0,) and (1.0,) change nothing)"
+        )
+    if max(map(abs, mean)) > FARTHEST_MEAN * max(std):
+        raise UserError(
+            f"found examples of {data.name} with mean {max(mean, key=abs):.3g} and deviation {max(std):.3g}, which "
+            f"float32 rounds to few different numbers; wanted them nearer to 0; write x - x_train.mean(0) in float64"
         )
 
 

@@ -10,8 +10,10 @@ from pydantic import PositiveInt
 
 from scaling.data.base import Arrays, Metric
 from scaling.data.finite import Whole
-from scaling.data.npz import Npz
+from scaling.data.npz import OTHER_UNITS, Npz
 from scaling.errors import UserError
+
+ENOUGH = 10  # held-out targets of which a small deviation means something
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +47,19 @@ class NpzRegression(Npz):
             return Arrays(arrays.x, ((arrays.y.astype(np.float64) - mean) / std).astype(np.float32))
 
         train, validation, test = map(scaled, (whole.train, whole.validation, whole.test))
+        self._check_targets(validation.y, "val")
+        self._check_targets(test.y, "test")
         facts = {**whole.facts, "target_mean": mean, "target_std": std}
         return replace(whole, train=train, validation=validation, test=test, facts=facts)
+
+    def _check_targets(self, scaled: np.ndarray, name: str) -> None:
+        """Raise UserError if held-out targets, scaled by those of training, are in other units."""
+        size, spread = float(np.sqrt(np.mean(scaled.astype(np.float64) ** 2))), float(scaled.std(dtype=np.float64))
+        if size > OTHER_UNITS or (len(scaled) >= ENOUGH and spread < 1 / OTHER_UNITS):
+            raise UserError(
+                f"found y_{name} of {self.path} with standard deviation {spread:.3g} and distance {size:.3g} from the "
+                f"mean of y_train, in standard deviations of y_train; wanted both in the same units; scale one"
+            )
 
     def _labels(self, y: np.ndarray, name: str) -> np.ndarray:
         """Return the targets of a split, (n,) float64; UserError if they are not one finite number an example."""

@@ -15,6 +15,7 @@ from scaling.config import RunConfig, Train, plain, read_config, read_group
 from scaling.errors import ImpossibleRun, UserError, suggestion
 from scaling.plan.expressions import Expression, parse
 from scaling.plan.grid import Block
+from scaling.plan.identity import shown_name
 from scaling.plan.milestones import check_whole_steps
 from scaling.plan.plan import Dropped
 from scaling.plan.planned import PlannedRun, plan_run, with_parent
@@ -225,12 +226,22 @@ class Names:
         try:
             value = value_at(self.raw, path)
         except LookupError:
-            hint = suggestion(name, [*SHORT, *COUNT_COLUMNS, *COLUMNS])
-            unknown = f"found {name} in an expression of the sweep, no quantity and no config key; {hint}"
-            raise UserError(unknown) from None
+            raise UserError(self._unknown(name, path)) from None
         if value is None:
             raise UserError(f"found {name} in an expression of the sweep, but {path} is null here; give it a value")
         return value
+
+    def _unknown(self, name: str, path: str) -> str:
+        """Return the error about a name of an expression that stands for nothing in this config."""
+        if name in SHORT:
+            group = path.partition(".")[0]
+            member = getattr(self.config, group)
+            return (
+                f"found {name} in an expression of the sweep, but {group}={shown_name(group, member)} has no {path}; "
+                f"wanted members that have it; give the others a block each, or take {name} out"
+            )
+        hint = suggestion(name, [*SHORT, *COUNT_COLUMNS, *COLUMNS])
+        return f"found {name} in an expression of the sweep, no quantity and no config key; {hint}"
 
     @cached_property
     def config(self) -> RunConfig:

@@ -127,6 +127,7 @@ def spaced(spec: Mapping[str, Any], *, where: str) -> tuple[float, ...]:
         if multiple <= 0:
             raise UserError(f"found round: {multiple:g} for {where}; wanted a positive number; change it")
         values = [max(1, round(value / multiple)) * multiple for value in values]
+    values = [without_rounding(value) for value in values]
     return tuple(dict.fromkeys(int(value) if float(value).is_integer() else value for value in values))
 
 
@@ -142,6 +143,11 @@ def _number(spec: Mapping[str, Any], key: str, where: str) -> float:
 
 def _clean(value: float) -> float:
     return float(f"{value:.12g}")  # removes rounding errors of exp(log(x)), which would change identities
+
+
+def without_rounding(value: float) -> float:
+    """Return 0.3 for 0.1 + 2 * 0.1, which would be another run than 0.3; other values as they are."""
+    return clean if math.isclose(clean := _clean(value), value, rel_tol=1e-15) else value
 
 
 def _linear(spec: Mapping[str, Any], start: float, stop: float, where: str) -> list[float]:

@@ -76,7 +76,19 @@ def count_model(config: RunConfig) -> Counts:
     shape = config.data.shape
     if not isinstance(shape, tuple):
         raise UserError(f"found {shape!r} as the shape of data={config.data.name}; wanted a tuple; change its `shape`")
+    check_outputs(config.data)
     return _count(config.model, shape, config.data.outputs)
+
+
+def check_outputs(data: Any) -> None:
+    """Raise UserError for a regression of several numbers, or for a single class, whose loss is always 0."""
+    found, wanted = f"data.classes={data.outputs} with data={data.name}", ""
+    if data.metric == "squared_error" and data.outputs != 1:
+        wanted = "1, because a regression has one output"
+    if data.metric == "cross_entropy" and data.outputs < 2:
+        wanted = "two or more"
+    if wanted:
+        raise UserError(f"found {found}; wanted {wanted}; change it")
 
 
 @lru_cache(maxsize=4096)

@@ -19,7 +19,7 @@ from scaling.compose.session import check_hydras, one_sentence_errors
 from scaling.errors import UserError
 from scaling.internals.hydra import group_options
 from scaling.plan.cell import Rules, check_axes
-from scaling.plan.grid import Block
+from scaling.plan.grid import Block, without_rounding
 
 SWEEP = "sweep"
 ONLY_QUOTED = re.compile(r"[^A-Za-z0-9_/\\+.$%*@?|:,\s-]")  # characters outside Hydra's grammar of plain values
@@ -141,11 +141,16 @@ def _values(override: Override) -> tuple[Any, ...]:
 
 
 def _unquoted(value: Any) -> Any:
-    """Return a value of a sweep in the form of Override.value(), with quoted strings as strings."""
+    """Return a value of a sweep in the form of Override.value(), with quoted strings as strings.
+
+    Numbers of a range have no rounding errors of its steps.
+    """
     if isinstance(value, list):
         return [_unquoted(item) for item in value]
     if isinstance(value, dict):
         return {_unquoted(key): _unquoted(item) for key, item in value.items()}
+    if isinstance(value, float):
+        return without_rounding(value)
     return value.text if isinstance(value, QuotedString) else value
 
 

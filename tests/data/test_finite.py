@@ -3,8 +3,10 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -220,6 +222,20 @@ class TestNpz:
         np.savez(tmp_path / "bad.npz", x_train=x.astype(first), y_train=y, x_test=held, y_test=y[:9])
         with pytest.raises(UserError, match=r"found x_test of .* as float32 .* wanted both in the same units"):
             Npz(file="bad.npz", root=str(tmp_path), classes=3, examples=27, features=5).load(None)
+
+    def test_examples_far_from_zero_are_not_rounded_away(self, tmp_path: Path) -> None:
+        x, y = np.random.default_rng(0).standard_normal((30, 5)) + 1e8, np.arange(30) % 3
+        np.savez(tmp_path / "far.npz", x_train=x, y_train=y)
+        with pytest.raises(UserError, match=r"with mean 1e\+08 .* float32 rounds"):
+            Npz(file="far.npz", root=str(tmp_path), classes=3, examples=24, features=5).load(None)
+
+    @pytest.mark.parametrize("change", [lambda y: y + 100, lambda y: 100 * y, lambda y: y / 100])
+    def test_held_out_targets_in_other_units_are_named(self, tmp_path: Path, change: Callable[[Any], Any]) -> None:
+        rng = np.random.default_rng(0)
+        x, y = rng.standard_normal((60, 5)), rng.standard_normal(60)
+        np.savez(tmp_path / "bad.npz", x_train=x[:40], y_train=y[:40], x_test=x[40:], y_test=change(y[40:]))
+        with pytest.raises(UserError, match=r"found y_test of .* wanted both in the same units"):
+            NpzRegression(file="bad.npz", root=str(tmp_path), examples=36, features=5).load(None)
 
     def test_arrays_that_are_no_split_stay_in_the_file(self, tmp_path: Path) -> None:
         others = {"values": 0, "device": 0, "std_dev": 0, "names_of_classes": 0}

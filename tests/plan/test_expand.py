@@ -415,6 +415,16 @@ WRONG = (
             (["train.steps=1", "results=null"], "results=None; wanted a folder"),
             (["train.steps=1", "results=''"], "wanted a folder; change it"),
             (["lr=0.1", "train.steps=1"], "found the unknown key lr; did you mean optim.lr?"),
+            (
+                ["data=npz", "data.file=my data (1).npz"],
+                "found data.file=my data (1).npz, which Hydra's grammar does not read; wanted closed brackets, or a "
+                "text with such characters in quotes of its own; write \"data.file='my data (1).npz'\"",
+            ),
+            (["data.classes=1", "train.steps=1"], "found data.classes=1 with data=teacher; wanted two or more"),
+            (
+                ["data=npz_regression", "data.file=x", "data.examples=99", "data.features=2", "data.classes=9"],
+                "data.classes=9 with data=npz_regression; wanted 1, because a regression has one output",
+            ),
             (["model=mlp,bottleneck", "model.expansion=2", "train.steps=1"], "model=bottleneck has it; give members"),
             (["train.steps=8", "train.milestones={unit: steps, at: [3]},{unit: steps, at: [5]}"], "one list of all"),
             (["sweep=short"], "short.yml; wanted a sweep's file to end with .yaml"),
@@ -450,6 +460,10 @@ WRONG_FILES = (
             (
                 "sweep: {grid: [{product: {seed: [1]}}], where: stepz > 3}",
                 "found stepz in an expression of the sweep, no quantity",
+            ),
+            (
+                "sweep: {grid: [{product: {model: [mlp, bottleneck]}}], where: expansion > 3}",
+                "model=mlp has no model.expansion",
             ),
             ("sweep: {grid: [{product: {seed: [1]}}], set: {optim.rl: '1'}}", "unknown key optim.rl"),
             ("sweep: {grid: [{product: {seed: [1]}}], limit: {flops: -1}}", "sweep.limit.flops=-1"),

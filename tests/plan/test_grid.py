@@ -44,6 +44,14 @@ def test_ranges_include_both_ends():
     assert spaced({"from": 3, "to": 10, "step": 3}, where="w") == (3, 6, 9)
 
 
+def test_ranges_have_no_rounding_errors_of_their_steps():
+    tenths = (0.1, 0.2, 0.3, 0.4)
+    assert spaced({"from": 0.1, "to": 0.4, "step": 0.1}, where="p") == tenths
+    assert spaced({"from": 0.1, "to": 0.4, "num": 4}, where="p") == tenths
+    assert spaced({"from": 0.3, "to": 0.7, "num": 2, "round": 0.1}, where="p") == (0.3, 0.7)
+    assert spaced({"from": 0, "to": 1, "num": 4}, where="p") == (0, 1 / 3, 2 / 3, 1)
+
+
 def test_rounded_widths_are_distinct_multiples():
     widths = spaced({"from": 8, "to": 192, "num": 30, "spacing": "log", "round": 4}, where="w")
     assert all(width % 4 == 0 and isinstance(width, int) for width in widths)

@@ -50,6 +50,11 @@ def test_a_value_holds_over_set(mine, said):
     assert set(of(planned("sweep=mine", said), "optim.lr")) == {(0.5,)}
 
 
+def test_values_of_a_range_have_no_rounding_errors_of_its_steps(mine):
+    rates = planned("sweep=mine", "model.width=4", "optim.lr=range(0.1,0.5,0.1)")
+    assert {lr for (lr,) in of(rates, "optim.lr")} == {0.1, 0.2, 0.3, 0.4}
+
+
 def test_dictionaries_merge_in_their_order_as_hydra_merges_them(mine):
     [only] = of(
         planned("model={width: 8}", "model={depth: 1}", "model={width: 12}", "train={steps: 20}"),
