@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from scaling.config import RunConfig
+from scaling.errors import UserError
+
 
 @dataclass(frozen=True)
 class LeastSquares:
@@ -15,3 +18,17 @@ class LeastSquares:
     """
 
     name: ClassVar[str] = "lstsq"
+
+
+def check_solvable(config: RunConfig, epochs: float) -> None:
+    """Raise UserError for a run without an exact solution."""
+    if config.model.family != "linear" or config.data.metric != "squared_error":
+        raise UserError(
+            f"found optim=lstsq with model={config.model.family} and data={config.data.name}; "
+            f"wanted model=linear on a regression; choose another optim"
+        )
+    if epochs > 1:
+        raise UserError(
+            f"found {epochs:g} epochs with optim=lstsq, which reads each example once; "
+            f"wanted at most 1; set train.epochs=1"
+        )

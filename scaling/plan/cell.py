@@ -11,7 +11,7 @@ from scaling.accounting import COUNT_COLUMNS
 from scaling.compose.groups import Choice
 from scaling.compose.interpolation import Composed
 from scaling.compose.keys import names_of, takes, value_at, where_else
-from scaling.config import RunConfig, Train, plain, read_config, read_group
+from scaling.config import RunConfig, plain, read_config, read_group
 from scaling.errors import ImpossibleRun, UserError, suggestion
 from scaling.plan.expressions import Expression, parse
 from scaling.plan.grid import Block
@@ -139,16 +139,25 @@ def plan_cell(
                 found = ", ".join(f"{name} = {_show(names.lookup(name))}" for name in failed.names())
                 return Dropped(values, f"where: {failed.text} ({found})")
         lr_rule, batch_rule = (rules.set[key].text if key in rules.set else "" for key in ("optim.lr", "train.batch"))
-        _check_whole_steps(names.config.train)
+        _check_train(names.config)
         run = plan_run(names.config, overrides=values, lr_rule=lr_rule, quantities=names.quantities, parent=parent)
         return replace(run, batch_rule=batch_rule) if batch_rule else run
     except ImpossibleRun as error:
         return Dropped(values, str(error))
 
 
-def _check_whole_steps(train: Train) -> None:
-    """Raise UserError for a part of a step; runs stored by earlier versions may have it, and took whole steps."""
+def _check_train(config: RunConfig) -> None:
+    """Raise UserError for parts of steps and for smoothing without labels.
+
+    Runs stored by earlier versions may have them: they took whole steps, and smoothed nothing.
+    """
+    train, data = config.train, config.data
     check_whole_steps(train.milestones)
+    if train.label_smoothing and not data.has_error and config.stage.trains:
+        raise UserError(
+            f"found train.label_smoothing={train.label_smoothing:g} with data={data.name}, a regression; wanted 0, "
+            f"because there are no labels to smooth; change it"
+        )
     steps = train.steps
     if steps is not None and abs(steps - round(steps)) > ROUNDING:
         raise UserError(

@@ -21,6 +21,7 @@ from scaling.content.digest import digest_of, joined
 from scaling.content.run_content import code_of
 from scaling.data.base import SPLITS, Arrays, Picked, Splits, Stream
 from scaling.data.memory import MEMORY, load_array
+from scaling.errors import UserError
 from scaling.folders import atomic_folder
 from scaling.global_streams import own_streams
 from scaling.plan.identity import asked_precision
@@ -60,6 +61,12 @@ def training_examples(config: RunConfig, splits: Splits) -> Arrays | Picked:
         return pool
     order = torch.randperm(len(pool), generator=stream(config.seed, "shots")).numpy()
     labels = pool.y[order]
+    counts = np.bincount(labels, minlength=config.data.outputs)
+    if counts.min() < shots:
+        raise UserError(
+            f"found {counts.min()} examples of class {counts.argmin()} in the training subset; wanted "
+            f"stage.shots={shots} of each class; lower stage.shots, or raise data.size"
+        )
     return pool.picked(np.concatenate([order[labels == label][:shots] for label in range(config.data.outputs)]))
 
 

@@ -34,6 +34,8 @@ def read_label_lists(path: Path, *, classes: int, examples: int, published: Publ
             if not isinstance(label, int) or not 0 <= label < classes:
                 raise UserError(f"found the label {label!r} in {path}; wanted 0 to {classes - 1}; mend the file")
             allowed[row, label] = True
+    if not allowed.any():
+        raise UserError(f"found no label in {path}; wanted classes for some of the examples; mend the file")
     return allowed
 
 

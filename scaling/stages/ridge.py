@@ -10,7 +10,7 @@ from pydantic import PositiveFloat, PositiveInt
 from scaling.accounting import body_of, closed_form_C, count, dense
 from scaling.config import RunConfig
 from scaling.data.base import DataSet, Metric
-from scaling.errors import ImpossibleRun
+from scaling.errors import ImpossibleRun, UserError
 from scaling.plan.network import ParentNetwork
 from scaling.plan.quantities import Quantities
 from scaling.stages.base import Stage, Stop, Watch
@@ -44,6 +44,11 @@ class Ridge(Stage):
         parent = check_parent(config, parent)
         pool, data = required_subset_size(config), config.data
         D = pool if self.shots is None else self.shots * data.outputs
+        if self.shots is not None and not data.has_error:
+            raise UserError(
+                f"found stage.shots={self.shots} with data={data.name}, a regression; wanted classes, of each of which "
+                f"so many examples are taken; give data.size instead"
+            )
         if pool < D:
             raise ImpossibleRun(
                 f"found stage.shots={self.shots} of {data.outputs} classes; wanted at most the {pool} examples of the "

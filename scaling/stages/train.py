@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from scaling.config import RunConfig
 from scaling.errors import UserError
-from scaling.optim.lstsq import LeastSquares
+from scaling.optim.lstsq import LeastSquares, check_solvable
 from scaling.plan.network import ParentNetwork
 from scaling.plan.quantities import Quantities, compute_quantities
 from scaling.stages.base import Stage, Stop, Watch
@@ -33,14 +33,16 @@ class FromScratch(Stage):
                 f"found parent.run_id={config.parent.run_id} with stage=train, which starts from no other run; "
                 f"choose another stage, or drop the parent"
             )
-        return compute_quantities(config)
+        found = compute_quantities(config)
+        if isinstance(config.optim, LeastSquares):
+            check_solvable(config, found.epochs)
+        return found
 
     def perform(self, attempt: Attempt, *, watch: Watch, stop: Stop) -> Evaluation | None:
         """Train step by step, or solve exactly if the optimiser is least squares."""
-        from scaling.train.solve import check_solvable, solve
+        from scaling.train.solve import solve
         from scaling.train.train_by_steps import train_by_steps
 
         if isinstance(attempt.run.config.optim, LeastSquares):
-            check_solvable(attempt.run.config, attempt.run.quantities)
             return solve(attempt)
         return train_by_steps(attempt, watch=watch, stop=stop)

@@ -8,10 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from scaling.config import RunConfig
-from scaling.errors import UserError
 from scaling.models.build_model import build_model
-from scaling.plan.quantities import Quantities
 from scaling.train.attempt import Attempt
 from scaling.train.evaluation import NOT_FINITE, Evaluation, evaluate, make_point
 from scaling.train.feed.feed import Feed
@@ -19,20 +16,6 @@ from scaling.train.output.kept_weights import keep_weights
 from scaling.train.streams import stream
 
 ROWS = 8_192  # examples folded in at a time
-
-
-def check_solvable(config: RunConfig, quantities: Quantities) -> None:
-    """Raise UserError for a run without an exact solution."""
-    if config.model.family != "linear" or config.data.metric != "squared_error":
-        raise UserError(
-            f"found optim=lstsq with model={config.model.family} and data={config.data.name}; "
-            f"wanted model=linear on a regression; choose another optim"
-        )
-    if quantities.epochs > 1:
-        raise UserError(
-            f"found {quantities.epochs:g} epochs with optim=lstsq, which reads each example once; "
-            f"wanted at most 1; set train.epochs=1"
-        )
 
 
 def solve(attempt: Attempt) -> Evaluation:

@@ -420,6 +420,11 @@ WRONG = (
                 "found data.file=my data (1).npz, which Hydra's grammar does not read; wanted closed brackets, or a "
                 "text with such characters in quotes of its own; write \"data.file='my data (1).npz'\"",
             ),
+            (
+                ["data=linear_teacher", "train.steps=1", "train.label_smoothing=0.1"],
+                "train.label_smoothing=0.1 with data=linear_teacher, a regression; wanted 0",
+            ),
+            (["optim=lstsq", "train.steps=1"], "found optim=lstsq with model=mlp"),
             (["data.classes=1", "train.steps=1"], "found data.classes=1 with data=teacher; wanted two or more"),
             (
                 ["data=npz_regression", "data.file=x", "data.examples=99", "data.features=2", "data.classes=9"],

@@ -218,6 +218,9 @@ def test_what_cannot_be_started_from_is_said_in_a_sentence(trained):
             data={"is": "line", "size": 99},
         ),
         "shots": lambda: child_run(parent, {"is": "ridge", "shots": 999}),
+        "a regression; wanted classes": lambda: child_run(
+            planned({"steps": 4}, data="line"), {"is": "ridge", "shots": 2}, data={"is": "line", "size": 99}
+        ),
         "same classes": lambda: child_run(parent, "tta", data="digits"),
     }
     for said, make in cases.items():
@@ -226,4 +229,7 @@ def test_what_cannot_be_started_from_is_said_in_a_sentence(trained):
     other = parent_run(steps=44, milestones=None)
     run = child_run(other, "probe")
     with pytest.raises(UserError, match=r"train\.keep=milestones"):
+        train_run(run, folder_of(run, results), device="cpu")
+    run = child_run(parent, {"is": "ridge", "shots": 199})  # of 600 examples of three classes of random sizes
+    with pytest.raises(UserError, match=r"found 1\d\d examples of class \d in .*wanted stage\.shots=199 of each"):
         train_run(run, folder_of(run, results), device="cpu")

@@ -183,10 +183,12 @@ def test_label_lists_are_read_from_json_and_npz(tmp_path):
     for name in ("a.json", "b.npz", "c.npz"):
         assert (read_label_lists(tmp_path / name, classes=3, examples=3) == wanted).all()
     (tmp_path / "broken.json").write_text('[[1], "x"]')
+    (tmp_path / "empty.json").write_text("[[], [], []]")
     for name, classes, said in (
         ("a.json", 2, "0 to 1"),
         ("broken.json", 3, "no lists of labels"),
         ("none.json", 3, "no file"),
+        ("empty.json", 3, "found no label"),
     ):
         with pytest.raises(UserError, match=said):
             read_label_lists(tmp_path / name, classes=classes, examples=3)
