@@ -24,7 +24,7 @@ from scaling.data.teacher import Teacher
 from scaling.devices import torch_version
 from scaling.errors import UserError
 from scaling.folders import RunFolder
-from scaling.forecast.sharing import measured_sharing
+from scaling.forecast.sharing import FIRST, SharingProcesses
 from scaling.forecast.speed import USUAL_TOGETHER, Costs, Speed, StackCosts
 from scaling.forecast.stacks import NUMBERS
 from scaling.forecast.timing.clock import clock_of, usual
@@ -38,7 +38,7 @@ from scaling.forecast.timing.shapes import (
     Shape,
     planned_shape,
 )
-from scaling.forecast.together import Stack, enough_numbers, fit_together, step_seconds
+from scaling.forecast.together import TimedStack, enough_numbers, fit_together, step_seconds
 from scaling.forecast.work import work
 from scaling.global_streams import kept_streams
 from scaling.plan.planned import PlannedRun
@@ -57,6 +57,7 @@ SQUARE, PRODUCT_SECONDS = {"cpu": 1_024, "cuda": 8_192}, 0.5
 SLOW = 0.2  # of the float32 rate: precisions with slower products are not timed, because that would take long
 FASTER = 1.25  # how much faster than large products those of a step can be, in the cache
 AUGMENTED = {"cpu": 64, "cuda": 4_096}  # images: on a GPU enough to make launching negligible
+USUAL = {"cpu": "fp32", "cuda": "tf32"}  # precision in which convolutions and stacks are timed
 PRECISIONS = {"cpu": ("fp32", "bf16"), "cuda": ("fp32", "tf32", "bf16")}
 
 log = logging.getLogger(__name__)
@@ -75,7 +76,9 @@ def probe_speed(device: str = "auto", *, threads: int = 1) -> Speed:
     """
     where = find_device(device)
     shapes = (*SHAPES, *LARGE) if where.type == "cuda" else SHAPES
-    with torch_threads(threads):
+    with torch_threads(threads), SharingProcesses(str(where)) as processes:
+        if where.type == "cuda":
+            processes.start(FIRST)
         products = {precision: _product_rate(where, precision) for precision in PRECISIONS[where.type]}
         fast = [precision for precision in products if products[precision] > SLOW * products["fp32"]]
         fits = {precision: _fitted(shapes, precision, where, products[precision]) for precision in fast}
@@ -85,8 +88,8 @@ def probe_speed(device: str = "auto", *, threads: int = 1) -> Speed:
         run_seconds = _run_seconds(where)
         draw = {data.name: _draw_seconds(data) for data in STREAMS}
         augment = _augment_seconds(where)
-        sharing = _sharing(where)
-        together, numbers = _together(where, costs["fp32"])
+        sharing = _sharing(processes, where)
+        together, numbers = _together(where, costs.get(USUAL[where.type], costs["fp32"]))
     return Speed(
         device=hardware_name(where),
         kind=where.type,
@@ -123,11 +126,16 @@ def _costs(
 ) -> dict[str, Costs]:
     """Return the costs of each precision, including convolutions.
 
-    A precision with slow products is assumed to have the costs of fp32 except for products.
+    Those of convolutions are timed in the usual precision only. A precision with slow products is assumed to have the
+    costs of fp32 except for products.
     """
     log.info("timing convolutions")
     sound = {precision: costs for precision, (costs, error) in fits.items() if error <= MOST_ERROR}
-    found = {precision: _convolving(costs, precision, where) for precision, costs in sound.items()}
+    usual = USUAL[where.type] if USUAL[where.type] in sound else "fp32"
+    known = _convolving(sound[usual], usual, where)
+    found = {
+        precision: replace(costs, convolution=known.convolution, map=known.map) for precision, costs in sound.items()
+    }
     slow = {precision: replace(found["fp32"], flop=1 / products[precision]) for precision in products.keys() - fits}
     return found | slow
 
@@ -199,13 +207,13 @@ def _product_rate(where: torch.device, precision: str) -> float:
     return best
 
 
-def _sharing(where: torch.device) -> dict[str, float]:
+def _sharing(processes: SharingProcesses, where: torch.device) -> dict[str, float]:
     """Return the gain of several processes on a GPU; {} on a CPU, whose workers have a core each."""
     if where.type == "cpu":
         return {}
     log.info("timing processes that share the GPU")
     try:
-        return measured_sharing(str(where))
+        return processes.gains()
     except (OSError, ValueError, ZeroDivisionError) as error:
         log.warning("processes that share the GPU could not be timed (%s): each GPU gets one", error)
         return {}
@@ -214,22 +222,23 @@ def _sharing(where: torch.device) -> dict[str, float]:
 def _together(where: torch.device, costs: Costs) -> tuple[StackCosts, int]:
     """Time stacks; return their costs, and the size of a step, in numbers, beyond which more members gain nothing.
 
-    If no costs fit the times, return those measured on another device.
+    costs: of single runs. If no costs fit the times, return those measured on another device.
     """
     log.info("timing runs that are trained together")
-    small, others = [_stacks(shapes) for shapes in (STACKS, LARGE_STACKS if where.type == "cuda" else GROWN_STACKS)]
-    seconds = [step_seconds(stack, where) for stack in (*small, *others)]
-    numbers = enough_numbers([*small, *others], seconds, least=NUMBERS[where.type])
-    fitted = [*small, *others] if where.type == "cuda" else small
-    together, error = fit_together(fitted, seconds[: len(fitted)], costs)
+    small, others = [
+        _timed(shapes, where) for shapes in (STACKS, LARGE_STACKS if where.type == "cuda" else GROWN_STACKS)
+    ]
+    numbers = enough_numbers([*small, *others], least=NUMBERS[where.type])
+    together, error = fit_together([*small, *others] if where.type == "cuda" else small, costs)
     if error <= MOST_ERROR:
         return together, numbers
     log.warning("times of runs that are trained together are explained only within %.0f %%: left out", 100 * error)
     return USUAL_TOGETHER[where.type], numbers
 
 
-def _stacks(shapes: Sequence[tuple[Shape, int]]) -> list[Stack]:
-    return [Stack(planned_shape(shape, "fp32"), members) for shape, members in shapes]
+def _timed(stacks: Sequence[tuple[Shape, int]], where: torch.device) -> list[TimedStack]:
+    runs = [(planned_shape(shape, USUAL[where.type]), members) for shape, members in stacks]
+    return [TimedStack(run, members, step_seconds(run, members, where)) for run, members in runs]
 
 
 def _augment_seconds(where: torch.device) -> float:

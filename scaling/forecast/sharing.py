@@ -7,52 +7,71 @@ import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
+from typing import Self
 
 from scaling.devices import cores, thread_environment
 
-COUNTS = (1, 2, 4, 8)
+COUNTS, FIRST = (1, 2, 4, 8), 2  # numbers of processes; how many are started first
 SECONDS = 0.7  # of training for each count
 GAIN = 1.15  # least gain for which the number of processes is doubled, given their memory and start-up
 BUSY = 0.5  # share of the rate of large products at which a GPU is fully used
 HELD = 0.9  # share of a GPU's memory that may be used
 
 
-def measured_sharing(device: str) -> dict[str, float]:
-    """Return the steps a second of 1, 2, 4 and 8 processes that train small models, relative to one, by number.
+class SharingProcesses:
+    """Processes that train small models on a device; started early, as each imports torch. They end with the block."""
 
-    If two gain too little, more are not started.
-    """
-    workers, rates = list[subprocess.Popen[str]](), dict[int, int]()
-    try:
+    def __init__(self, device: str) -> None:
+        self._command = [sys.executable, "-m", "scaling.forecast.sharing_worker", device]
+        self._processes = list[subprocess.Popen[str]]()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self._processes:
+            process.kill()
+            process.wait()
+
+    def start(self, number: int) -> None:
+        """Start processes until there are `number` of them."""
+        environment = {**os.environ, **thread_environment(1)}
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "env": environment}
+        while len(self._processes) < number:
+            self._processes.append(subprocess.Popen(self._command, **pipes))  # type: ignore[call-overload]
+
+    def gains(self) -> dict[str, float]:
+        """Return the steps a second of 1, 2, 4 and 8 of the processes, relative to one, by number.
+
+        If two gain too little, more are not started.
+        """
+        rates = dict[int, int]()
         for count in COUNTS:
-            if count > 2 and rates[2] < GAIN * rates[1]:
+            if count > FIRST and rates[FIRST] < GAIN * rates[1]:
                 break
-            workers += _started(device, (2 if count <= 2 else COUNTS[-1]) - len(workers))
-            rates[count] = sum(_steps(workers[:count]))
-    finally:
-        for worker in workers:
-            worker.kill()
-            worker.wait()
-    return {str(count): rate / rates[1] for count, rate in rates.items()}
+            self.start(FIRST if count <= FIRST else COUNTS[-1])
+            rates[count] = sum(self._steps(count))
+        return {str(count): rate / rates[1] for count, rate in rates.items()}
 
+    def _steps(self, count: int) -> list[int]:
+        """Let the first `count` processes train together, and return their numbers of steps."""
+        used = self._processes[:count]
+        for process in used:
+            self._ask(process, 0.0)
+        self._answers(used)  # all are ready
+        for process in used:
+            self._ask(process, SECONDS)
+        return self._answers(used)
 
-def _started(device: str, number: int) -> list[subprocess.Popen[str]]:
-    """Start processes that train, and wait until they are ready."""
-    environment = {**os.environ, **thread_environment(1)}
-    command = [sys.executable, "-m", "scaling.forecast.sharing_worker", device]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "env": environment}
-    workers = [subprocess.Popen(command, **pipes) for _ in range(number)]  # type: ignore[call-overload]
-    for worker in workers:
-        worker.stdout.readline()
-    return workers
+    @staticmethod
+    def _ask(process: subprocess.Popen[str], seconds: float) -> None:
+        assert process.stdin is not None
+        process.stdin.write(f"{seconds}\n")
+        process.stdin.flush()
 
-
-def _steps(workers: list[subprocess.Popen[str]]) -> list[int]:
-    for worker in workers:
-        assert worker.stdin is not None
-        worker.stdin.write(f"{SECONDS}\n")
-        worker.stdin.flush()
-    return [int(worker.stdout.readline()) for worker in workers if worker.stdout is not None]
+    @staticmethod
+    def _answers(processes: Iterable[subprocess.Popen[str]]) -> list[int]:
+        return [int(process.stdout.readline()) for process in processes if process.stdout is not None]
 
 
 def processes_that_pay(
@@ -65,8 +84,8 @@ def processes_that_pay(
 ) -> int:
     """Return the best number of processes on a GPU, 1 if nothing is known.
 
-    sharing: from `measured_sharing`; products: FLOP/s of large products; card: bytes of its memory; work: FLOPs and
-    forecast seconds of each run; memory: forecast bytes of each.
+    sharing: from `SharingProcesses.gains`; products: FLOP/s of large products; card: bytes of its memory; work: FLOPs
+    and forecast seconds of each run; memory: forecast bytes of each.
     """
     known = [(C, seconds) for C, seconds in work if seconds]
     if not sharing or not known:

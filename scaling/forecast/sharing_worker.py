@@ -21,7 +21,6 @@ def main(device: str) -> None:
     torch.set_num_threads(1)
     trainer = small_trainer(SHARED, torch.device(device))
     trainer.advance(trainer.step + 4 * AT_ONCE, lambda: True)
-    print("ready", flush=True)
     for line in sys.stdin:
         until, begun = perf_counter() + float(line), trainer.step
         while perf_counter() < until:

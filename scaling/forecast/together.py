@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from math import prod
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,23 +17,31 @@ from scaling.forecast.speed import Costs, StackCosts
 from scaling.forecast.timing.clock import clock_of, usual
 from scaling.forecast.work import work
 from scaling.plan.planned import PlannedRun, plan_run
-from scaling.train.stacked.run import Ending, Member, train_stack
+from scaling.train.attempt import Attempt
+from scaling.train.feed.feed import Epochs, batches, epoch_feed
+from scaling.train.feed.run_data import load_run_data
+from scaling.train.loop import Trainer
+from scaling.train.output.journal import Journal
+from scaling.train.precision import computed_precision, matmul_precision
+from scaling.train.stacked.member_state import Hooks, MemberState, member_state_of
+from scaling.train.stacked.stack import Stack
 
-WARM_UP, STEPS, TRIES = 8, 64, 2  # steps of the shorter run, additional steps of the longer one, repetitions
+WARM_UP, STEPS, SLICES = 8, 32, 4  # steps before the timed ones, steps of a slice, and slices
 NEARLY = 1.05  # times the least cost of a step for each member, at which a stack is large enough
 
 
 @dataclass(frozen=True)
-class Stack:
-    """A stack of `members` runs of one shape."""
+class TimedStack:
+    """A stack of `members` runs of one shape, and the seconds of its step."""
 
     run: PlannedRun
     members: int
+    seconds: float
 
 
-def fit_together(stacks: Sequence[Stack], seconds: Sequence[float], costs: Costs) -> tuple[StackCosts, float]:
+def fit_together(stacks: Sequence[TimedStack], costs: Costs) -> tuple[StackCosts, float]:
     """Fit non-negative costs to measured steps of stacks by relative least squares; return them and their error."""
-    rows, times = np.array([_row(stack, costs) for stack in stacks]), np.array(seconds)
+    rows, times = np.array([_row(stack, costs) for stack in stacks]), np.array([stack.seconds for stack in stacks])
     scale = np.maximum(rows.max(axis=0), 1e-12)
     weights, _ = nnls(rows / scale / times[:, None], np.ones(len(times)))
     found = weights / scale
@@ -41,48 +50,57 @@ def fit_together(stacks: Sequence[Stack], seconds: Sequence[float], costs: Costs
     return StackCosts(**dict(zip(names, found.tolist(), strict=True))), float(np.quantile(errors, 0.75))
 
 
-def _row(stack: Stack, costs: Costs) -> tuple[float, float, float]:
+def _row(stack: TimedStack, costs: Costs) -> tuple[float, float, float]:
     """Return the row of a stack's step for the fit, in the order of the fields of `StackCosts`."""
     done = work(stack.run.config, batch=stack.run.quantities.batch)
     fixed = done.fixed(costs)
     return fixed, stack.members, stack.members * (done.seconds(costs) - fixed)
 
 
-def enough_numbers(stacks: Sequence[Stack], seconds: Sequence[float], *, least: int) -> int:
+def enough_numbers(stacks: Sequence[TimedStack], *, least: int) -> int:
     """Return the size of a step, in numbers, of the smallest stack with nearly the least cost for each member.
 
-    seconds: of a step of each stack; only stacks of the same shape as the largest one count. least: lower limit of the
-    result if that stack is the largest, since larger ones may be even cheaper.
+    Only stacks of the same shape as the largest one count. least: lower limit of the result if that stack is the
+    largest, since larger ones may be even cheaper.
     """
     largest = max(stacks, key=lambda stack: stack.members)
-    each = {s.members: took / s.members for s, took in zip(stacks, seconds, strict=True) if s.run == largest.run}
+    each = {stack.members: stack.seconds / stack.members for stack in stacks if stack.run == largest.run}
     members = min(members for members, took in each.items() if took <= NEARLY * min(each.values()))
     numbers = members * work(largest.run.config, batch=largest.run.quantities.batch).numbers
     return max(numbers, least) if members == largest.members else numbers
 
 
-def step_seconds(stack: Stack, where: torch.device) -> float:
-    """Return the seconds of a step, from the difference between a longer and a shorter training, repeated."""
-    repetitions = [[_train(stack, steps, where) for steps in (WARM_UP + STEPS, WARM_UP)] for _ in range(TRIES)]
-    longer, shorter = (usual(took, where) for took in zip(*repetitions, strict=True))
-    return max(longer - shorter, 1e-9) / STEPS
+def step_seconds(run: PlannedRun, members: int, where: torch.device) -> float:
+    """Return the seconds of a step of a stack of `members` runs that differ in their seeds, timed in slices.
+
+    Not timed are the first steps, in which a GPU's step is captured.
+    """
+    took, clock = [], clock_of(where)
+    with TemporaryDirectory(prefix="scaling-probe-") as folder, matmul_precision(computed_precision(run.config, where)):
+        stack = Stack(member_states(run, members, where, Path(folder)), where)
+        _advance(stack, WARM_UP)
+        for _ in range(SLICES):
+            started = clock()
+            _advance(stack, STEPS)
+            took.append(clock() - started)
+    return usual(took, where) / STEPS
 
 
-def _train(stack: Stack, steps: int, where: torch.device) -> float:
-    with TemporaryDirectory(prefix="scaling-probe-") as folder:
-        members = [_member(stack.run, steps, seed, Path(folder)) for seed in range(stack.members)]
-        clock = clock_of(where)
-        started = clock()
-        train_stack(members, device=str(where))
-        return clock() - started
+def _advance(stack: Stack, count: int) -> None:
+    """Take steps as in a sweep: the next ones are prepared meanwhile, and the losses are read at the end."""
+    stack.advance(count, lambda: True)
+    stack.prepare(count)
+    stack.read_totals()
 
 
-def _member(run: PlannedRun, steps: int, seed: int, folder: Path) -> Member:
-    train = replace(run.config.train, engine="stacked", steps=steps)
-    planned = plan_run(replace(run.config, seed=seed, train=train), overrides={})
-    return Member(planned, RunFolder(folder / planned.run_id), ended=_raise)
-
-
-def _raise(ending: Ending) -> None:
-    if isinstance(ending.result, Exception):
-        raise ending.result
+def member_states(run: PlannedRun, members: int, where: torch.device, folder: Path) -> list[MemberState]:
+    """Return the members of a stack, which share a data set and read it each in an order of its own."""
+    held, found = load_run_data(run.config, run.quantities, where), list[MemberState]()
+    assert isinstance(held.feed, Epochs), "the noise that stacks are timed on has a size"
+    for seed in range(members):
+        own, at = plan_run(replace(run.config, seed=seed), overrides={}), RunFolder(folder / str(seed))
+        sets = replace(held, feed=epoch_feed(held.feed.subset, seed=seed))
+        cut = batches(sets.feed, batch=run.quantities.batch, features=prod(run.config.data.shape), device=where)
+        attempt = Attempt(own, at, where, sets, Journal(at))
+        found.append(member_state_of(attempt, None, Trainer(own, cut, where), Hooks(print), again=False))
+    return found

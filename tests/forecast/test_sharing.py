@@ -9,7 +9,7 @@ import pytest
 from scaling.dispatch.launchers import Local
 from scaling.dispatch.local.capacity import workers_a_gpu, workers_for
 from scaling.forecast import sharing
-from scaling.forecast.sharing import measured_sharing, processes_that_pay
+from scaling.forecast.sharing import SharingProcesses, processes_that_pay
 from scaling.forecast.speed import Speed, keep_speed
 
 SEEN = {"1": 1.0, "2": 1.9, "4": 3.1, "8": 3.2}
@@ -61,7 +61,8 @@ def test_workers_are_as_many_as_set_or_as_pay(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_processes_are_timed_together(monkeypatch):
     monkeypatch.setattr(sharing, "COUNTS", (1, 2))
-    found = measured_sharing("cpu")
+    with SharingProcesses("cpu") as processes:
+        found = processes.gains()
     assert found.keys() == {"1", "2"}
     assert found["1"] == 1.0
     assert 0 < found["2"] < math.inf
