@@ -15,7 +15,7 @@ from scaling.devices import cores, host_memory
 
 T = TypeVar("T")
 MAPPED_BYTES = 1 << 30  # an array on disk: a smaller one is read into memory, a larger one mapped
-MOST_BYTES = 1 << 30  # for a worker; less if the machine has little memory for each processor
+MOST_BYTES = {"cpu": 1 << 30, "cuda": 1 << 34}  # for a worker on a device; less if the machine has little memory
 
 
 def load_array(path: Path) -> np.ndarray:
@@ -114,9 +114,12 @@ def arrays_in(value: Any) -> Iterator[np.ndarray]:
             yield from arrays_in(item)
 
 
-def affordable() -> int:
-    """Return the bytes that a worker may keep: at most its core's share of a quarter of the memory."""
-    return min(MOST_BYTES, host_memory().total // (4 * cores()))
+def affordable(kind: str = "cpu", *, workers: int = 0) -> int:
+    """Return the bytes that a worker may keep: at most its share of a quarter of the memory.
+
+    kind: of its device, cpu or cuda; workers: on this machine, by default one for each core.
+    """
+    return min(MOST_BYTES[kind], host_memory().total // (4 * (workers or cores())))
 
 
 MEMORY = Memory(affordable())

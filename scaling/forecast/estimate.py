@@ -18,7 +18,7 @@ from scaling.optim.lstsq import LeastSquares
 from scaling.plan.identity import asked_precision
 from scaling.plan.planned import PlannedRun
 from scaling.security.modules import is_shipped
-from scaling.train.sizes import DRAWERS, EVALUATED_ROWS, TRAIN_EXAMPLES
+from scaling.train.sizes import EVALUATED_ROWS, TRAIN_EXAMPLES
 
 FORWARD_SHARE = 1 / 3  # of a training step
 # Cost of scoring an output, alone and in a stack, relative to that of an activation: measured on a CPU, where a softmax
@@ -176,7 +176,7 @@ def _draw_seconds(run: PlannedRun, speed: Speed) -> float:
     each = speed.draw[data.name]  # at the default settings, which a user's class of this name may not have
     if is_shipped(type(data)):
         each *= data.draw_work / type(data)().draw_work
-    return max(own, TRAIN_EXAMPLES) * each / DRAWERS[speed.kind]
+    return max(own, TRAIN_EXAMPLES) * each
 
 
 def _step_seconds(step: Work, costs: Costs, together: StackCosts, *, members: float) -> float:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from math import prod
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from time import perf_counter, thread_time
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,6 @@ import torch
 from scipy.optimize import nnls
 
 from scaling.augment.standard import Standard
-from scaling.data.base import DataSet
 from scaling.data.linear_teacher import LinearTeacher
 from scaling.data.mnist1d import Mnist1d
 from scaling.data.teacher import Teacher
@@ -28,6 +27,7 @@ from scaling.forecast.sharing import FIRST, SharingProcesses
 from scaling.forecast.speed import USUAL_TOGETHER, Costs, Speed, StackCosts
 from scaling.forecast.stacks import NUMBERS
 from scaling.forecast.timing.clock import clock_of, usual
+from scaling.forecast.timing.drawing import draw_seconds
 from scaling.forecast.timing.shapes import (
     CONVOLUTIONS,
     GROWN_STACKS,
@@ -86,7 +86,7 @@ def probe_speed(device: str = "auto", *, threads: int = 1) -> Speed:
         costs = _costs(fits, products, where)
         log.info("timing a run's fixed cost, fresh examples and augmentation")
         run_seconds = _run_seconds(where)
-        draw = {data.name: _draw_seconds(data) for data in STREAMS}
+        draw = {data.name: draw_seconds(data, where) for data in STREAMS}
         augment = _augment_seconds(where)
         sharing = _sharing(processes, where)
         together, numbers = _together(where, costs.get(USUAL[where.type], costs["fp32"]))
@@ -293,11 +293,3 @@ def _run_seconds(where: torch.device) -> float:
             train_run(run, RunFolder(Path(folder) / str(attempt)), device=str(where))
             took.append(clock() - started)
     return usual(took, where)
-
-
-def _draw_seconds(data: DataSet) -> float:
-    """Return the seconds of making one fresh example."""
-    stream: Any = data.load(None, stream_seed=1).train
-    started = thread_time()
-    made = len(stream.draw(0)) + len(stream.draw(1))
-    return (thread_time() - started) / made

@@ -11,7 +11,7 @@ from pathlib import Path
 from scaling.devices import device_name, torch_version
 from scaling.folders import cache_folder, write_atomically
 
-FORMAT = 4  # raised when the meaning of a cost changes: older probes are then no longer read
+FORMAT = 5  # raised when the meaning of a cost changes: older probes are then no longer read
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,8 @@ VMAPPED = StackCosts(step=3.0, member=0.0, sized=2.3)
 class Speed:
     """The measurements of the speed probe on one device.
 
-    costs: by precision; draw: seconds for drawing a fresh example, by data set; run: fixed seconds of a run; error:
+    costs: by precision; draw: seconds for drawing a fresh example, by data set,
+    on a GPU by all threads together; run: fixed seconds of a run; error:
     0.75 quantile of the relative errors of the fitted costs; products: FLOP/s of large products, by precision; augment:
     seconds for each number of an augmented image; memory: bytes of a GPU, 0 if unknown; sharing: steps a second of
     several processes on it, relative to one, by number; together: costs of stacks; numbers: size of a stack's step, in

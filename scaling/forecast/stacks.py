@@ -58,7 +58,8 @@ def stack_shares(runs: Iterable[PlannedRun], *, kind: str | None = None, workers
     kind: of the device, cpu or cuda, by default this machine's; workers: that divide the runs among themselves.
     """
     runs, found = sorted(runs, key=_length, reverse=True), dict[str, StackShare]()  # about the order of the queue
-    drawn = _Drawn(runs, workers=workers)
+    kinds = {kind or device_kind(run.config) for run in runs}
+    drawn = _Drawn(runs, kind="cuda" if "cuda" in kinds else "cpu", workers=workers)
     stacks = divide(
         runs,
         key=lambda run: stack_key(run.config, run.quantities) or run.run_id,
@@ -85,12 +86,12 @@ class _Drawn:
     A worker keeps them for later runs that read the same ones, unless its memory cannot hold those of all runs.
     """
 
-    def __init__(self, runs: Sequence[PlannedRun], *, workers: int) -> None:
+    def __init__(self, runs: Sequence[PlannedRun], *, kind: str, workers: int) -> None:
         orders = _of_one_order(runs)
         numbers = (
             max(run.quantities.D for run in alike) * (prod(order[0].shape) + 2) for order, alike in orders.items()
         )
-        self._kept = 4 * sum(numbers) <= affordable() / 2
+        self._kept = 4 * sum(numbers) <= affordable(kind, workers=workers) / 2
         self._drawn = {order: deque([0] * workers) for order in orders}  # of the worker that is next, then of others
 
     def parts(self, stack: Sequence[PlannedRun]) -> dict[str, float]:

@@ -7,7 +7,8 @@ from threading import Barrier
 import numpy as np
 import pytest
 
-from scaling.data.memory import Memory
+from scaling.data.memory import Memory, affordable
+from scaling.devices import HostMemory
 
 KILO = np.zeros(1_000, dtype=np.uint8)
 
@@ -90,3 +91,13 @@ def test_one_large_set_takes_the_room_of_a_stream_that_is_used_no_more():
         memory.get("stream", i, lambda: KILO.copy())
     large = memory.get("set", 0, lambda: np.zeros(2_000, dtype=np.uint8))
     assert memory.get("set", 0, lambda: None) is large
+
+
+def test_a_worker_of_a_gpu_keeps_more_than_one_of_many_cores(monkeypatch):
+    """It is one of few on its machine, and what it draws again and again is what its GPU waits for."""
+    monkeypatch.setattr("scaling.data.memory.host_memory", lambda: HostMemory(1 << 37, 1 << 37))
+    monkeypatch.setattr("scaling.data.memory.cores", lambda: 64)
+    assert affordable() == 1 << 29  # its core's share of a quarter
+    assert affordable("cpu", workers=2) == 1 << 30
+    assert affordable("cuda", workers=8) == 1 << 32
+    assert affordable("cuda", workers=1) == 1 << 34

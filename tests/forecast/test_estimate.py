@@ -22,7 +22,7 @@ from scaling.models.bottleneck import Bottleneck
 from scaling.plan.planned import Fork
 from scaling.train.device import torch_threads
 from scaling.train.feed.feed import BLOCK_BYTES
-from scaling.train.sizes import DRAWERS, EVALUATED_ROWS
+from scaling.train.sizes import EVALUATED_ROWS
 from tests.train.runs import planned
 from tests.waiting import Clock
 
@@ -93,7 +93,7 @@ def test_a_precision_of_slow_products_is_not_timed_on_steps(monkeypatch):
     rates = {"fp32": 1e11, "bf16": 1e9}
     known = {"_product_rate": lambda _, precision: rates[precision], "_run_seconds": lambda _: 0.1}
     known |= {"_together": lambda *_: (SPEED.together, torch.get_num_threads()), "_step_seconds": seconds}
-    known |= {"_augment_seconds": lambda _: 0.0, "_draw_seconds": lambda _: 0.0}
+    known |= {"_augment_seconds": lambda _: 0.0, "draw_seconds": lambda *_: 0.0}
     for name, value in known.items():
         monkeypatch.setattr(f"scaling.forecast.probe.{name}", value)
     with torch_threads(2):
@@ -175,11 +175,11 @@ def test_compiling_costs_time_once_a_run():
 
 def test_a_gpu_trains_while_examples_are_drawn():
     run = planned({"steps": 100})
-    gpu = replace(SPEED, kind="cuda")
+    gpu = replace(SPEED, kind="cuda", draw={"blobs": 1e-6})
     assert estimate(run, gpu) == estimate(run, replace(gpu, draw={"blobs": 1e-9}))
-    slow = 1e-2  # seconds an example, of each thread
+    slow = 1e-2  # seconds an example
     waits = estimate(run, replace(gpu, draw={"blobs": slow})) - estimate(run, replace(gpu, draw={"blobs": 2 * slow}))
-    assert waits == pytest.approx(-4096 * slow / DRAWERS["cuda"])
+    assert waits == pytest.approx(-4096 * slow)
 
 
 def test_evaluations_and_memory_are_counted_in_the_rows_that_the_device_evaluates():

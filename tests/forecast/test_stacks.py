@@ -164,7 +164,7 @@ def test_a_worker_draws_fresh_examples_for_the_first_of_its_runs_that_reads_them
     assert [one.get(run.run_id, ALONE).drawn for run in runs] == 2 * [1.0, 0.0, 0.0]
     assert [two.get(run.run_id, ALONE).drawn for run in runs] == 2 * [1.0, 1.0, 0.0]
     assert {share.members for share in one.values()} == {1.0}
-    monkeypatch.setattr("scaling.forecast.stacks.affordable", lambda: 1 << 20)
+    monkeypatch.setattr("scaling.forecast.stacks.affordable", lambda *_, **__: 1 << 20)
     assert stack_shares(runs) == {}
 
 

@@ -8,6 +8,7 @@ import signal
 import time
 from dataclasses import dataclass, replace
 
+from scaling.data.memory import MEMORY, affordable
 from scaling.dispatch.claims.heartbeat import Heartbeat
 from scaling.dispatch.claims.stop import Stop, gone, stop_file
 from scaling.dispatch.dispatches import DispatchFolder, bounded
@@ -46,5 +47,7 @@ class LocalWorker:
         if not self.task.queue.exists():
             return Report(reason=stop.reason)
         task = replace(self.task, job=os.environ.get("SUBMITIT_LOCAL_JOB_ID", ""))
+        task = bounded(task, self.dispatch)
+        MEMORY.limit = affordable("cuda" if task.gpus else "cpu", workers=task.workers)
         with shared_as(task.folder.results):
-            return Worker(bounded(task, self.dispatch), stop=stop, heartbeat=heartbeat).work()
+            return Worker(task, stop=stop, heartbeat=heartbeat).work()

@@ -17,6 +17,7 @@ from typing import Any
 
 from submitit.core.utils import DelayedSubmission
 
+from scaling.data.memory import MEMORY, affordable
 from scaling.dispatch.claims.claim import Claim, Observer
 from scaling.dispatch.claims.heartbeat import Heartbeat
 from scaling.dispatch.claims.parents import has_weights
@@ -84,6 +85,7 @@ class SlurmJob:
         heartbeat.start()
         task = replace(bounded(self.task, self.dispatch), job=job, deadline=self._deadline(job), place=self._place)
         observer = Observer(job=job, knows=Known(self.task.folder.jobs))
+        MEMORY.limit = affordable("cuda" if task.gpus else "cpu")
         load(task.train)
         begin_work()
         with shared_as(task.folder.results):

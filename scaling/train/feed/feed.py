@@ -17,7 +17,7 @@ from scaling.train.feed.draw_ahead import Ahead
 from scaling.train.feed.mapped import GATHERERS, Mapped, prefetch
 from scaling.train.feed.normalisation import Normalisation
 from scaling.train.feed.resident import Examples, Resident, copied
-from scaling.train.sizes import DRAWERS
+from scaling.train.sizes import drawers
 from scaling.train.streams import stream
 
 # Bytes gathered at a time. On a CPU a gather should fit into the second-level cache (measured: 14 us for a batch of
@@ -111,7 +111,7 @@ class Chunks:
         def draw(i: int) -> Arrays:
             return fresh.draw(i) if i else first
 
-        threads, last = min(DRAWERS[device.type], max(1, cores())), -(-until // fresh.chunk)
+        threads, last = drawers(device.type), -(-until // fresh.chunk)
         # A stream that uses the global random streams must not draw while the run uses them too.
         drawn = Ahead(draw, until=last, threads=threads) if fresh.apart else LAST_TWO(draw)
         # A chunk is small, so that the free memory of a GPU is not looked up each time.
