@@ -41,7 +41,10 @@ def _wrong(augment: Any, shape: tuple[int, ...], outputs: int) -> str:
     for _ in range(2):
         x, y = whole.clone(), labels.clone()
         with own_streams(0):
-            found.append([part.clone() for part in _tensors(augment(x, y, torch.Generator().manual_seed(0)))])
+            made = augment(x, y, torch.Generator().manual_seed(0))
+        if not isinstance(made, tuple | list) or len(made) != 2:
+            return f"returns a {type(made).__name__}; wanted the batch and its labels; write return x, y"
+        found.append([part.clone() for part in _tensors(tuple(made))])
         if not (torch.equal(x, whole) and torch.equal(y, labels)):
             return "changes its batch in place, and so the data of later steps; wanted a new one; use x = x.clone()"
     if len(found[0][0]) != EXAMPLES:

@@ -36,10 +36,16 @@ def checked(data: DataSet, split: str, arrays: Arrays) -> Arrays:
             f"found {split} labels of type {y.dtype} and shape {y.shape} in {data.name}; wanted one "
             f"{'whole ' if classes else ''}number an example; convert them, as by y.astype(numpy.int64)"
         )
+    arrays = Arrays(_native(x), _native(y))
     if not classes:
         return arrays
     check_labels(y, f"{split} labels", data.name, classes=data.classes)
-    return arrays if y.dtype == np.int64 else Arrays(x, y.astype(np.int64))
+    return arrays if y.dtype == np.int64 else Arrays(arrays.x, y.astype(np.int64))
+
+
+def _native(x: np.ndarray) -> np.ndarray:
+    """Return an array with the byte order of this machine, which torch wants."""
+    return x if x.dtype.isnative else x.astype(x.dtype.newbyteorder("="))
 
 
 def check_arrays(data: DataSet, split: str, arrays: Arrays) -> None:

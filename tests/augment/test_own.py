@@ -46,9 +46,11 @@ class Noise:
         def gamma(x, y, generator):  # for examples in [0, 1], other than those that it is tried on
             return x ** (0.5 + torch.rand((), generator=generator)), y
 
-        return {f.__name__: f for f in (of_generator, global_draws, own_draws, growing, in_place, twice, gamma)}.get(
-            self.how
-        )
+        def alone(x, y, generator):
+            return x
+
+        known = (of_generator, global_draws, own_draws, growing, in_place, twice, gamma, alone)
+        return {f.__name__: f for f in known}.get(self.how)
 
 
 @pytest.mark.parametrize(
@@ -58,6 +60,7 @@ class Noise:
         ("growing", "gives another"),
         ("in_place", "changes its batch in"),
         ("twice", "makes 8 examples of 4"),
+        ("alone", "returns a Tensor; wanted the batch and its labels"),
     ],
 )
 def test_a_wrong_augmentation_is_refused_each_time(how, said):

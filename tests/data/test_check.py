@@ -262,7 +262,15 @@ class Typed(Mine):
 
 @pytest.mark.parametrize("size", [None, 60])
 @pytest.mark.parametrize(
-    "types", [("int64", "int64"), ("int16", "int32"), ("float64", "uint8"), ("bool", "int8"), ("uint16", "int16")]
+    "types",
+    [
+        ("int64", "int64"),
+        ("int16", "int32"),
+        ("float64", "uint8"),
+        ("bool", "int8"),
+        ("uint16", "int16"),
+        (">f8", ">i8"),
+    ],
 )
 def test_numbers_of_any_type_are_trained_on(types: tuple[str, str], size: int | None, tmp_path: Path) -> None:
     run = plan_run(config(Typed, x=types[0], y=types[1], size=size), overrides={})

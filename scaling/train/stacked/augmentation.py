@@ -39,10 +39,12 @@ def _one_by_one(made: Sequence[Callable[..., Any]], generators: Sequence[torch.G
     """Augment member by member, for users' own augmentations."""
 
     def augment(x: Tensor, y: Tensor) -> tuple[Tensor, Labels]:
+        unmixed = torch.ones((), device=x.device)
         rows = [one(*part) for one, part in zip(made, zip(x, y, generators, strict=True), strict=True)]
         images, labels = torch.stack([image for image, _ in rows]), [label for _, label in rows]
-        if isinstance(labels[0], Mixed):
-            return images, Mixed(*(torch.stack(list(parts)) for parts in zip(*labels, strict=True)))
+        if any(isinstance(label, Mixed) for label in labels):  # of some members, if each draws whether to mix
+            mixed = [label if isinstance(label, Mixed) else Mixed(label, label, unmixed) for label in labels]
+            return images, Mixed(*(torch.stack(list(parts)) for parts in zip(*mixed, strict=True)))
         return images, torch.stack(labels)
 
     return augment

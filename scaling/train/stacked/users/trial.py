@@ -57,15 +57,19 @@ def is_mapped(modules: Sequence[nn.Module], rows: Rows, x: Tensor, outputs: int)
             rows.write_to(module, row)
 
 
-def check_augmentation(augment: Augment, x: Tensor, y: Tensor) -> None:
+def check_augmentation(augment: Augment | None, x: Tensor, y: Tensor) -> None:
     """Raise NotStackable if a user's augmentation depends on more than its arguments, the batch and the generator.
 
-    x (n, *shape), y (n,): examples.
+    So does one whose labels are no classes. x (n, *shape), y (n,): examples.
     """
+    if augment is None:
+        return
     devices = [x.device] if x.device.type == "cuda" else []
     with kept_streams():
         streams, own = stream_states(devices), _pickled(vars(augment) if hasattr(augment, "__dict__") else None)
-        augment(x[:TRIED].clone(), y[:TRIED].clone(), torch.Generator(x.device).manual_seed(0))
+        labels = augment(x[:TRIED].clone(), y[:TRIED].clone(), torch.Generator(x.device).manual_seed(0))[1]
+        if isinstance(labels, Tensor) and labels.shape != y[:TRIED].shape:
+            raise NotStackable("its augmentation gives labels that are shares of classes")
         if _differ(streams, stream_states(devices)):
             raise NotStackable("its augmentation draws from global random streams, and not from its generator")
         if own != _pickled(vars(augment) if hasattr(augment, "__dict__") else None):

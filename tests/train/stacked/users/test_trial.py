@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import pytest
 import torch
+from torch.nn import functional
 
+from scaling.augment.mixed import Mixed
 from scaling.models.mlp import MLP
 from scaling.optim.adamw import AdamW
 from scaling.train.precision import matmul_precision
@@ -15,7 +18,7 @@ from scaling.train.stacked.users.trial import check_augmentation, is_mapped
 from scaling.train.stacked.users.vmapped import NotStackable
 from tests.default_cases import default_cases
 from tests.train import nets
-from tests.train.runs import essence
+from tests.train.runs import TARGETS, essence
 from tests.train.stacked.stacks import alone, losses, records, stacked, together
 from tests.train.stacked.test_against_single import ROUNDING
 
@@ -116,6 +119,35 @@ def test_augmentations_of_users_have_the_streams_of_each_member():
         check_augmentation(drawn_from_all, x, y)
     with pytest.raises(NotStackable, match="changes itself"):
         check_augmentation(Fading(), x, y)
+    check_augmentation(None, x, y)
+    with pytest.raises(NotStackable, match="shares of classes"):
+        check_augmentation(lambda x, y, generator: (x, functional.one_hot(y, 3).float()), x, y)
+
+
+@dataclass(frozen=True)
+class SometimesMixed:
+    """Mixes every other batch."""
+
+    name: ClassVar[str] = "sometimes mixed"
+
+    def check(self, data) -> None:
+        pass
+
+    def build(self, shape, outputs):
+        def augment(x, y, generator):
+            share = torch.rand((), generator=generator)
+            mixed = torch.rand((), generator=generator) < 0.5
+            return (torch.lerp(x.roll(1, 0), x, share), Mixed(y, y.roll(1, 0), share)) if mixed else (x, y)
+
+        return augment
+
+
+def test_members_may_each_mix_or_not(tmp_path, monkeypatch):
+    monkeypatch.setitem(TARGETS, "sometimes", f"{__name__}.SometimesMixed")
+    members = [{"train": {"steps": 30}, "augment": "sometimes", "seed": seed} for seed in range(3)]
+    for keys, record in zip(members, records([stacked(keys) for keys in members], tmp_path), strict=True):
+        assert record.how["stack"] == 3
+        assert losses(record) == pytest.approx(losses(alone(keys, tmp_path / "alone")), rel=ROUNDING)
 
 
 @pytest.mark.parametrize(
