@@ -83,7 +83,7 @@ def draw_beta(a: float, generator: torch.Generator) -> Tensor:
 def skip_dynamo_import() -> None:
     """Keep the optimisers from importing torch._dynamo: 1.2 s of CPU a process, which eager training never uses.
 
-    No effect if torch's wrappers are not those of torch 2.4 to 2.13. A step is wrapped to turn gradients off and to
+    No effect if torch's wrappers are not those of torch 2.6 to 2.13. A step is wrapped to turn gradients off and to
     break compiled graphs, other methods to be excluded from them; both wrappers first import torch._dynamo. Here
     gradients are turned off as well; nothing else changes.
     """
@@ -104,7 +104,7 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     from torch._dynamo import config
     from torch._dynamo.exc import TorchDynamoException
 
-    # By default torch makes eight and takes every further shape eagerly, with a warning. Names of torch 2.4 to 2.13.
+    # By default torch makes eight and takes every further shape eagerly, with a warning. Names of torch 2.6 to 2.13.
     limits = dict.fromkeys(("recompile_limit", "cache_size_limit", "accumulated_cache_size_limit"), 1 << 30)
     for name, value in {**limits, "fail_on_cache_limit_hit": True, "fail_on_recompile_limit_hit": True}.items():
         if hasattr(config, name):
@@ -166,17 +166,17 @@ def entered_modes() -> Iterator[str]:
     for entered, what in _MODES:
         if entered():
             yield what
+    if any(global_hooks()):
+        yield "a hook on all modules or optimisers"
 
 
 def _lookups() -> Iterator[tuple[Callable[[], Any], str]]:
     from torch import overrides
-    from torch.nn.modules import module
     from torch.utils import _python_dispatch
 
     for owner, name, what in (
         (overrides, "_get_current_function_mode_stack", "a mode for torch's functions"),
         (_python_dispatch, "_get_current_dispatch_mode_stack", "a mode for torch's operators"),
-        (module, "_has_any_global_hook", "a hook on all modules"),
     ):
         found = getattr(owner, name, None)
         if found is not None:

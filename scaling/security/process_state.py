@@ -82,7 +82,7 @@ def _torch_state() -> Iterator[Restore]:
 
     def plain() -> None:
         torch.set_default_dtype(torch.float32)
-        if torch.get_default_device().type != "cpu":
+        if torch.empty(0).device.type != "cpu":  # torch 2.6 cannot name its default after it was set to None
             torch.set_default_device(None)
         torch.set_flush_denormal(False)
 

@@ -94,7 +94,7 @@ def state():
     umask = os.umask(0o22)
     os.umask(umask)
     return {
-        "torch": (torch.get_default_dtype(), torch.get_default_device(), torch.get_num_threads()),
+        "torch": (torch.get_default_dtype(), torch.empty(0).device, torch.get_num_threads()),
         "modes": (torch.is_grad_enabled(), torch.are_deterministic_algorithms_enabled(), torch.is_anomaly_enabled()),
         "small": torch.tensor(1e-40).mul(1.0).item(),
         "cudnn": torch.backends.cudnn.benchmark,
