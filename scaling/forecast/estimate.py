@@ -24,7 +24,7 @@ FORWARD_SHARE = 1 / 3  # of a training step
 # Cost of scoring an output, alone and in a stack, relative to that of an activation: measured on a CPU, where a softmax
 # along rows is slow.
 SCORED, SCORED_TOGETHER = 8, 3
-RUN_TOGETHER = 0.6  # of a run's fixed seconds, for a member of a stack, measured on a CPU
+RUN_TOGETHER = {"cpu": 0.6, "cuda": 0.3}  # of a run's fixed seconds, for a member of a stack
 COMPILE_SECONDS = {"cpu": 4.0, "cuda": 8.0}  # for each run; compiled code is mostly cached
 QR_SLOWDOWN = 4  # seconds per FLOP of a float64 QR, relative to float32 matrix products
 NOTHING_LEARNED = Learned()
@@ -156,14 +156,14 @@ def estimate(run: PlannedRun, speed: Speed, *, stack_share: StackShare = ALONE) 
     else:
         steps = quantities.steps - (run.fork.step if run.fork else 0)
         together = VMAPPED if speed.kind == "cpu" and _is_of_user(run) else speed.together
-        each = _step_seconds(work(config, batch=quantities.batch), costs, together, members=stack_share.members)
+        each = _step_seconds(work(config, batch=quantities.batch), costs, together, stack_share)
         trained = steps * (each + _augmented(run, speed))
     members = stack_share.members
     evaluated = len(quantities.milestones) * _evaluation_seconds(run, speed, layers=None, members=members)
     compiling = COMPILE_SECONDS[speed.kind] if config.train.engine == "compile" else 0.0
     # Examples are drawn while a GPU trains; on a CPU drawing competes for its cores.
     at_it = max(drawn, trained) if speed.kind == "cuda" else drawn + trained
-    fixed = speed.run * (RUN_TOGETHER if members > 1 else 1)
+    fixed = speed.run * (RUN_TOGETHER[speed.kind] if members > 1 else 1)
     return fixed + compiling + at_it + evaluated
 
 
@@ -179,12 +179,13 @@ def _draw_seconds(run: PlannedRun, speed: Speed) -> float:
     return max(own, TRAIN_EXAMPLES) * each
 
 
-def _step_seconds(step: Work, costs: Costs, together: StackCosts, *, members: float) -> float:
+def _step_seconds(step: Work, costs: Costs, together: StackCosts, stack_share: StackShare) -> float:
     """Return the seconds of a step, for a stack the share of one member."""
-    if members <= 1:
+    if stack_share.members <= 1:
         return step.seconds(costs)
     fixed = step.fixed(costs)
-    return together.step * fixed / members + together.member + together.sized * (step.seconds(costs) - fixed)
+    shared = together.fixed(stack_share.beside) * fixed / stack_share.members
+    return shared + together.member + together.sized * (step.seconds(costs) - fixed)
 
 
 def _is_of_user(run: PlannedRun) -> bool:

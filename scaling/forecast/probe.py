@@ -29,6 +29,7 @@ from scaling.forecast.stacks import NUMBERS
 from scaling.forecast.timing.clock import clock_of, usual
 from scaling.forecast.timing.drawing import draw_seconds
 from scaling.forecast.timing.shapes import (
+    BESIDE,
     CONVOLUTIONS,
     GROWN_STACKS,
     LARGE,
@@ -38,7 +39,7 @@ from scaling.forecast.timing.shapes import (
     Shape,
     planned_shape,
 )
-from scaling.forecast.together import TimedStack, enough_numbers, fit_together, step_seconds
+from scaling.forecast.together import TimedStack, beside_share, enough_numbers, fit_together, step_seconds
 from scaling.forecast.work import work
 from scaling.global_streams import kept_streams
 from scaling.plan.planned import PlannedRun
@@ -230,10 +231,13 @@ def _together(where: torch.device, costs: Costs) -> tuple[StackCosts, int]:
     ]
     numbers = enough_numbers([*small, *others], least=NUMBERS[where.type])
     together, error = fit_together([*small, *others] if where.type == "cuda" else small, costs)
-    if error <= MOST_ERROR:
-        return together, numbers
-    log.warning("times of runs that are trained together are explained only within %.0f %%: left out", 100 * error)
-    return USUAL_TOGETHER[where.type], numbers
+    if error > MOST_ERROR:
+        log.warning("times of runs that are trained together are explained only within %.0f %%: left out", 100 * error)
+        return USUAL_TOGETHER[where.type], numbers
+    if where.type == "cuda":
+        shape, members = BESIDE
+        together = replace(together, beside=beside_share(planned_shape(shape, USUAL["cuda"]), members, where))
+    return together, numbers
 
 
 def _timed(stacks: Sequence[tuple[Shape, int]], where: torch.device) -> list[TimedStack]:

@@ -38,17 +38,23 @@ class StackCosts:
     """The costs of a step of runs that are trained together.
 
     step: its fixed cost, relative to that of a single run's step; member: additional seconds for each run; sized: the
-    cost that depends on sizes, relative to that of single runs.
+    cost that depends on sizes, relative to that of single runs; beside: the fixed cost of a step of another stack in
+    parallel, relative to its step alone (1: nothing is gained).
     """
 
     step: float
     member: float
     sized: float
+    beside: float = 1.0
+
+    def fixed(self, stacks: float) -> float:
+        """Return the fixed cost of a step where `stacks` take steps in parallel, relative to that of a single run."""
+        return self.step * (self.beside + (1 - self.beside) / stacks)
 
 
 USUAL_TOGETHER = {  # measured: two cores of an AMD EPYC, widths 8 to 192; one H100, widths 64 and 256 (docs/speed.md)
     "cpu": StackCosts(step=0.9, member=1e-5, sized=1.1),
-    "cuda": StackCosts(step=1.0, member=1e-6, sized=1.4),
+    "cuda": StackCosts(step=1.0, member=1e-6, sized=1.4, beside=0.33),
 }
 # Of users' modules, on a CPU: measured with a module of dense layers (widths 24 and 96, depths 2 and 6) and one of
 # convolutions, in stacks of 2 and 8. On a GPU a graph spares what vmap costs on the host.

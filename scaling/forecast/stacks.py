@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import prod
 
@@ -59,7 +59,8 @@ def stack_shares(runs: Iterable[PlannedRun], *, kind: str | None = None, workers
     """
     runs, found = sorted(runs, key=_length, reverse=True), dict[str, StackShare]()  # about the order of the queue
     kinds = {kind or device_kind(run.config) for run in runs}
-    drawn = _Drawn(runs, kind="cuda" if "cuda" in kinds else "cpu", workers=workers)
+    used = "cuda" if "cuda" in kinds else "cpu"
+    drawn = _Drawn(runs, kind=used, workers=workers)
     stacks = divide(
         runs,
         key=lambda run: stack_key(run.config, run.quantities) or run.run_id,
@@ -67,11 +68,25 @@ def stack_shares(runs: Iterable[PlannedRun], *, kind: str | None = None, workers
         workers=workers,
         most=lambda run: stack_size(run, kind or device_kind(run.config)),
     )
-    for stack in stacks:
+    for stack, beside in _side_by_side(stacks, SIDE_BY_SIDE[used]):
         steps = {run.run_id: run.quantities.steps for run in stack}
         paid, parts = paid_by(steps), drawn.parts(stack)
-        found |= {run_id: StackShare(steps[run_id] / paid[run_id], parts.get(run_id, 1.0)) for run_id in steps}
+        found |= {run_id: StackShare(steps[run_id] / paid[run_id], parts.get(run_id, 1.0), beside) for run_id in steps}
     return {run_id: share for run_id, share in found.items() if share != ALONE}
+
+
+def _side_by_side(stacks: Iterable[list[PlannedRun]], at_once: int) -> Iterator[tuple[list[PlannedRun], float]]:
+    """Yield each stack with the number of stacks that take steps in parallel on average, including itself.
+
+    at_once: so many begin together, and the next ones when the longest has ended; a run alone has none beside it.
+    """
+    stacks = list(stacks)
+    several, found = [stack for stack in stacks if len(stack) > 1], dict[int, float]()
+    for start in range(0, len(several), at_once):
+        beside = several[start : start + at_once]
+        lengths = [max(run.quantities.steps for run in stack) for stack in beside]
+        found |= {id(stack): sum(lengths) / max(lengths) for stack in beside}
+    yield from ((stack, found.get(id(stack), 1.0)) for stack in stacks)
 
 
 def _length(run: PlannedRun) -> float:

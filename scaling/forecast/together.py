@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,6 +28,7 @@ from scaling.train.stacked.member_state import Hooks, MemberState, member_state_
 from scaling.train.stacked.stack import Stack
 
 WARM_UP, STEPS, SLICES = 8, 32, 4  # steps before the timed ones, steps of a slice, and slices
+BESIDE = 4  # stacks in parallel
 NEARLY = 1.05  # times the least cost of a step for each member, at which a stack is large enough
 
 
@@ -46,12 +48,12 @@ def fit_together(stacks: Sequence[TimedStack], costs: Costs) -> tuple[StackCosts
     weights, _ = nnls(rows / scale / times[:, None], np.ones(len(times)))
     found = weights / scale
     errors = np.abs(rows @ found / times - 1)
-    names = [field.name for field in fields(StackCosts)]
-    return StackCosts(**dict(zip(names, found.tolist(), strict=True))), float(np.quantile(errors, 0.75))
+    step, member, sized = found.tolist()
+    return StackCosts(step, member, sized), float(np.quantile(errors, 0.75))
 
 
 def _row(stack: TimedStack, costs: Costs) -> tuple[float, float, float]:
-    """Return the row of a stack's step for the fit, in the order of the fields of `StackCosts`."""
+    """Return the row of a stack's step for the fit, for `step`, `member` and `sized`."""
     done = work(stack.run.config, batch=stack.run.quantities.batch)
     fixed = done.fixed(costs)
     return fixed, stack.members, stack.members * (done.seconds(costs) - fixed)
@@ -71,26 +73,47 @@ def enough_numbers(stacks: Sequence[TimedStack], *, least: int) -> int:
 
 
 def step_seconds(run: PlannedRun, members: int, where: torch.device) -> float:
-    """Return the seconds of a step of a stack of `members` runs that differ in their seeds, timed in slices.
+    """Return the seconds of a step of a stack of `members` runs that differ in their seeds, timed in slices."""
+    return _slice_seconds(run, members, [nullcontext()], where) / STEPS
+
+
+def beside_share(run: PlannedRun, members: int, where: torch.device) -> float:
+    """Return the seconds that a GPU takes for a step of another stack in parallel, relative to its step alone."""
+    streams = [torch.cuda.stream(torch.cuda.Stream(where)) for _ in range(BESIDE)]
+    alone, together = (_slice_seconds(run, members, used, where) for used in (streams[:1], streams))
+    return min(1.0, max(0.0, (together / alone - 1) / (BESIDE - 1)))
+
+
+def _slice_seconds(
+    run: PlannedRun, members: int, streams: Sequence[AbstractContextManager[object]], where: torch.device
+) -> float:
+    """Return the seconds of a slice of steps of equal stacks, one on each stream.
 
     Not timed are the first steps, in which a GPU's step is captured.
     """
     took, clock = [], clock_of(where)
     with TemporaryDirectory(prefix="scaling-probe-") as folder, matmul_precision(computed_precision(run.config, where)):
-        stack = Stack(member_states(run, members, where, Path(folder)), where)
-        _advance(stack, WARM_UP)
+        stacks = []
+        for stream in streams:
+            with stream:
+                stacks.append((Stack(member_states(run, members, where, Path(folder)), where), stream))
+        _advance(stacks, WARM_UP)
         for _ in range(SLICES):
             started = clock()
-            _advance(stack, STEPS)
+            _advance(stacks, STEPS)
             took.append(clock() - started)
-    return usual(took, where) / STEPS
+    return usual(took, where)
 
 
-def _advance(stack: Stack, count: int) -> None:
-    """Take steps as in a sweep: the next ones are prepared meanwhile, and the losses are read at the end."""
-    stack.advance(count, lambda: True)
-    stack.prepare(count)
-    stack.read_totals()
+def _advance(stacks: Sequence[tuple[Stack, AbstractContextManager[object]]], count: int) -> None:
+    """Take steps as in a sweep: in turns, the next ones are prepared meanwhile, and the losses are read at the end."""
+    for stack, stream in stacks:
+        with stream:
+            stack.advance(count, lambda: True)
+            stack.prepare(count)
+    for stack, stream in stacks:
+        with stream:
+            stack.read_totals()
 
 
 def member_states(run: PlannedRun, members: int, where: torch.device, folder: Path) -> list[MemberState]:

@@ -33,11 +33,16 @@ BASE_BYTES = {"cpu": 350_000_000, "cuda": 600_000_000}  # torch itself, the CUDA
 
 @dataclass(frozen=True)
 class StackShare:
-    """What a run shares with others: members of its stack that share its steps, including itself, and the part of its
-    fresh examples that is drawn for it (the others were drawn by its worker for earlier runs)."""
+    """What a run shares with others.
+
+    members: of its stack that share its steps, including itself; drawn: part of its fresh examples that is drawn for it
+    (the others were drawn by its worker for earlier runs); beside: stacks that take steps in parallel on its GPU, on
+    average, including its own.
+    """
 
     members: float = 1.0
     drawn: float = 1.0
+    beside: float = 1.0
 
 
 ALONE = StackShare()

@@ -82,6 +82,30 @@ def test_a_member_has_the_company_of_those_that_last_as_long():
     assert stack_shares([stacked(BASE, engine="eager")]) == {}
 
 
+def test_stacks_of_a_gpu_that_begin_together_share_its_time_until_the_longest_ends():
+    """Four at a time, of shapes that last 40, 30, 20 and 10 steps; then one alone."""
+    keys = {**BASE, "train": {"device": "cuda"}}
+    runs = [
+        stacked(
+            {**keys, "train": {"steps": steps, "device": "cuda"}, "model": {"is": "mlp", "width": width, "depth": 1}}
+        )
+        for width, steps in ((80, 40), (81, 30), (82, 20), (83, 10), (8, 5))
+        for _ in range(2)
+    ]
+    runs = [replace(run, config=replace(run.config, seed=i), run_id=str(i)) for i, run in enumerate(runs)]
+    found = stack_shares(runs, kind="cuda")
+    assert [found[str(i)].beside for i in (0, 2, 4, 6, 8)] == [100 / 40] * 4 + [1.0]
+    assert {share.beside for share in stack_shares(runs, kind="cpu").values()} == {1.0}
+
+
+def test_what_stacks_in_parallel_cost_is_what_their_rounds_cost():
+    """Of each round of steps the first costs a step, each other a third of one."""
+    costs = StackCosts(step=2.0, member=0.0, sized=1.0, beside=1 / 3)
+    rounds = 10 * (1 + 3 / 3) + 10 * (1 + 2 / 3) + 10 * (1 + 1 / 3) + 10  # of 40, 30, 20 and 10 steps
+    assert costs.fixed(100 / 40) * 100 == pytest.approx(2.0 * rounds)
+    assert costs.fixed(1.0) == 2.0
+
+
 FOUR = StackShare(members=4)
 
 
@@ -114,7 +138,7 @@ def test_a_member_costs_less_than_a_run_alone_beside_its_steps():
     none = replace(SPEED.costs["fp32"], step=0.0, layer=0.0, flop=0.0, weight=0.0, activation=0.0, input=0.0)
     run = planned({"steps": 1000, **CPU}, data=SIZED)
     for costs, least, most in (
-        (none, RUN_TOGETHER, RUN_TOGETHER),
+        (none, RUN_TOGETHER["cpu"], RUN_TOGETHER["cpu"]),
         (replace(none, activation=1e-6), SCORED_TOGETHER / SCORED, 1.0),
     ):
         speed = replace(SPEED, costs={"fp32": costs}, draw={}, together=StackCosts(step=1.0, member=0.0, sized=1.0))

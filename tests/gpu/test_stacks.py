@@ -107,7 +107,7 @@ def test_what_cannot_be_captured_is_launched_as_before_and_it_is_said(net, gpu, 
 
 
 def test_a_large_stack_narrows_and_leaves_no_memory_behind(gpu, tmp_path):
-    members = [{**keys, "train": {"steps": 20 + 4 * (i % 50)}, "seed": i} for i, keys in enumerate(seeded({}) * 85)]
+    members = [{**keys, "train": {"steps": 20 + 4 * (i % 50)}, "seed": i} for i, keys in enumerate(seeded({}) * 30)]
     used = []
     for name in "abc":
         records([stacked(keys) for keys in members], tmp_path / name, device="cuda")
