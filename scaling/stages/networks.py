@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from scaling.errors import UserError
+from scaling.global_streams import own_streams
 from scaling.models.build_model import build_model
 from scaling.models.parts import head_of
 from scaling.train.attempt import PlacedRun
 from scaling.train.output.kept_weights import read_kept_weights
 from scaling.train.streams import stream
+
+EXAMPLES = 4
+ROUNDING = 1e-2  # of the largest output, for GPUs that round the factors of products too
 
 
 class Resized(nn.Module):
@@ -121,3 +126,25 @@ def replace_head(network: nn.Module, head: nn.Module) -> nn.Module:
     owner, _, leaf = name.rpartition(".")
     setattr(network.get_submodule(owner), leaf, head)
     return before
+
+
+@torch.no_grad()
+def check_head(network: nn.Module, shape: tuple[int, ...]) -> None:
+    """Raise UserError if a network's output is not what its head makes of the features before it; it loses its head."""
+    device = next(network.parameters()).device
+    x = torch.randn((EXAMPLES, *shape), generator=torch.Generator().manual_seed(0)).to(device)
+    network.eval()
+    name, kind = name_of_head(network), type(network).__name__
+    with own_streams(0):
+        wanted = network(x)
+    head = replace_head(network, nn.Identity())
+    try:
+        with own_streams(0):
+            found = head(network(x))
+    except RuntimeError:  # of shapes that do not fit
+        found = wanted[:0]
+    if found.shape != wanted.shape or (found - wanted).abs().max() > ROUNDING * wanted.abs().max():
+        raise UserError(
+            f"found {kind}, whose output is more than that of its last layer {name}; wanted features and a head on "
+            f"them; name another layer by model.head, or take stage=finetune with optim.body_share=0"
+        )

@@ -14,7 +14,7 @@ from scaling.data.base import Published
 from scaling.errors import UserError
 from scaling.folders import RunFolder
 from scaling.stages.label_lists import read_label_lists
-from scaling.stages.networks import Resized, parent_network
+from scaling.stages.networks import Resized, check_head, parent_network
 from scaling.stages.predict import allowed_classes, label_list_score
 from scaling.train.attempt import PlacedRun
 from scaling.train.output.checkpoint import write_checkpoint
@@ -23,6 +23,7 @@ from scaling.train.run import train_run
 from scaling.train.streams import stream
 from tests.stages import family
 from tests.stages.family import child_run, done, folder_of, parent_run
+from tests.train import nets
 
 CPU = torch.device("cpu")
 
@@ -218,6 +219,18 @@ def test_weights_that_do_not_fit_the_model_are_said_in_a_sentence(trained, tmp_p
     write_checkpoint(folder.other(parent.run_id).kept_weights(40), parent.run_id, {"model": cut})
     with pytest.raises(UserError, match=r"embed\.weight .* \(16, 3\) .* \(16, 6\)"):
         parent_network(PlacedRun(run, folder, CPU), new_head=True)
+
+
+class Doubled(nets.Net):
+    def forward(self, x):
+        return 2 * super().forward(x)
+
+
+def test_features_are_of_a_network_whose_output_is_that_of_its_head():
+    check_head(nets.Net((6,), 3), (6,))
+    for network in (Doubled((6,), 3), Doubled((6,), 8)):
+        with pytest.raises(UserError, match="found Doubled, whose output is more than that of its last layer head"):
+            check_head(network, (6,))
 
 
 def test_a_stopped_evaluation_leaves_no_record(trained):
