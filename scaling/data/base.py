@@ -11,6 +11,7 @@ import numpy as np
 
 from scaling.config import part
 from scaling.content.digest import digest_of, joined
+from scaling.data.mapped_rows import copied_rows
 
 Metric = Literal["cross_entropy", "squared_error"]
 SPLITS = ("train", "validation", "test")
@@ -32,7 +33,7 @@ class Arrays:
 
     def picked(self, places: np.ndarray) -> Arrays:
         """Return the examples at some places."""
-        return Arrays(self.x[places], self.y[places])
+        return Arrays(copied_rows(self.x, places), self.y[places])
 
 
 @dataclass(frozen=True)
@@ -48,11 +49,11 @@ class Picked:
 
     def part(self, start: int, stop: int) -> Arrays:
         """Return copies of the examples from `start` up to `stop`."""
-        return Arrays(self.file[self.rows[start:stop]], self.y[start:stop])
+        return Arrays(copied_rows(self.file, self.rows[start:stop]), self.y[start:stop])
 
     def picked(self, places: np.ndarray) -> Arrays:
         """Return copies of the examples at some places."""
-        return Arrays(self.file[self.rows[places]], self.y[places])
+        return Arrays(copied_rows(self.file, self.rows[places]), self.y[places])
 
 
 @dataclass(frozen=True)

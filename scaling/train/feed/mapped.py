@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from scaling.data.base import Arrays, Picked
+from scaling.data.mapped_rows import RowFile
 from scaling.data.memory import stays_in_file
 from scaling.train.device import free_bytes
-from scaling.train.feed.mapped_rows import RowFile
 from scaling.train.feed.normalisation import Normalisation
 from scaling.train.sizes import HELD_SHARE
 

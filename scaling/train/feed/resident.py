@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from scaling.data.base import Arrays, Picked
+from scaling.data.mapped_rows import RowFile
 from scaling.train.feed.device_cache import Kept, device_cache, kept_bytes, place_of
 from scaling.train.feed.mapped import Held, Mapped, stays_on_host
-from scaling.train.feed.mapped_rows import RowFile
 from scaling.train.feed.normalisation import Normalisation
 from scaling.train.sizes import is_normalised_once
 

@@ -15,7 +15,11 @@ from typing import Any
 
 import numpy as np
 
-MINCORE: Any = getattr(ctypes.CDLL(None), "mincore", None)  # shows what is in memory without reading it
+from scaling.errors import UserError
+
+# Shows what is in memory without reading it. A call takes about a microsecond and keeps the interpreter's lock (PyDLL):
+# to give it away and wait for it again, 512 times a batch, would take longer.
+MINCORE: Any = getattr(ctypes.PyDLL(None), "mincore", None)
 LOOKED_AT = 32  # every so many rows one is checked, to see whether a block is in memory already
 
 
@@ -24,6 +28,7 @@ class RowFile:
 
     def __init__(self, path: Path, array: np.ndarray, *, start: int) -> None:
         self.start, self.row_bytes, self._array = start, array[0].nbytes, array
+        self._path, self._address, self._end = path, array.ctypes.data, start + array.nbytes
         self._descriptor = os.open(path, os.O_RDONLY)
         own = os.fstat(self._descriptor).st_uid == os.geteuid() or os.access(path, os.W_OK)
         self._is_told = MINCORE is not None and own  # of other users' files the kernel reports that all is in memory
@@ -43,24 +48,43 @@ class RowFile:
         return cls(Path(path), array, start=begins + within)
 
     def fetch(self, rows: np.ndarray) -> bool:
-        """Request ascending rows from the disk; return False if they (by a sample of them) are in memory already."""
-        if all(self._is_in_memory(row) for row in rows[::LOOKED_AT].tolist()):
+        """Request ascending rows from the disk; return False if they (by a sample of them) are in memory already.
+
+        Raises UserError if the file has been cut: reading what is no longer there would kill the process.
+        """
+        found = os.fstat(self._descriptor).st_size
+        if found < self._end:
+            raise UserError(
+                f"found {self._path} with {found:,} bytes; wanted at least the {self._end:,} that it had when it was "
+                f"opened; write it again, and start the run again"
+            )
+        if self._are_in_memory(rows[::LOOKED_AT]):
             return False
         size = self.row_bytes
         for row in rows.tolist():
             os.posix_fadvise(self._descriptor, self.start + row * size, size, os.POSIX_FADV_WILLNEED)
         return True
 
-    def _is_in_memory(self, row: int) -> bool:
-        """Return whether the first byte of a row can be read without the disk; False if the kernel does not tell.
+    def _are_in_memory(self, rows: np.ndarray) -> bool:
+        """Return whether the first byte of each row can be read without the disk; False if the kernel does not tell.
 
         Reading without waiting (RWF_NOWAIT) is no substitute: current kernels then start a read from the disk.
         """
         if not self._is_told:
             return False
-        place, seen = self._array.ctypes.data + row * self.row_bytes, ctypes.c_ubyte()
-        page = ctypes.c_void_p(place - place % mmap.PAGESIZE)
-        return MINCORE(page, ctypes.c_size_t(1), ctypes.byref(seen)) == 0 and bool(seen.value & 1)
+        places, seen = self._address + rows * self.row_bytes, ctypes.c_ubyte()
+        pages, out = places - places % mmap.PAGESIZE, ctypes.byref(seen)
+        return all(
+            MINCORE(ctypes.c_void_p(page), ctypes.c_size_t(1), out) == 0 and seen.value & 1 for page in pages.tolist()
+        )
+
+
+def copied_rows(array: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return copies of the rows of an array, fetched from the disk if it is mapped."""
+    file = RowFile.of(array)
+    if file is not None:
+        file.fetch(np.sort(rows))
+    return array[rows]
 
 
 def mapping_of(array: np.ndarray) -> mmap.mmap | None:

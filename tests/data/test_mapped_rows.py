@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from scaling.data.base import Arrays
+from scaling.data.base import Arrays, Picked
+from scaling.data.mapped_rows import RowFile
+from scaling.errors import UserError
 from scaling.train.feed.feed import batches, epoch_feed
 from scaling.train.feed.mapped import Mapped
-from scaling.train.feed.mapped_rows import RowFile
 from scaling.train.feed.resident import bring
 
 ROWS, SHAPE = 3_000, (3, 64, 64)
@@ -78,12 +79,49 @@ def test_the_disk_reads_what_is_wanted(images):
     assert held.file.fetch(np.sort(index.numpy())) is False, "they are in memory now"
 
 
+def test_picked_rows_are_read_without_their_surroundings(images):
+    whole = cold(images)
+    before = bytes_in_memory(whole)
+    if before > whole.nbytes // 2:
+        pytest.skip("files here are always in memory")
+    rows = np.random.default_rng(2).permutation(ROWS)[:64]
+    part = Picked(whole, rows, rows).part(0, 32)
+    places = Arrays(whole, np.arange(ROWS)).picked(rows[32:])
+    assert bytes_in_memory(whole) - before < 2 * (part.x.nbytes + places.x.nbytes)
+    assert np.array_equal(np.concatenate([part.x, places.x]), whole[rows])
+
+
+def test_rows_are_the_same_from_disk_and_from_memory(images):
+    held = bring(Arrays(cold(images), np.arange(ROWS)), None, CPU, reads=0)
+    index = torch.tensor([ROWS - 1, 5, 0, ROWS - 1, 1234])  # the last row ends within a page
+    first, again = held.take(index)[0], held.take(index)[0]
+    assert torch.equal(first, again)
+    assert np.array_equal(
+        first.numpy(), np.fromfile(images, dtype=np.uint8)[-ROWS * 12_288 :].reshape(-1, *SHAPE)[index]
+    )
+
+
+def test_a_removed_file_is_read_on_and_a_cut_one_is_refused(images, tmp_path):
+    file = tmp_path / "images.npy"
+    np.save(file, np.load(images, mmap_mode="r")[:200])
+    feed = epoch_feed(bring(Arrays(cold(file), np.arange(200)), None, CPU, reads=0), seed=0)
+    cut = batches(feed, batch=50, features=int(np.prod(SHAPE)), device=CPU)
+    with file.open("r+b") as opened:
+        file.unlink()
+        x, y = next(iter(cut.between(0, 1)))
+        assert np.array_equal(x.numpy(), np.load(images, mmap_mode="r")[y])
+        opened.truncate(1_000_000)
+        with pytest.raises(UserError, match=r"found .*images.npy with 1,000,000 bytes; wanted at least the 2,457,728"):
+            list(cut.between(1, 4))
+
+
 def test_looking_whether_rows_are_in_memory_reads_none(images):
     whole = cold(images)
     before = bytes_in_memory(whole)
     if before > whole.nbytes // 2:
         pytest.skip("files here are always in memory")
-    assert not any(RowFile.of(whole)._is_in_memory(row) for row in range(100, ROWS, 100))
+    file = RowFile.of(whole)
+    assert not any(file._are_in_memory(np.array([row])) for row in range(100, ROWS, 100))
     assert bytes_in_memory(whole) == before
 
 
