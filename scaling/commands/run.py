@@ -113,6 +113,9 @@ def execute(
     refuse_paused(plan.folder, path=as_typed(plan.folder.path))
     settings = read_group("launcher", plan.launcher)
     launcher = launcher_of(settings)
+    if not (plan.single or plan.folder.plan.exists()):  # of a known sweep all runs may be settled
+        with shared_as(plan.results):
+            launcher.prepare()
     forecast = _checked(plan, settings, launcher, redo=redo, keep_stale=keep_stale)
     with shared_as(plan.results):
         rows = forecast_rows(forecast.forecasts, forecast.work, forecast.stack_shares)

@@ -84,6 +84,9 @@ class Launcher(Protocol):
     def check(self, configs: Collection[RunConfig]) -> None:
         """Check that everything these configs need is available; UserError says what is missing."""
 
+    def prepare(self) -> None:
+        """Begin what takes seconds and does not depend on the runs, in parallel with their planning."""
+
     def capacity(self, devices: Collection[str], runs: int) -> Capacity:
         """Return the capacity for a number of runs on the named devices."""
 

@@ -33,6 +33,9 @@ class InlineLauncher:
     def check(self, configs):
         pass
 
+    def prepare(self):
+        pass
+
     def capacity(self, devices, runs):
         return Capacity(self.settings.most, "inline-node")
 

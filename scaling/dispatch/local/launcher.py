@@ -11,7 +11,7 @@ from scaling import devices
 from scaling.dispatch.dispatches import Dispatch, DispatchFolder
 from scaling.dispatch.launcher import Capacity, Dispatched, Sheet
 from scaling.dispatch.launchers import Local
-from scaling.dispatch.order import Order
+from scaling.dispatch.order import TRAIN, Order
 from scaling.dispatch.states.state import RunState, State, Status
 from scaling.dispatch.states.time_left import eta
 from scaling.folders import SweepFolder
@@ -56,6 +56,12 @@ class LocalLauncher:
 
         check_devices(configs)
         check_data(configs)
+
+    def prepare(self) -> None:
+        """Start the process that imports torch for the workers; it ends with this one."""
+        from scaling.dispatch.local.forkserver import fork_server
+
+        fork_server(TRAIN, self._settings.threads)
 
     def capacity(self, devices_named: Collection[str], runs: int) -> Capacity:
         """Return the number of workers, and of GPUs that they can share."""

@@ -32,6 +32,9 @@ class SlurmLauncher:
 
         needed_cluster()
 
+    def prepare(self) -> None:
+        """Begin nothing: what takes time are the jobs."""
+
     def capacity(self, devices: Collection[str], runs: int) -> Capacity:
         """Return how many jobs run at a time, and the name under which their nodes' speed is kept."""
         return Capacity(self._settings.jobs or self._settings.max_jobs, self._settings.speed_name)
