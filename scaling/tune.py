@@ -238,7 +238,7 @@ def with_keys(run: PlannedRun, values: Mapping[str, Any]) -> PlannedRun:
     config: Any = run.to_dict()["config"]
     for key, value in values.items():
         config = assign(config, key, value)
-    return plan_run(read_stored_config(config), overrides={**run.overrides, **values})
+    return plan_run(read_stored_config(config), overrides={**run.overrides, **values}, parent=run.parent)
 
 
 def was_tried(proposal: Proposal, folder: SweepFolder) -> bool:

@@ -115,12 +115,18 @@ def test_a_range_is_not_widened_beyond_what_the_config_allows(tmp_path):
 
 @pytest.mark.parametrize(
     ("key", "said"),
-    [("seed", "a key with a best value"), ("train.steps", "size or the length"), ("model.width", "size or the length")],
+    [
+        ("seed", "a key with a best value"),
+        ("train.steps", "size or the length"),
+        ("model.width", "size or the length"),
+        ("train.batch", "give the length in train.examples"),
+    ],
 )
 def test_a_key_that_is_no_matter_of_tuning_is_refused(key, said):
     [runs] = groups_of("train.steps=4").values()
     with pytest.raises(UserError, match=said):
         check_keys(runs, [Range(key, 1, 8)])
+    [runs] = groups_of("train.examples=1000").values()
     check_keys(runs, [Range("train.batch", 1, 8), *LR])
 
 
@@ -175,6 +181,23 @@ def test_bad_input_is_one_sentence(scaling):
     assert "a range for each key" in scaling(
         "tune", "train.steps=1", "--range", "1", "2", "--key", "a", "--key", "b", code=2
     )
+    twice = ["--range", "1", "2", "--key", "optim.lr"] * 2
+    assert "wanted each key once" in scaling("tune", "train.steps=1", *twice, code=2)
+
+
+def test_stages_are_tuned_by_their_parent_but_not_with_it(scaling, tmp_path):
+    run = ["train.steps=1", "train.batch=8", "train.device=cpu"]
+    scaling("run", "model.width=8", "train.keep=last", *run)
+    [parent] = [path.name for path in scaling.folder.glob("results/runs/*")]
+    probe = ["stage=probe", f"parent.run_id={parent}", "data.size=50", *run]
+    found = json.loads(scaling("tune", *probe, "--range", "1e-3", "1e-1", "--no-widen", "--tries", "1", "--json", "-"))
+    assert found["best"][0]["tried"] == 1
+    (tmp_path / "sweeps").mkdir()
+    (tmp_path / "sweeps/both.yaml").write_text(
+        "sweep: {grid: [{product: {model.width: [8]}}], stages: [{base: {stage: ridge, data: digits}}]}"
+    )
+    said = scaling("tune", "sweep=both", *run, "--range", "1", "2", code=2)
+    assert "found stages in the sweep; wanted runs of one kind" in said
 
 
 RULE = {"optim.lr": "0.02 * (N / 1000) ** -0.2"}

@@ -45,8 +45,10 @@ Example:
               help="Range of each key in turn, on a log scale.")  # fmt: skip
 @click.option("--by", multiple=True, metavar="KEY", help="Tune separately for each value of this key; may be repeated. "
               " [all that vary but the seed: every size and length]")  # fmt: skip
-@click.option("--tries", default=8, show_default=True, help="Total number of values to try for each size and length.")
-@click.option("--at-once", default=4, show_default=True, help="Values in a round; later rounds use its results.")
+@click.option("--tries", type=click.IntRange(1), default=8, show_default=True, help="Total number of values to try for "
+              "each size and length.")  # fmt: skip
+@click.option("--at-once", type=click.IntRange(1), default=4, show_default=True, help="Values in a round; later rounds "
+              "use its results.")  # fmt: skip
 @click.option("--widen/--no-widen", default=True, help="Try values outside the range if the best is at its end, up to "
               "a factor of 16.  [default: widen]")  # fmt: skip
 @click.option("--seed", "study_seed", default=0, show_default=True, help="Seed of the proposals.")
@@ -74,6 +76,8 @@ def tune(
     from scaling.compose.session import session
     from scaling.compose.write_rules import write_rules
     from scaling.plan.expand import expand
+    from scaling.plan.planned import as_overrides
+    from scaling.tune import label
 
     ranges = read_ranges(keys, bounds)
     with session() as loader:
@@ -83,6 +87,9 @@ def tune(
     found = _search(plan, ranges, by, tries=tries, at_once=at_once, widen=widen, seed=study_seed, console=console)
     law, reason = _law(plan.folder.path, [one.key for one in ranges])
     rules = rules_of(law, [one.key for one in ranges])
+    for entry in found if not law else ():
+        values = " ".join(as_overrides(entry.values))
+        console.print(f"best of {entry.tried} at {label(entry.group)}: {values} (val_loss {entry.val_loss:.4g})")
     best = [{**dataclasses.asdict(entry), "group": dict(entry.group)} for entry in found]
     facts = {"keys": [one.key for one in ranges], "best": best, "rules": rules, "tuned": law, "reason": reason}
     written = ", ".join(f"{key}: {rule}" for key, rule in rules.items())
@@ -98,6 +105,8 @@ def read_ranges(keys: Sequence[str], bounds: Sequence[tuple[float, float]]) -> l
     keys = keys or ("optim.lr",)
     if len(keys) != len(bounds):
         raise UserError(f"found {len(keys)} --key and {len(bounds)} --range; wanted a range for each key, in turn")
+    if len(set(keys)) < len(keys):
+        raise UserError(f"found --key {', --key '.join(keys)}; wanted each key once; drop one with its --range")
     if len(keys) > MOST_KEYS:
         raise UserError(f"found {len(keys)} keys to tune at once; wanted {MOST_KEYS} at most; tune some later")
     for low, high in bounds:
@@ -200,7 +209,7 @@ def command_again(arguments: Sequence[str]) -> str:
     for key in chosen["keys"]:
         words += ["--key", key]
     for low, high in chosen["bounds"]:
-        words += ["--range", f"{low:g}", f"{high:g}"]
+        words += ["--range", f"{low}", f"{high}"]
     for key in chosen["by"]:
         words += ["--by", key]
     words += ["--tries", f"{chosen['tries']}", "--at-once", f"{chosen['at_once']}", "--seed", f"{chosen['study_seed']}"]

@@ -9,21 +9,29 @@ from scaling.plan.planned import PlannedRun
 from scaling.tune import Range, rounded, with_keys
 
 SEEDS = ("seed", "data.seed")
+SAME_LENGTH = 0.9  # least ratio of two numbers of examples that count as one length, as after dropped partial batches
 LENGTHS = ("train.examples", "train.epochs", "train.steps", "train.budget", "data.size")
 
 
 def check_keys(runs: Sequence[PlannedRun], ranges: Sequence[Range]) -> None:
-    """Raise UserError for a key that cannot be tuned: a seed, or one that changes the size or the length."""
+    """Raise UserError for runs of several stages, and for keys that are seeds or change the size or the length."""
+    planned = {run.run_id for run in runs}
+    if any(run.parent is not None and run.parent.run_id in planned for run in runs):
+        raise UserError("found stages in the sweep; wanted runs of one kind to tune; give sweep.stages=[]")
     for one in ranges:
         if one.key in SEEDS:
             raise UserError(f"found --key {one.key}; wanted a key with a best value, such as optim.lr; leave it out")
-        if one.key in LENGTHS or len({_weights(runs[0], one.key, value) for value in (one.low, one.high)}) > 1:
+        if one.key in LENGTHS or _changes_size(runs[0], one):
+            batch = one.key == "train.batch"
+            advice = "give the length in train.examples" if batch else "make it an axis of the sweep instead"
             raise UserError(
                 f"found --key {one.key}, which changes the size or the length of a run; wanted one that leaves both as "
-                f"they are, such as optim.lr; make it an axis of the sweep instead"
+                f"they are, such as optim.lr; {advice}"
             )
 
 
-def _weights(run: PlannedRun, key: str, value: float) -> int:
-    """Return the number of weights of a run with a changed key."""
-    return with_keys(run, {key: rounded(value, run, key)}).quantities.counts.N
+def _changes_size(run: PlannedRun, tuned: Range) -> bool:
+    """Return whether the ends of a range differ in the weights or, but for dropped batches, in the examples."""
+    ends = [with_keys(run, {tuned.key: rounded(value, run, tuned.key)}) for value in (tuned.low, tuned.high)]
+    one, other = (end.quantities for end in ends)
+    return one.counts.N != other.counts.N or min(one.D, other.D) < SAME_LENGTH * max(one.D, other.D)
