@@ -194,7 +194,7 @@ def test_stages_are_tuned_by_their_parent_but_not_with_it(scaling, tmp_path):
     assert found["best"][0]["tried"] == 1
     (tmp_path / "sweeps").mkdir()
     (tmp_path / "sweeps/both.yaml").write_text(
-        "sweep: {grid: [{product: {model.width: [8]}}], stages: [{base: {stage: ridge, data: digits}}]}"
+        "sweep: {grid: [{product: {model.width: [8]}}], stages: [{base: {stage: ridge, data.size: 50}}]}"
     )
     said = scaling("tune", "sweep=both", *run, "--range", "1", "2", code=2)
     assert "found stages in the sweep; wanted runs of one kind" in said
