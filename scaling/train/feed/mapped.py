@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import torch
@@ -20,6 +20,8 @@ from scaling.train.feed.normalisation import Normalisation
 from scaling.train.sizes import HELD_SHARE
 
 GATHERERS = {"cpu": 2, "cuda": 8}  # threads that gather: one reads from the disk while another copies
+PART_BYTES = 1 << 24  # of a batch that one thread gathers at a time: a large batch is gathered by several
+AHEAD = 2  # batches that are gathered before they are needed, or as many as keep all threads busy
 
 
 def stays_on_host(arrays: Arrays | Picked, device: torch.device) -> bool:
@@ -70,16 +72,32 @@ class Mapped(Held):
         return self.to_device(self.gather(index))
 
     def gather(self, index: Tensor) -> Gathered:
-        """Copy the examples at `index` into host memory (pinned for a GPU), reading the file in ascending order."""
+        """Copy the examples at `index` into host memory, pinned for a GPU."""
+        rows, parts = self.room(index)
+        for part in parts:
+            part()
+        return rows
+
+    def room(self, index: Tensor) -> tuple[Gathered, Sequence[Callable[[], None]]]:
+        """Return the room for the examples at `index`, and what fills its parts, which threads can do in parallel.
+
+        The file is read in ascending order.
+        """
         ordered, order = (index if self.rows is None else self.rows[index]).sort()
-        if self.file is not None:
-            self.file.fetch(ordered.numpy())
         pin = self.device.type == "cuda"
         out = torch.empty((len(index), *self.x.shape[1:]), dtype=self.x.dtype, pin_memory=pin)
+        place, each = order.argsort(), max(1, PART_BYTES // max(1, out[:1].nbytes))
+        parts = [
+            partial(self._fill, rows.numpy(), part.numpy())
+            for rows, part in zip(ordered.split(each), out.split(each), strict=True)
+        ]
+        return Gathered(out, index.pin_memory(), place.pin_memory()) if pin else Gathered(out, index, place), parts
+
+    def _fill(self, rows: np.ndarray, out: np.ndarray) -> None:
+        if self.file is not None:
+            self.file.fetch(rows)
         # np.take is five times as fast as torch's index_select on rows of bytes; mode="raise" would use a buffer.
-        np.take(self.x.numpy(), ordered.numpy(), axis=0, out=out.numpy(), mode="clip")
-        place = order.argsort()
-        return Gathered(out, index.pin_memory(), place.pin_memory()) if pin else Gathered(out, index, place)
+        np.take(self.x.numpy(), rows, axis=0, out=out, mode="clip")
 
     def to_device(self, rows: Gathered) -> tuple[Tensor, Tensor]:
         """Copy gathered examples to the device, put them into the requested order and normalise them."""
@@ -114,12 +132,19 @@ def _copy_stream(device: torch.device) -> torch.cuda.Stream:
 
 
 def prefetch(examples: Mapped, indices: Iterable[Tensor], *, threads: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield the examples at each of the `indices`; meanwhile each thread gathers those at one of the next."""
+    """Yield the examples at each of the `indices`; meanwhile threads gather those at the next ones."""
     with ThreadPoolExecutor(max_workers=threads, thread_name_prefix="gather") as pool:
-        waiting = deque[Future[Gathered]]()
+        waiting = deque[tuple[Gathered, list[Future[None]]]]()
         for index in indices:
-            waiting.append(pool.submit(examples.gather, index))
-            if len(waiting) > threads:
-                yield examples.to_device(waiting.popleft().result())
+            rows, parts = examples.room(index)
+            waiting.append((rows, [pool.submit(part) for part in parts]))
+            if len(waiting) > max(AHEAD, -(-threads // len(parts))):
+                yield examples.to_device(_filled(*waiting.popleft()))
         while waiting:
-            yield examples.to_device(waiting.popleft().result())
+            yield examples.to_device(_filled(*waiting.popleft()))
+
+
+def _filled(rows: Gathered, parts: Sequence[Future[None]]) -> Gathered:
+    for part in parts:
+        part.result()
+    return rows

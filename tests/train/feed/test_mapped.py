@@ -64,17 +64,20 @@ def test_what_torch_keeps_of_earlier_runs_can_be_had(arrays, monkeypatch):
     assert stays_on_host(arrays, gpu)
 
 
-def test_batches_come_in_the_same_order_and_are_gathered_elsewhere(arrays, large, monkeypatch):
+@pytest.mark.parametrize("part_bytes", [1 << 24, 1_000])  # a batch at once, and in parts of some examples
+def test_batches_come_in_the_same_order_and_are_gathered_elsewhere(part_bytes, arrays, large, monkeypatch):
+    monkeypatch.setattr("scaling.train.feed.mapped.PART_BYTES", part_bytes)
     held = epoch_feed(Resident(torch.from_numpy(np.array(arrays.x)), torch.from_numpy(arrays.y), scale()), seed=3)
     mapped = epoch_feed(bring(arrays, scale(), CPU, reads=0), seed=3)
     assert isinstance(mapped, MappedEpochs)
-    drawn, threads, index, gather = set(), set(), mapped.index, Mapped.gather
+    drawn, threads, index, gather = set(), set(), mapped.index, Mapped._fill
 
-    def gathered(examples, index):
+    def gathered(examples, rows, out):
         threads.add(threading.current_thread().name)
-        return gather(examples, index)
+        assert out.nbytes <= part_bytes
+        gather(examples, rows, out)
 
-    monkeypatch.setattr(Mapped, "gather", gathered)
+    monkeypatch.setattr(Mapped, "_fill", gathered)
     mapped.index = lambda *span: drawn.add(threading.current_thread().name) or index(*span)
     cut = [batches(feed, batch=64, features=48, device=CPU) for feed in (mapped, held)]
     pairs = list(zip(cut[0].between(2, 19), cut[1].between(2, 19), strict=True))
@@ -130,6 +133,6 @@ def test_a_stopped_run_goes_on_and_its_thread_ends(tmp_path, large, every_step):
 
 def test_an_error_in_the_thread_reaches_the_loop(arrays, large, monkeypatch):
     feed = epoch_feed(bring(arrays, scale(), CPU, reads=0), seed=3)
-    monkeypatch.setattr(Mapped, "gather", lambda examples, index: [][0])
+    monkeypatch.setattr(Mapped, "_fill", lambda examples, rows, out: [][0])
     with pytest.raises(IndexError):
         list(batches(feed, batch=64, features=48, device=CPU).between(0, 3))
