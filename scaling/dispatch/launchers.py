@@ -6,10 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+
 from scaling.errors import UserError
 from scaling.limits import UNLIMITED, Limits
 
 __all__ = ["LAUNCHERS", "UNLIMITED", "Limits", "Local", "Slurm"]  # Limits: pickles of version 0.1.0 name it here
+
+# Options of sbatch that keys of the launcher set, which also plan with them, and those that are set for each job.
+KEYS = {
+    "time": "minutes",
+    "mem": "memory_gb",
+    "cpus-per-task": "cpus",
+    "gpus-per-node": "gpus",
+    "signal": "signal_seconds",
+}
+FOR_EACH_JOB = ("array", "dependency", "job-name", "output", "error")
 
 
 @dataclass(frozen=True)
@@ -19,17 +31,17 @@ class Local:
     name: ClassVar[str] = "local"
     implementation: ClassVar[str] = "scaling.dispatch.local.launcher:LocalLauncher"
 
-    workers: int | None = None
+    workers: PositiveInt | None = None
     """null: on a GPU the best number by the probe (one without a probe), on a CPU one for each `threads` cores."""
-    threads: int = 1
+    threads: PositiveInt = 1
     """torch's threads in each worker."""
-    retries: int = 0
+    retries: NonNegativeInt = 0
     """Further attempts at a run that crashed."""
-    beat_seconds: float = 1.0
+    beat_seconds: PositiveFloat = 1.0
     """Seconds between two heartbeats of a worker."""
-    stuck_minutes: float | None = 30.0
+    stuck_minutes: PositiveFloat | None = 30.0
     """Minutes without a step (if beyond 20 times the forecast) after which a run's worker is ended."""
-    grace_seconds: float = 60.0
+    grace_seconds: NonNegativeFloat = 60.0
     """Seconds for the checkpoints after Ctrl-C."""
 
 
@@ -49,47 +61,54 @@ class Slurm:
     constraint: str | None = None
     exclude: str | None = None
     nodelist: str | None = None
-    gpus: int = 1
+    gpus: NonNegativeInt = 1
     """GPUs of each job."""
-    cpus: int = 2
+    cpus: PositiveInt = 2
     """CPU cores of each job."""
-    threads: int = 1
+    threads: PositiveInt = 1
     """torch's threads in each worker."""
-    memory_gb: float | None = None
+    memory_gb: PositiveFloat | None = None
     """Memory of each job; null: derived from the model."""
-    min_memory_gb: float = 4.0
+    min_memory_gb: PositiveFloat = 4.0
     """Least memory of a job if it is derived."""
-    minutes: float | None = None
+    minutes: PositiveFloat | None = None
     """Time limit of a job; null: derived from the forecast."""
-    min_minutes: float = 15.0
+    min_minutes: PositiveFloat = 15.0
     """Least time limit of a job if it is derived."""
-    max_minutes: float | None = None
+    max_minutes: PositiveFloat | None = None
     """Largest time limit of a job if it is derived; null: the partition's."""
-    hand_minutes: float = 60.0
+    hand_minutes: PositiveFloat = 60.0
     """Minutes of work for each job, from which the number of jobs is derived."""
-    jobs: int | None = None
+    jobs: PositiveInt | None = None
     """Number of jobs; null: derived from the work."""
-    max_jobs: int = 16
+    max_jobs: PositiveInt = 16
     """Most jobs at a time."""
     extra: Mapping[str, Any] = field(default_factory=dict)
     """Further options of sbatch."""
     setup: tuple[str, ...] = ()
     """Shell lines to run before Python starts."""
-    retries: int = 1
+    retries: NonNegativeInt = 1
     """Further attempts at a run that crashed."""
-    beat_seconds: float = 10.0
+    beat_seconds: PositiveFloat = 10.0
     """Seconds between two heartbeats of a worker."""
-    signal_seconds: int = 120
+    signal_seconds: PositiveInt = 120
     """Seconds between the warning and the time limit, for a checkpoint."""
-    patience: float = 300.0
+    patience: NonNegativeFloat = 300.0
     """Seconds that a job waits for space on a full disk."""
-    stuck_minutes: float | None = 30.0
+    stuck_minutes: PositiveFloat | None = 30.0
     """Minutes without a step (if beyond 20 times the forecast) after which a run's worker is ended."""
     snapshot: bool = True
     """Run the code as it was when the jobs were submitted."""
 
     def __post_init__(self) -> None:
-        """Raise UserError for values of several lines: sbatch would run the second line as a shell command."""
+        """Raise UserError for extra options that are set elsewhere, and for values of several lines.
+
+        Of several lines sbatch would run the second as a shell command.
+        """
+        for option in (name.replace("_", "-") for name in self.extra):
+            if option in KEYS or option in FOR_EACH_JOB:
+                advice = f"give launcher.{KEYS[option]}" if option in KEYS else "drop it"
+                raise UserError(f"found {option} in launcher.extra; wanted options that nothing else sets; {advice}")
         words = (self.partition, self.account, self.qos, self.constraint, self.exclude, self.nodelist)
         for word in map(str, (*filter(None, words), *self.extra, *self.extra.values())):
             if not word.isprintable():

@@ -6,7 +6,6 @@ from collections.abc import Collection, Iterable
 
 from scaling import devices
 from scaling.dispatch.launchers import Local
-from scaling.errors import UserError
 from scaling.forecast.sharing import processes_that_pay
 from scaling.forecast.speed import known_speed
 
@@ -25,11 +24,6 @@ def workers_for(settings: Local, *, gpus: int, most: int | None = None, a_gpu: i
 
     most: upper limit.
     """
-    if settings.threads < 1 or (settings.workers is not None and settings.workers < 1):
-        raise UserError(
-            f"found launcher.workers={settings.workers} and launcher.threads={settings.threads}; "
-            f"wanted at least 1 of each; change it"
-        )
     natural = gpus * a_gpu or max(1, devices.cores() // settings.threads)
     wanted = settings.workers or natural
     return wanted if most is None else max(1, min(wanted, most))

@@ -127,7 +127,7 @@ def parameters(
     asked = {
         "job_name": name,
         "time": share.minutes,
-        "mem": f"{round(share.memory_gb * 1000)}M",
+        "mem": f"{max(1, round(share.memory_gb * 1000))}M",
         "cpus_per_task": launcher.cpus,
         "gpus_per_node": launcher.gpus or None,
         "partition": launcher.partition,

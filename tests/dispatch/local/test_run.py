@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -225,8 +224,6 @@ def test_number_of_workers():
     assert workers_for(Local(), gpus=0) == devices.cores()
     assert workers_for(Local(threads=devices.cores()), gpus=0) == 1
     assert workers_for(Local(workers=8), gpus=0, most=2) == 2
-    with pytest.raises(UserError, match=re.escape("launcher.workers=0")):
-        workers_for(Local(workers=0), gpus=0)
 
 
 def test_limit_of_flops_is_kept(folder):
