@@ -9,7 +9,18 @@ import numpy as np
 
 from analysis.estimates.multiplier import FAR, FARTHEST, Comparison, computes, frontier_of, log_multipliers, recentred
 from analysis.figures.equation import Curve, draw_curve
-from analysis.figures.style import GREY, HUES, INK, MARKERS, label, legend_above, legend_below, log_axes, margins
+from analysis.figures.style import (
+    GREY,
+    HUES,
+    INK,
+    MARKERS,
+    label,
+    legend_above,
+    legend_below,
+    literal,
+    log_axes,
+    margins,
+)
 from analysis.fitting.intervals import percentile
 from analysis.numbers import flops, interval, percent, times
 
@@ -60,7 +71,7 @@ class ComparisonNumbers:
 def comparison_numbers(found: Comparison) -> ComparisonNumbers:
     """Collect the figure's numbers from a comparison and its fits."""
     one, two = found.fits
-    sides = (_side(found.first, one), _side(found.second, two))
+    sides = (_side(literal(found.first), one), _side(literal(found.second), two))
     low, high = found.C_range
     differs = found.interval[0] > 1 or found.interval[1] < 1
     turns = found.turns if differs else None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import re
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from analysis.fitting.result import Fit
 
 
+WRITTEN = re.compile(r"\\text\{((?:\\.|[^\\}])*)\}")
+"""A name in mathtext that is no symbol, as `symbol_of` writes it."""
 WIDEST = 1.5
 """Factor beyond a curve's range within which a figure shows its band; a wider band is clipped."""
 
@@ -67,7 +71,8 @@ def curve_of_line(line: PowerLine, symbol: str, x: str, low: float, high: float)
     """Compute a power line's curve and band."""
     grid = np.geomspace(low, high, 200)
     band = line.interval(grid) or (None, None)
-    text = f"${symbol} = {mathtext(number(line.coefficient, 3))}\\,{x}^{{{mathtext(exponent(line.exponent))}}}$"
+    power = f"{symbol_of(x)}^{{{mathtext(exponent(line.exponent))}}}"
+    text = f"${symbol} = {mathtext(number(line.coefficient, 3))}\\,{power}$"
     return Curve(grid, line.predict(grid), band[0], band[1], text, interval(line.exponent_interval, exponent))
 
 
@@ -80,13 +85,14 @@ def equation(fit: Fit, x: str) -> str:
     text = re.sub(r"\^(-?\w+)", r"^{\1}", text)
     if not fit.params.get("E", 1.0) > 0:
         text = text.removeprefix("E + ")
-    known = {"x": x.replace("D_unique", "D_{unique}"), "y": symbol_of(fit.y), "exp": r"\exp"}
-    known |= {name: mathtext(_short(fit, name)) for name in fit.params}
+    known = {"exp": r"\exp"} | {name: mathtext(_short(fit, name)) for name in fit.params}
 
     def value(match: re.Match[str]) -> str:
         return known.get(match[0], match[0])
 
     body = re.sub(r"[A-Za-z_]\w*", value, text).replace("--", "").replace("+ -", "- ").replace(" ", r"\;")
+    names = {"x": symbol_of(x), "y": symbol_of(fit.y)}
+    body = re.sub(r"\b[xy]\b", lambda match: names[match[0]], body)
     return f"${head}{body}$"
 
 
@@ -107,6 +113,12 @@ def _exponent_interval(fit: Fit) -> str:
 
 def as_html(text: str) -> str:
     """Turn one of this module's mathtext equations into HTML."""
+    parts = WRITTEN.split(text)
+    names = [html.escape(re.sub(r"\\(.)", r"\1", name), quote=False) for name in parts[1::2]]
+    return "".join(part for pair in zip_longest(map(_part_as_html, parts[::2]), names, fillvalue="") for part in pair)
+
+
+def _part_as_html(text: str) -> str:
     text = (
         text.replace("$", "")
         .replace(r"\;", " ")
@@ -121,9 +133,12 @@ def as_html(text: str) -> str:
     return re.sub(r"\^\*", "*", text).replace("-", "\u2212")
 
 
-def symbol_of(y: str) -> str:
-    """Return the letter of a response: L for a loss, err for an error."""
-    return {"loss": "L", "error": "err"}.get(y, re.sub(r"\W", "", y))
+def symbol_of(column: str) -> str:
+    """Return a column as mathtext: L for a loss, err for an error, N for N; other names as they are written."""
+    known = {"loss": "L", "error": "err", "D_unique": "D_{unique}"}
+    if column in known or re.fullmatch(r"[A-Za-z]+", column):
+        return known.get(column, column)
+    return r"\text{" + re.sub(r"([\\{}$])", r"\\\1", " ".join(column.split())) + "}"
 
 
 def mathtext(text: str) -> str:

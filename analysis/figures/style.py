@@ -25,6 +25,8 @@ HEIGHT = 3.5
 DPI = 200
 CHARACTER = 7.0
 """Pixels, at 100 to an inch, of a character below an axis."""
+LONGEST = 48
+"""Maximum length of a user's words in a label."""
 INK = "#1b1f24"
 LAW = "#c2410c"
 """The one warm colour: laws and minima contrast with runs, which are drawn in viridis."""
@@ -114,7 +116,15 @@ def label(name: str, rows: pd.DataFrame | None = None, *, metric: str = "") -> s
         return units.get(metric, "test loss")
     if name == "error":
         return "test error (1 − top-1 accuracy)"
-    return UNITS.get(name, name)
+    return UNITS.get(name, literal(name))
+
+
+def literal(words: str) -> str:
+    """Return a user's words as matplotlib draws them unchanged: no mathematics, never hidden; long ones shortened."""
+    text = " ".join(words.split())
+    if len(text) > LONGEST:
+        text = f"{text[: LONGEST // 2]}…{text[-(LONGEST // 2 - 1) :]}"
+    return ("\u200b" if text.startswith("_") else "") + text.replace("$", r"\$")
 
 
 def colours(values: Iterable[float]) -> dict[float, tuple[float, ...]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
 import re
 from collections import Counter
@@ -122,7 +123,7 @@ def _alt_text(picture: Picture) -> str:
         f"{chart['y']['label']} ({_scale(chart['y'])}) against {chart['x']['label']} ({_scale(chart['x'])})"
         for chart in picture.charts[:2]
     ]
-    text = re.sub(r"<[^>]*>", "", "; ".join(dict.fromkeys(axes)))
+    text = html.unescape(re.sub(r"<[^>]*>", "", "; ".join(dict.fromkeys(axes))))
     return f"{picture.title}{': ' + text if text else ''}. {picture.caption}"
 
 

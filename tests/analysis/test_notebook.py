@@ -23,6 +23,7 @@ from analysis.commands.notebook import SHOWN
 from analysis.commands.one_line import LINES
 from analysis.errors import UserError
 from analysis.estimates.forecast import forecasts_of
+from analysis.figures.equation import as_html
 from analysis.terminal import show_forecasts
 from scaling.analysis import allocate, backtest, columns, fit, forecast, frontier, isoflop, plot
 from tests.analysis import worlds
@@ -198,6 +199,19 @@ def test_results_pickle_and_are_drawn(law):
         assert re.fullmatch(rf"<{type(one).__name__} (of loss|by C).*\d.*>", repr(one))
         with pytest.raises(UserError, match="wanted a Fit, Frontier, IsoFlop"):
             plot(one)
+
+
+@pytest.mark.parametrize("name", ["gpu_hours", "cost ($)", "a^b", "50%", "#3", "x{y", "a\\b", "_size", "a--b + -c x y"])
+def test_columns_of_any_name_are_drawn_as_they_are_written(name):
+    rows = worlds.small().rename(columns={"C": name, "loss": f"loss {name}"})
+    found = fit(rows, "power", x=name, y=f"loss {name}", resamples=0)
+    axes = found.plot()
+    axes.figure.draw_without_rendering()
+    written = as_html(axes.get_legend().get_texts()[0].get_text())
+    assert written.startswith(f"loss {name} = ")
+    assert f" {name}<sup>" in written
+    assert axes.get_xlabel().replace(r"\$", "$").strip("\u200b") == name
+    plt.close(axes.figure)
 
 
 @pytest.mark.parametrize("verb", [frontier, isoflop, allocate, backtest, fit])

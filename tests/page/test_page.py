@@ -165,6 +165,12 @@ def test_the_page_fits_its_window(browser, report, tmp_path, width, dark):
     assert (tmp_path / "page.png").stat().st_size > 10_000
 
 
+def test_long_words_are_broken(browser, report):
+    shown(browser, report, width=390)
+    browser.run("for (const one of document.querySelectorAll('p, li, h1, figcaption')) one.append('x'.repeat(300))")
+    assert browser.run("document.documentElement.scrollWidth") == 390
+
+
 def test_no_script_of_the_page_fails(browser, report, curves):
     for page in (report, curves):
         shown(browser, page)

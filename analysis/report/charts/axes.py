@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -20,6 +22,10 @@ DIGITS = 6
 
 CAPS = ("_", "|", "None", "none", "", " ", None)
 """Markers that are not points: none, and the caps of bars."""
+
+
+MATHEMATICS = re.compile(r"(?<!\\)\$")
+"""The sign around mathematics in a label; one that is written has a backslash before it."""
 
 
 class Undrawable(Exception):
@@ -59,7 +65,9 @@ def _number(value: float) -> float | int | None:
 def _words(label: object) -> str:
     """Return a label as HTML; empty for matplotlib's automatic labels."""
     text = str(label)
-    return "" if text.startswith("_") else as_html(text) if "$" in text else text.replace("<", "&lt;")
+    if text.startswith("_"):
+        return ""
+    return as_html(text) if MATHEMATICS.search(text) else html.escape(text.replace(r"\$", "$"), quote=False)
 
 
 def _key(ax: Axes) -> dict[str, Any] | None:

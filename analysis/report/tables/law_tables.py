@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterator, Sequence
 
@@ -53,7 +54,7 @@ def _law_rows(group: GroupResults) -> Iterator[tuple[str, ...]]:
             continue
         remarks = "; ".join([*fit.certificate.reasons, *(result.remarks if result.at_edges else ())])
         marked = as_html(equation(fit, result.x or "")).replace("<sup>", "^").replace("<sub>", "_")
-        written = re.sub(r"<[^>]*>", "", marked).replace("&lt;", "<")
+        written = html.unescape(re.sub(r"<[^>]*>", "", marked))
         for name, value, ends in signed_rows(fit):
             head = (result.title, result.law, written, name)
             yield (*head, f"{value} {ends}".rstrip(), count(fit.n_points), result.status, remarks)

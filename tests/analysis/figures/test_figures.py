@@ -62,6 +62,13 @@ def test_every_axis_names_its_unit(table):
     assert label("error") == "test error (1 − top-1 accuracy)"
 
 
+def test_long_names_are_shortened_in_a_label():
+    name = f"optimizer={'adamw,' * 30}seed=1"
+    assert len(label(name)) == 48
+    assert label(name).startswith("optimizer=")
+    assert label(name).endswith("seed=1")
+
+
 def test_compute_figure_draws_every_size_and_the_frontier(table):
     front = frontier(table, resamples=0)
     numbers = compute_numbers(table, y="loss", frontier=front)
