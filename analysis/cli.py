@@ -170,6 +170,7 @@ Examples:
 @click.option("-o", "--out", metavar="DIR", help="Write to DIR instead of the results folder.")
 @column_options
 @click.option("--where", metavar='"loss < 3.4"', help="Rows to use.")
+@click.option("--pool", multiple=True, metavar="COLUMN,…", help="Columns whose kinds of runs are fitted together.")
 @click.option("--task", "tasks", multiple=True, metavar="TASK,…", help="Only these tasks of stages.  [all]")
 @click.option("--figures", is_flag=True, help="Also save each figure: figures/NAME.png, .pdf and .svg.")
 @known_options
@@ -179,6 +180,7 @@ def report(
     chosen: TableChoice,
     out: str | None,
     where: str | None,
+    pool: Sequence[str],
     tasks: Sequence[str],
     figures: bool,
     json_path: str | None,
@@ -192,12 +194,13 @@ def report(
     with _rare_garbage_collection():
         from analysis.report.law_results import Resampling
         from analysis.report.page import write_report
+        from analysis.table.remarks import with_pooled
         from analysis.table.select import rows_where
 
         written = write_report(
             chosen.source,
-            table=rows_where(chosen.table(), where),
-            again=chosen.options(where),
+            table=with_pooled(rows_where(chosen.table(), where), words(pool)),
+            again=chosen.options(where, words(pool)),
             out=out,
             tasks=words(tasks),
             resampling=Resampling(**how),

@@ -6,6 +6,7 @@ as `fit` does: where, pool, keep, task, rows, run_column.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -32,7 +33,7 @@ from analysis.fitting.result import Fit
 from analysis.fitting.settings import settings_of
 from analysis.laws import Law, own_law
 from analysis.table.read import derive_column, load_table, rename_columns
-from analysis.table.remarks import with_remarks
+from analysis.table.remarks import with_pooled, with_remarks
 from analysis.table.select import select_rows, two_of
 
 if TYPE_CHECKING:
@@ -185,6 +186,7 @@ def report(
     *,
     out: str | Path | None = None,
     tasks: Sequence[str] = (),
+    pool: Sequence[str] = (),
     figures: bool = False,
     resamples: int = 1000,
     level: float = 0.95,
@@ -195,21 +197,25 @@ def report(
 ) -> Report:
     """Write the report of a results folder or of a table; `Report.page` is its path.
 
-    out: folder of the report (default: that of the source; a DataFrame has none). figures: save each figure as a file
+    out: folder of the report (default: that of the source; a DataFrame has none). pool: columns whose kinds of runs are
+    fitted together. figures: save each figure as a file
     too. fix, tie: constraints on the laws that have these parameters. say: called with a message about progress.
     """
     settings_of(resamples=resamples, level=level, seed=seed)
     from analysis.report.law_results import Resampling
     from analysis.report.page import write_report
 
-    table = None if isinstance(source, str | Path) else load_table(source)
-    if table is not None:
+    pooled = (pool,) if isinstance(pool, str) else tuple(pool)
+    in_memory = not isinstance(source, str | Path)
+    table = with_pooled(load_table(source), pooled) if pooled or in_memory else None
+    if in_memory:
         if out is None:
             raise UserError("found a table in memory and no out; wanted the folder of the report; name it with out")
         source = Path(out) / "table.parquet"  # written with the report
     return write_report(
         source,  # type: ignore[arg-type]
         table=table,
+        again=f"--pool {shlex.quote(','.join(pooled))}" if pooled else "",
         out=out,
         tasks=tasks,
         figures=figures,

@@ -12,6 +12,7 @@ import pandas as pd
 from analysis.errors import Refusal, UserError, attempt
 from analysis.numbers import setting
 from analysis.table.cells import budgets
+from analysis.table.remarks import POOLED
 from analysis.table.select import RECIPE, has_milestones, origins, recipe_differences, select_rows, tasks_of
 from analysis.table.slices import Slice, find_slices
 from analysis.wording import RECIPE_WORDS, counted, listed
@@ -28,15 +29,17 @@ FEW_RUNS = 5
 
 @dataclass(frozen=True)
 class Subset:
-    """A subset of a table's rows: a condition on its columns, and the task if there are several."""
+    """A subset of a table's rows: a condition on its columns, the task if there are several, and pooled columns."""
 
     where: str = ""
     task: str | None = None
+    pool: tuple[str, ...] = ()
 
     def options(self, rows: pd.DataFrame, condition: str = "") -> str:
         """Return the command-line options that select the same rows, or those that satisfy a further condition."""
         where = " and ".join(text for text in (condition, self.where) if text)
         words = [f' --where "{where}"' if where else "", f" --task {self.task}" if self.task else ""]
+        words += [f' --pool "{",".join(self.pool)}"' if self.pool else ""]
         return "".join(words) + (" --rows all" if has_milestones(rows) else "")
 
 
@@ -93,8 +96,9 @@ def split(table: pd.DataFrame, task: str | None = None) -> tuple[list[Group], li
     except (UserError, Refusal) as refusal:
         return [], [str(refusal)]
     own = table[table["task"].astype(str) == named] if named else table
-    kinds, refused = _large(_kinds(rows), _varied(rows))
-    return [_group(own, chosen, name, Subset(where, named), left_out) for name, where, chosen in kinds], refused
+    pool = tuple(table.attrs.get(POOLED, ()))
+    kinds, refused = _large(_kinds(rows, pool), _varied(rows))
+    return [_group(own, chosen, name, Subset(where, named, pool), left_out) for name, where, chosen in kinds], refused
 
 
 def has_few_runs(rows: pd.DataFrame) -> bool:
@@ -116,10 +120,10 @@ def _varied(rows: pd.DataFrame) -> list[str]:
     return [name for name in names if name in rows.columns and rows[name].nunique() > 1]
 
 
-def _kinds(rows: pd.DataFrame) -> list[Kind]:
-    """Split rows by family, data and the recipe columns that differ."""
+def _kinds(rows: pd.DataFrame, pool: Sequence[str]) -> list[Kind]:
+    """Split rows by family, data and the recipe columns that differ and are not pooled."""
     names = [name for name in ("family", "data") if name in rows.columns and rows[name].nunique() > 1]
-    names += list(recipe_differences(rows))
+    names = [name for name in (*names, *recipe_differences(rows)) if name not in pool]
     if not names:
         one = [str(rows[name].iloc[0]) for name in ("family", "data") if name in rows.columns]
         return [(" on ".join(one), "", rows)]
@@ -157,7 +161,7 @@ def _large(kinds: list[Kind], varied: Sequence[str]) -> tuple[list[Kind], list[s
         return large, refused
     return [], [
         f"the runs are of {len(large)} kinds (they differ in {listed(varied)}), too many to fit each apart: "
-        "no laws here; choose rows with scaling fit --where, or say what may differ with --pool"
+        "no laws here; choose rows with --where, or say what may differ with --pool"
     ]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from analysis.errors import UserError
 from analysis.wording import listed
 
 KEY, TAKEN = "scaling.remarks", "scaling.taken"
@@ -48,6 +49,18 @@ def with_moved(table: pd.DataFrame, moved: Mapping[str, str]) -> pd.DataFrame:
     """Return the table with a note of the renamed columns, such as {"Model Size": "N"}."""
     table = table.copy(deep=False)
     table.attrs[MOVED] = {**table.attrs.get(MOVED, {}), **moved}
+    return table
+
+
+def with_pooled(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """Return the table with a note of the columns whose kinds the user pools. Raises `UserError` for unknown ones."""
+    if not columns:
+        return table
+    unknown = [name for name in columns if name not in table.columns]
+    if unknown:
+        raise UserError(f"found no column {unknown[0]!r} to pool; the table has {listed(table.columns)}; name another")
+    table = table.copy(deep=False)
+    table.attrs[POOLED] = sorted({*columns, *table.attrs.get(POOLED, ())})
     return table
 
 

@@ -10,11 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.errors import UserError
 from analysis.estimates.selected import fit_selected
 from analysis.report.compared import differences, side_by_side
 from analysis.report.groups import split
 from analysis.report.law_results import GroupResults, LawResult, Resampling
 from analysis.report.page import write_report
+from analysis.table.remarks import with_pooled
 from tests.analysis.worlds import pair
 
 
@@ -31,6 +33,16 @@ def results(table: pd.DataFrame, resamples: int = 60) -> list[GroupResults]:
         law = LawResult("", "chinchilla", "loss", None, fit, "", "")
         found.append(GroupResults(**vars(group), laws=(law,), frontiers={}, minima={}, allocation=None))
     return found
+
+
+def test_kinds_that_the_reader_pools_are_one_group():
+    table = schedules()
+    assert len(split(table)[0]) == 2
+    (group,), _ = split(with_pooled(table, ["schedule"]))
+    assert len(group.rows) == len(table)
+    assert group.subset.options(group.rows) == ' --pool "schedule"'
+    with pytest.raises(UserError, match="found no column 'optimiser' to pool"):
+        with_pooled(table, ["optimiser"])
 
 
 def test_two_schedules_are_compared():
