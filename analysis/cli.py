@@ -200,7 +200,7 @@ def report(
         written = write_report(
             chosen.source,
             table=with_pooled(rows_where(chosen.table(), where), words(pool)),
-            again=chosen.options(where, words(pool)),
+            again=chosen.options(where),
             out=out,
             tasks=words(tasks),
             resampling=Resampling(**how),

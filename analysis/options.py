@@ -128,12 +128,11 @@ class TableChoice:
             table = derive_column(table, assignment)
         return table
 
-    def options(self, where: str | None = None, pool: Sequence[str] = ()) -> str:
+    def options(self, where: str | None = None) -> str:
         """Return the options that select the same columns and rows, as typed; empty if there are none."""
         typed = [("--columns", ",".join(f"{name}={_shown(column)}" for name, column in self.columns.items()))]
         typed += [("--derive", text) for text in self.derive]
-        typed += [("--where", where or ""), ("--pool", ",".join(pool))]
-        typed += [("--convention", self.convention if self.convention != "ours" else "")]
+        typed += [("--where", where or ""), ("--convention", self.convention if self.convention != "ours" else "")]
         return " ".join(f"{name} {shlex.quote(value)}" for name, value in typed if value)
 
     def rows(self, y: str) -> tuple[pd.DataFrame, list[str]]:

@@ -6,7 +6,6 @@ as `fit` does: where, pool, keep, task, rows, run_column.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,6 +16,7 @@ from analysis.errors import UserError
 from analysis.estimates.allocate import ApproachComparison, Use, constrained_forms
 from analysis.estimates.allocate import allocate as allocate_rows
 from analysis.estimates.backtest import Backtest, backtest
+from analysis.estimates.compared_groups import two_of
 from analysis.estimates.forecast import Forecast, forecast
 from analysis.estimates.frontier import Frontier
 from analysis.estimates.frontier import frontier as frontier_of_rows
@@ -34,7 +34,7 @@ from analysis.fitting.settings import settings_of
 from analysis.laws import Law, own_law
 from analysis.table.read import derive_column, load_table, rename_columns
 from analysis.table.remarks import with_pooled, with_remarks
-from analysis.table.select import select_rows, two_of
+from analysis.table.select import select_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -215,7 +215,6 @@ def report(
     return write_report(
         source,  # type: ignore[arg-type]
         table=table,
-        again=f"--pool {shlex.quote(','.join(pooled))}" if pooled else "",
         out=out,
         tasks=tasks,
         figures=figures,

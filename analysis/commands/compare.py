@@ -46,10 +46,10 @@ def compare(
     """
     from dataclasses import replace
 
+    from analysis.estimates.compared_groups import two_of
     from analysis.estimates.multiplier import compare as find
     from analysis.report.drawing import picture
     from analysis.report.law_figures import comparison_figure
-    from analysis.table.select import two_of
 
     if (by is None) == (other is None):
         raise UserError("found no --by or --with, or both; wanted one of them: a column, or a second table; give one")

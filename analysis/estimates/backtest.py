@@ -75,7 +75,7 @@ def backtest(
     asked = settings_of(resamples=resamples, level=level, **options)
     asked = replace(asked, how=replace(asked.how, most_refitted=min(MOST_VALUES, MOST_ROWS * resamples)))
     named = [laws] if isinstance(laws, str | Law) else laws
-    rows, _ = select_rows(load_table(table), y=y, **vars(asked.selection))
+    rows, _ = select_rows(load_table(table), y=y, along=(x,) if x else (), **vars(asked.selection))
     rows = with_compute(rows)
     by = by or size_column(rows, x)
     rows = as_numbers(rows, [by])

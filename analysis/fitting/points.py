@@ -130,7 +130,7 @@ def _chosen(
     may_rise: whether y may rise with the inputs, as for a custom law.
     """
     free = (*selection.pool, *(column for column in columns if column in RECIPE))
-    chosen, left_out = select_rows(table, y=y, **vars(replace(selection, pool=free)))
+    chosen, left_out = select_rows(table, y=y, along=columns, **vars(replace(selection, pool=free)))
     chosen = as_numbers(chosen, columns)
     require_positive(chosen, columns)
     if not may_rise:

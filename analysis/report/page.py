@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from analysis.report.tables.text_table import write_tables
 from analysis.table.columns import numbers_where_there_are
 from analysis.table.files.own_columns import COUNTED
 from analysis.table.read import load_table, write_table
+from analysis.table.remarks import POOLED
 
 
 @dataclass(frozen=True, repr=False)
@@ -74,6 +76,8 @@ def write_report(
     path = Path(source)
     folder = Path(out) if out else path if path.is_dir() else Path(path.name.split(".")[0] + "_report")
     whole = load_table(path) if table is None else table
+    pool = ",".join(whole.attrs.get(POOLED, ()))
+    again = f"{again} --pool {shlex.quote(pool)}".lstrip() if pool else again
     chosen, named = folder / "table.parquet", called or str(path)
     into = folder / "figures" if figures else None
     with _writing_into(folder):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -13,9 +16,9 @@ from analysis.wording import counted, listed, one_word
 NAMES = ("run", "run_name", "run_id", "runid", "name", "id", "uuid", "trial", "trial_id", "trial_name", "job", "job_id")
 """Columns that name a run by their own name, in any case; also whatever begins or ends with the word run."""
 SIZES = ("N", "D", "C")
-PROGRESS = ("D", "C", "step", "tokens", "epoch", "epochs")
-STEPS = ("step", "global_step", "iteration", "iter")
+STEP = re.compile(r"(trainer_|train_|training_|progress_)?((global_)?step|iteration|iter|epoch)")
 """Columns of a point of a learning curve, which a table of whole runs seldom has."""
+PROGRESS = ("tokens", "epochs")
 NONE = "none"
 """The value of run_column for a table in which each row is a run."""
 
@@ -44,7 +47,7 @@ def with_runs(table: pd.DataFrame, run_column: str | None) -> pd.DataFrame:
     named = [name for name in candidates if is_run_name(name)]
     if named:
         return with_remarks(table.assign(run_id=_names(table[named[0]])), _taken(table, named[0]))
-    steps = any(plain_name(name) in STEPS for name in table.columns) and "N" in table.columns
+    steps = any(STEP.fullmatch(plain_name(name)) for name in table.columns) and "N" in table.columns
     curves = ["N"] if steps and _are_milestones(table, "N") else []  # a learning curve of each size, without a name
     return with_remarks(table, *(_asked(name) for name in (candidates or curves)[:1]))
 
@@ -92,11 +95,31 @@ def _may_name(table: pd.DataFrame, name: str) -> bool:
 
 def _are_milestones(table: pd.DataFrame, name: str) -> bool:
     """Tell whether rows with the same value share N and differ in D (or another measure of training progress)."""
-    progress = next((column for column in PROGRESS if column in table.columns and column != name), None)
-    if progress is None:
-        return False
     groups = table.groupby(name, dropna=False, sort=False)
     if "N" in table.columns and name != "N" and (groups["N"].nunique() > 1).any():
         return False
-    many = groups.size() > 1
-    return bool(many.mean() >= 0.5 and (groups[progress].nunique() == groups.size())[many].all())
+    sizes = groups.size()
+    many = sizes > 1
+    progress = [column for column in table.columns if column != name and _is_progress(column)]
+    return bool(many.mean() >= 0.5 and any((groups[column].nunique() == sizes)[many].all() for column in progress))
+
+
+def _is_progress(name: str) -> bool:
+    return name in (*SIZES, *PROGRESS) or bool(STEP.fullmatch(plain_name(name)))
+
+
+def without_early_rows(table: pd.DataFrame, along: Sequence[str]) -> tuple[pd.DataFrame, int]:
+    """Keep the last row of each run if rows of a run differ in their step, but in none of N, D, C and `along`.
+
+    These are then of the whole run, and only its last loss is the loss at them. The number is that of rows left out.
+    """
+    steps = [name for name in table.columns if STEP.fullmatch(plain_name(name))]
+    steps = [name for name in steps if pd.api.types.is_numeric_dtype(table[name])]
+    if "run_id" not in table.columns or "final" in table.columns or not steps:
+        return table, 0
+    runs = table.groupby("run_id", sort=False)
+    sizes = [name for name in (*SIZES, *along) if name in table.columns]
+    if (runs[sizes].nunique() > 1).any(axis=None) or not (runs[steps[0]].nunique() == runs.size()).all():
+        return table, 0
+    last = table.loc[runs[steps[0]].idxmax().sort_values()]
+    return last.reset_index(drop=True), len(table) - len(last)

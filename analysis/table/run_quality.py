@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.table.files.examples_seen import EPOCHS
 from analysis.table.select import as_bool
+from analysis.table.statuses import plain_name
 
 NAMES = {
     "steps": ("run_steps", "steps", "train_steps", "num_steps", "iterations"),
@@ -33,6 +35,8 @@ def training_details(
             found[what] = _positive(chosen[column])
     if {"D", "D_unique"} <= set(chosen.columns):
         found["epochs"] = _positive(chosen["D"]) / _positive(chosen["D_unique"])
+    elif epochs := [name for name in chosen.columns if EPOCHS.fullmatch(plain_name(name))]:
+        found["epochs"] = _positive(chosen[epochs[0]])
     name = run_column or "run_id"
     if name in table.columns and "D" in table.columns and len(table) > len(chosen):
         slopes = _last_slopes(table, y, name)

@@ -9,14 +9,13 @@ import numpy as np
 import pandas as pd
 
 from analysis.errors import Refusal, UserError
-from analysis.table.clusters import with_runs
+from analysis.table.clusters import with_runs, without_early_rows
 from analysis.table.columns import no_numbers, numbers_where_there_are, with_words_counted
 from analysis.table.expressions import mask
 from analysis.table.mixtures import with_mixtures
 from analysis.table.remarks import with_remarks
 from analysis.table.statuses import UNFINISHED, status_word, statuses, unclear_statuses, unknown_words
 from analysis.table.units import doubtful_error, doubtful_units
-from analysis.table.written_numbers import as_number
 from analysis.wording import counted, listed, one_word
 
 RECIPE = (
@@ -41,6 +40,7 @@ def select_rows(
     keep: Sequence[str] = (),
     task: str | None = None,
     run_column: str | None = None,
+    along: Sequence[str] = (),
 ) -> tuple[pd.DataFrame, list[str]]:
     """Choose the rows a fit of y may use, and say in sentences which were left out and why.
 
@@ -48,6 +48,8 @@ def select_rows(
     names their word; rows without a finite y; milestones, unless rows is "all" (for constant-rate runs only). Recipe
     columns that differ are refused unless pool names them. A rule that looks at a column does nothing where the table
     has no such column. run_column: names the run of each row, where rows are milestones ("none": each row is a run).
+    along: the variables of a law; of a run whose rows differ in their step, but in none of these and N, D and C, only
+    the last row is used.
     What else is worth knowing (columns that were guessed, units in doubt, clusters) stands in the rows' remarks.
     """
     _check_choice(rows, keep)
@@ -63,6 +65,9 @@ def select_rows(
         raise UserError(f"no row is left to fit {y} ({'; '.join(left_out) or 'the table is empty'}); wanted some runs")
     _same_recipe(chosen, pool)
     chosen = with_runs(chosen.reset_index(drop=True), run_column)
+    if rows == "final":
+        chosen, early = without_early_rows(chosen, along)
+        left_out += [f"{counted(early, 'row')} before the end of a run, whose D is that of all of it"] if early else []
     chosen = with_remarks(chosen, *_odd_statuses(chosen), *doubtful_units(chosen), *doubtful_error(chosen, y))
     return with_mixtures(chosen, pool, y), left_out
 
@@ -243,39 +248,6 @@ def _same_recipe(table: pd.DataFrame, pool: Sequence[str]) -> None:
             f"the runs differ in their recipe ({what}), and the recipe moves an exponent by itself; choose one with "
             f"--where, or say what may differ with --pool {','.join(differ)}"
         )
-
-
-def two_of(table: pd.DataFrame, by: str, values: Sequence[str]) -> dict[str, pd.DataFrame]:
-    """Return the rows of each of two values of a column, matched as text or as numbers; remark on rows without one.
-
-    Raises `UserError` unless there are two values.
-    """
-    if by not in table.columns:
-        raise UserError(f"found no column {by!r} among {listed(table.columns)}; wanted one to compare by; name another")
-    words = table[by].astype(str)
-    known = list(dict.fromkeys(words[table[by].notna()]))
-    same = {_value(word): word for word in known}
-    wanted = [word if word in known else same.get(_value(word), word) for word in values] or known
-    if len(known) < 2:
-        raise UserError(
-            f"found {known[0] if known else 'nothing'} as the one value of {by}; wanted two to compare; name another "
-            "column, or the results of the other with --with"
-        )
-    unknown = [value for value in wanted if value not in known]
-    if unknown or len(wanted) != 2:
-        found = f"found {listed(unknown or wanted, 10) or 'no value'} as the values of {by} to compare"
-        raise UserError(f"{found}; wanted two of {listed(known, 10)}; name two (--values A,B)")
-    groups = {value: table[words == value].reset_index(drop=True) for value in wanted}
-    if lacking := int(table[by].isna().sum()):
-        remark = f"in neither group: {counted(lacking, 'row')} without a value of {by}"
-        groups[wanted[0]] = with_remarks(groups[wanted[0]], remark)
-    return groups
-
-
-def _value(word: str) -> str | float:
-    """Return a value as it is compared with those that people type: a number, or a word in lower case."""
-    number = float(f"{as_number(word):.12g}")
-    return word.lower() if np.isnan(number) else number
 
 
 def is_usable(rows: pd.DataFrame, y: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -42,6 +43,8 @@ SET = re.compile(r"([*_]{1,2}|[`$])(.+)\1|\\[a-z]+\{([^{}]+)\}")
 """A number in bold or math markup: **3.21**, $3.21$, \\textbf{3.21}."""
 APART = re.compile(r"(?<=\d)['’_\u00a0\u2009\u202f](?=\d)")
 """Thousands separators besides commas, points and spaces."""
+THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2},\d{3}(?!\d|[eE][-+]?\d)")
+"""A number with commas as thousands separators."""
 SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻−", "0123456789--")
 NOTHING = (
     *("", "nan", "none", "null", "na", "n/a", "<na>", "nat", "-", "--", "—", "–", "?", "tbd", "todo", "missing"),
@@ -89,7 +92,7 @@ def read_numbers(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     words = column[left].astype(str)
     points = bool(thousands.any())
     known = words.drop_duplicates()
-    comma = "," if points or _decimal_commas(known) else "."
+    comma = "," if points or _decimal_commas(known, np.nanmax(plain, initial=0)) else "."
     plain[left] = words.map({word: as_number(word, decimal=comma) for word in known})
     left &= np.isnan(plain)
     left[left] = ~column[left].astype(str).map(_is_nothing).to_numpy(bool)
@@ -145,11 +148,23 @@ def _points_apart(column: pd.Series) -> np.ndarray:
     return words.str.contains(".", regex=False).to_numpy(bool)
 
 
-def _decimal_commas(words: pd.Series) -> bool:
-    """Tell whether commas are decimal separators: at most one per value, and not all followed by three digits."""
-    with_comma = [word for word in words if re.fullmatch(r"[^,]*\d,\d+.*", word.strip())]
+def are_thousands(cells: Sequence[str]) -> bool:
+    """Tell whether commas separate thousands: all precede three digits, and some are in round or large numbers."""
+    return all(THOUSANDS.match(cell) for cell in cells) and any(
+        cell.endswith(",000") or len(cell.lstrip("+-")) > len("1,000") for cell in cells
+    )
+
+
+def _decimal_commas(words: pd.Series, largest: float) -> bool:
+    """Tell whether commas are decimal separators: at most one per value, and not of thousands.
+
+    largest: of the values without a comma. From 10 on, as in 760 beside 1,300, commas before three digits are of
+    thousands.
+    """
+    with_comma = [word.strip() for word in words if re.fullmatch(r"[^,]*\d,\d+.*", word.strip())]
     several = any(word.count(",") > 1 or "." in word.rstrip(" .") for word in with_comma)
-    return bool(with_comma) and not several and not all(re.search(r",\d{3}(?!\d)", word) for word in with_comma)
+    thousands = all(THOUSANDS.match(word) for word in with_comma) and (largest >= 10 or are_thousands(with_comma))
+    return bool(with_comma) and not several and not thousands
 
 
 def _is_nothing(word: str) -> bool:

@@ -276,7 +276,7 @@ def backtest_weights(
     laws = [law for law in laws if law.name in fits]
     if len(laws) == 1:
         return {laws[0].name: 1.0}
-    rows, _ = select_rows(frame, y=y, **vars(settings.selection))
+    rows, _ = select_rows(frame, y=y, along=(x,) if x else (), **vars(settings.selection))
     rows = with_compute(rows)
     by = size_column(rows, x)
     scores, _ = attempt(lambda: score_laws(rows, laws, y=y, x=x, by=by, settings=settings))

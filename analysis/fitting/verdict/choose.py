@@ -60,7 +60,7 @@ def fit_and_judge(
 def _holdout_errors(frame: pd.DataFrame, *, y: str, x: str | None, settings: Settings) -> dict[str, float]:
     """Return the backtest error of each candidate law, best first."""
     selection = settings.selection
-    rows, _ = select_rows(frame, y=y, **vars(selection))
+    rows, _ = select_rows(frame, y=y, along=(x,) if x else (), **vars(selection))
     rows = with_compute(rows)
     by = size_column(rows, x)
     require_columns(rows, [by])

@@ -14,10 +14,14 @@ import pandas as pd
 from analysis.errors import UserError
 from analysis.table.files.header import LOOK, head_of, is_words, named, once, with_units
 from analysis.table.remarks import with_remarks
+from analysis.table.statuses import plain_name
+from analysis.table.written_numbers import are_thousands
 from analysis.wording import counted
 
 WORDS = ("run_id", "lr_rule", "batch_rule", "overrides", "flags")
 """Our columns that stay text although they may look like numbers."""
+VERSION = re.compile(r"(^|_)(version|revision|release)($|_)")
+"""Names of columns of labels that may look like numbers."""
 SEPARATORS = ("\t", ";", ",", "|")
 SPACES = (r"\s{2,}", r"\s+")
 SEPARATOR_LINE = re.compile(r"\s*sep=(.)\s*")
@@ -26,8 +30,6 @@ RULE = re.compile(r"[\s|:+=-]*[|+-][\s|:+=-]*")
 """A rule line, as below the header of a Markdown table."""
 POINTS = re.compile(r"[-+]?[1-9]\d{0,2}(\.\d{3})+")
 """A number with points as thousands separators."""
-THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2},\d{3}")
-"""A number with commas as thousands separators."""
 COMMA = re.compile(r"[-+]?[\d.]*,\d+([eE][-+]?\d+)?")
 """A number with a decimal comma."""
 
@@ -132,7 +134,7 @@ def _split(lines: Sequence[str], separator: str) -> list[list[str]]:
 def _values(lines: list[str], names: list[str], separator: str, rows: list[list[str]]) -> pd.DataFrame:
     """Read the lines below the header."""
     decimal, thousands = _signs(rows, separator) if separator != "," else (".", None)
-    words: dict[Any, type[str]] = {name: str for name in WORDS if name in names}
+    words: dict[Any, type[str]] = {name: str for name in names if name in WORDS or VERSION.search(plain_name(name))}
     table = pd.read_csv(
         io.StringIO("\n".join(lines)),
         sep=separator,
@@ -145,6 +147,10 @@ def _values(lines: list[str], names: list[str], separator: str, rows: list[list[
         skipinitialspace=True,
         engine="python" if separator == SPACES[0] else "c",
     )
+    for name in words.keys() - set(WORDS):
+        numbers = pd.to_numeric(table[name], errors="coerce")
+        if numbers.map(str).eq(table[name].map(str)).all():  # 1.1 and 1.10 are two versions
+            table[name] = numbers
     example = "1.234,5 is 1234.5" if thousands else "1,5 is 1.5"
     return with_remarks(table, *([f"numbers are read with decimal commas: {example}"] if decimal == "," else []))
 
@@ -156,15 +162,8 @@ def _signs(rows: Sequence[Sequence[str]], separator: str) -> tuple[str, str | No
     """
     cells = [cell.strip() for row in rows for cell in row]
     with_comma = [cell for cell in cells if COMMA.fullmatch(cell)]
-    commas = bool(with_comma) and not (separator != ";" and _are_thousands(with_comma))
+    commas = bool(with_comma) and not (separator != ";" and are_thousands(with_comma))
     points = [cell for cell in cells if "." in cell and re.fullmatch(r"[-+]?[\d.,]+([eE][-+]?\d+)?", cell)]
     if commas and all(POINTS.fullmatch(cell.partition(",")[0]) for cell in points):
         return ",", "." if points else None
     return ".", None
-
-
-def _are_thousands(cells: Sequence[str]) -> bool:
-    """Tell whether commas separate thousands: all precede three digits, and some are in round or large numbers."""
-    return all(THOUSANDS.fullmatch(cell) for cell in cells) and any(
-        cell.endswith(",000") or len(cell.lstrip("+-")) > len("1,000") for cell in cells
-    )

@@ -13,6 +13,7 @@ import pytest
 
 from analysis import fit, verbs
 from analysis.errors import Refusal, UserError
+from analysis.estimates.compared_groups import two_of
 from analysis.estimates.frontier import frontier
 from analysis.estimates.isoflop import isoflop
 from analysis.estimates.tuning.trials import trial_rows
@@ -23,7 +24,7 @@ from analysis.table.mixtures import mixtures_of
 from analysis.table.read import derive_column, load_table
 from analysis.table.remarks import remarks_of
 from analysis.table.roles import role_of
-from analysis.table.select import rows_where, select_rows, two_of
+from analysis.table.select import rows_where, select_rows
 from analysis.table.units import doubtful_units
 
 TABLE = pd.DataFrame({"N": [1e6, 2e6, 4e6], "D": [1e8, 2e8, 4e8], "loss": [3.25, 3.0, 2.75]})
@@ -291,6 +292,21 @@ def test_points_that_set_thousands_apart_do_so_in_the_whole_column():
     np.testing.assert_allclose(numbers_of(pd.Series(["250.125", "1.5"]), "N"), [250.125, 1.5])
 
 
+@pytest.mark.parametrize(
+    ("words", "numbers"),
+    [
+        (["3,250", "3,125", "2,875"], [3.25, 3.125, 2.875]),
+        (["0,453", "0,125"], [0.453, 0.125]),
+        (["1,234e+20", "2,345e+21"], [1.234e20, 2.345e21]),
+        (["760", "1,300", "2,700"], [760, 1300, 2700]),
+        (["760M", "1,300M", "2,700M"], [760e6, 1300e6, 2700e6]),
+        (["1,250", "10,000"], [1250, 10000]),
+    ],
+)
+def test_commas_before_three_digits_are_of_thousands_or_decimal_as_the_column_shows(words, numbers):
+    np.testing.assert_allclose(numbers_of(pd.Series(words), "loss"), numbers)
+
+
 @pytest.mark.parametrize("word", ["diverged", "OOM", "#DIV/0!", "TBD", "?", "running", "DNF"])
 def test_words_for_no_loss_leave_their_row_out(word):
     rows, left_out, said = selected(TABLE.assign(loss=["3.25", word, "2.75"]))
@@ -393,6 +409,18 @@ def test_milestones_under_a_run_s_name_are_of_one_run(column):
     assert selected(curves(column), run_column="none")[0]["run_id"].nunique() == 12
 
 
+@pytest.mark.parametrize("step", ["step", "_step", "trainer/global_step", "epoch"])
+def test_of_a_run_with_the_same_d_at_every_step_the_last_loss_counts(step):
+    whole = curves("run").assign(D=1e9, **{step: np.tile([1, 2, 3, 4], 3)}).sample(frac=1, random_state=0)
+    rows, left_out, _ = selected(whole)
+    assert rows.sort_values("N")["loss"].tolist() == whole[whole[step] == 4].sort_values("N")["loss"].tolist()
+    assert left_out == ["9 rows before the end of a run, whose D is that of all of it"]
+    for how in ({"rows": "all"}, {"run_column": "none"}, {"along": (step,)}):
+        assert len(selected(whole, **how)[0]) == 12
+    lengths = whole.drop(columns="D").rename(columns={step: "epochs"})  # three runs of each size
+    assert len(selected(lengths)[0]) == 12
+
+
 def test_two_groups_are_named_as_people_write_their_values(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("N,D,loss,lr,kind,on\n1e6,1e8,3,1e-3,a ,yes\n2e6,1e8,2,0.02,b,\n4e6,1e8,1,0.02, b ,No\n")
@@ -409,6 +437,16 @@ def test_two_groups_are_named_as_people_write_their_values(tmp_path):
     ]
     first, _ = two_of(table, "on", ()).values()
     assert remarks_of(first) == ("in neither group: 1 row without a value of on",)
+    with_one = two_of(table.assign(augment=[None, "mixup", None]), "augment", ())
+    assert {name: len(rows) for name, rows in with_one.items()} == {"no augment": 2, "mixup": 1}
+
+
+def test_versions_that_look_like_numbers_are_labels(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("N,D,loss,data_version,code version\n1e6,1e8,3,1.1,1\n2e6,1e8,2,1.10,2\n4e6,1e8,1,1.9,3\n")
+    table = load_table(path)
+    assert table["data_version"].tolist() == ["1.1", "1.10", "1.9"]
+    assert table["code version"].tolist() == [1, 2, 3]
 
 
 @pytest.mark.parametrize("first", ["1e6,1e8,", "70B,1.4T,", "70M,1B,3 nats"])
