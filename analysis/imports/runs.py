@@ -15,7 +15,7 @@ import pandas as pd
 from analysis.errors import UserError
 from analysis.imports.source import Source
 from analysis.imports.wandb import RUN as WANDB_RUN
-from analysis.table.clusters import NONE, is_run_name, with_runs
+from analysis.table.clusters import NONE, is_run_name, with_runs, without_early_rows
 from analysis.table.columns import as_numbers, require_columns
 from analysis.table.results import POINT
 from analysis.table.statuses import UNFINISHED, statuses
@@ -89,6 +89,8 @@ def runs_of(source: Source, table: pd.DataFrame, *, run_column: str | None = Non
         raise UserError(f"found no finished run in {source.name} ({'; '.join(left_out)}); wanted at least one")
     _refuse_incomplete(source, table, response)
     named = run_column or _naming(table)
+    if named != NONE:
+        table = table.loc[without_early_rows(with_runs(table, named), left_out).index]
     groups = _groups(table, named)
     moving = _moving(groups)
     runs = tuple(_run(source, name, rows, moving) for name, rows in groups)

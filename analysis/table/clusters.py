@@ -108,18 +108,20 @@ def _is_progress(name: str) -> bool:
     return name in (*SIZES, *PROGRESS) or bool(STEP.fullmatch(plain_name(name)))
 
 
-def without_early_rows(table: pd.DataFrame, along: Sequence[str]) -> tuple[pd.DataFrame, int]:
+def without_early_rows(table: pd.DataFrame, left_out: list[str], along: Sequence[str] = ()) -> pd.DataFrame:
     """Keep the last row of each run if rows of a run differ in their step, but in none of N, D, C and `along`.
 
-    These are then of the whole run, and only its last loss is the loss at them. The number is that of rows left out.
+    These are then of the whole run, and only its last loss is the loss at them. left_out gets a phrase on the others.
     """
     steps = [name for name in table.columns if STEP.fullmatch(plain_name(name))]
     steps = [name for name in steps if pd.api.types.is_numeric_dtype(table[name])]
     if "run_id" not in table.columns or "final" in table.columns or not steps:
-        return table, 0
+        return table
     runs = table.groupby("run_id", sort=False)
     sizes = [name for name in (*SIZES, *along) if name in table.columns]
     if (runs[sizes].nunique() > 1).any(axis=None) or not (runs[steps[0]].nunique() == runs.size()).all():
-        return table, 0
-    last = table.loc[runs[steps[0]].idxmax().sort_values()]
-    return last.reset_index(drop=True), len(table) - len(last)
+        return table
+    last = table.index.isin(runs[steps[0]].idxmax())
+    if not last.all():
+        left_out.append(f"{counted(int((~last).sum()), 'row')} before the end of a run, whose D is that of all of it")
+    return table[last]

@@ -66,8 +66,7 @@ def select_rows(
     _same_recipe(chosen, pool)
     chosen = with_runs(chosen.reset_index(drop=True), run_column)
     if rows == "final":
-        chosen, early = without_early_rows(chosen, along)
-        left_out += [f"{counted(early, 'row')} before the end of a run, whose D is that of all of it"] if early else []
+        chosen = without_early_rows(chosen, left_out, along).reset_index(drop=True)
     chosen = with_remarks(chosen, *_odd_statuses(chosen), *doubtful_units(chosen), *doubtful_error(chosen, y))
     return with_mixtures(chosen, pool, y), left_out
 

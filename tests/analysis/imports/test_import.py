@@ -136,6 +136,14 @@ def test_rows_of_one_run_are_its_milestones_with_all_that_moves(scaling):
     assert "3 runs" in scaling("import", name, "--as", "rows", "--run-column", "none")
 
 
+def test_of_rows_that_differ_in_their_step_alone_the_last_is_the_run(scaling):
+    name = written(scaling, "name,_step,N,D,C,loss\nb,9,1,4,24,2\nb,5,1,4,24,3\nc,9,2,2,24,2.5\n")
+    said = scaling("import", name, "--as", "t")
+    assert "2 runs in" in said
+    assert "1 row before the end of a run, whose D is that of all of it" in said
+    assert load_table(scaling.folder / "results" / "t")["loss"].tolist() == [2, 2.5]
+
+
 def test_runs_that_did_not_end_are_left_out_and_counted_and_diverged_ones_stay(scaling):
     name = written(scaling, "N,D,C,loss,State\n1,2,12,3,finished\n1,3,18,,crashed\n1,4,24,,diverged\n")
     told = json.loads(scaling("import", name, "--as", "t", "--json", "-"))
