@@ -77,7 +77,9 @@ def clusters(points: Points, resample: str) -> Array:
     if resample != "seed":
         return points.run
     if points.seed is None:
-        raise UserError('found no column seed in the table; resample="seed" wants one; use resample="runs"')
+        raise UserError(
+            'found rows without a seed; resample="seed" wants a column seed without gaps; use resample="runs"'
+        )
     if points.seed.max() < 2:
         raise Refusal(f'found {points.seed.max() + 1} seeds; resample="seed" wants at least 3; use resample="runs"')
     return points.seed

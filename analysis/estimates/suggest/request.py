@@ -10,8 +10,13 @@ import numpy as np
 
 from analysis.errors import UserError
 from analysis.fitting.engine import check_kind
+from analysis.numbers import number
 from analysis.table.columns import numbers_of
+from analysis.table.written_numbers import read_numbers
 from analysis.wording import counted, listed
+
+FAR = 1e3
+"""Ratio of all candidates to all runs from which their units may differ."""
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,6 +45,23 @@ def costs_of(pool: pd.DataFrame, cost: str) -> np.ndarray:
         twice = pool.index[pool.index.duplicated()][0]
         raise UserError(f"found the label {twice!r} twice in the pool's index; wanted one a row; reset_index it")
     return positive(pool, cost, "the pool")
+
+
+def other_units(pool: pd.DataFrame, made: pd.DataFrame) -> tuple[str, ...]:
+    """Ask about the units of N and D where all candidates are far from all runs."""
+    asked = []
+    for name in ("N", "D"):
+        if name in pool.columns and name in made.columns:
+            (low, high), (least, most) = (_ends(rows[name]) for rows in (pool, made))
+            if high * FAR < least or low > most * FAR:
+                here, there = (f"{number(x, 3)} to {number(y, 3)}" for x, y in ((low, high), (least, most)))
+                asked.append(f"{name} is {here} in the pool and {there} in the runs: in other units?")
+    return tuple(asked)
+
+
+def _ends(column: pd.Series) -> tuple[float, float]:
+    values, _ = read_numbers(column)
+    return float(np.nanmin(values, initial=np.inf)), float(np.nanmax(values, initial=0))
 
 
 def column_of(rows: pd.DataFrame, column: str, where: str, law: str) -> np.ndarray:

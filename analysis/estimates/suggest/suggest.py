@@ -14,7 +14,7 @@ from analysis.errors import Refusal, attempt
 from analysis.estimates.suggest.design import COST_POWER, LEAST, Design, choose, power_for
 from analysis.estimates.suggest.law_posterior import Posterior, posterior_of
 from analysis.estimates.suggest.prices import Prices, prices_of
-from analysis.estimates.suggest.request import check_request, column_of, costs_of, rows_of
+from analysis.estimates.suggest.request import check_request, column_of, costs_of, other_units, rows_of
 from analysis.estimates.suggest.space_filling import fill
 from analysis.fitting.display.in_notebook import InNotebook
 from analysis.fitting.holdout import score_laws, size_column
@@ -115,11 +115,12 @@ def suggest(
     frame = load_table(table)
     laws = constrained_each([get_law(one) for one in ([law] if isinstance(law, str | Law) else law)], fix, tie)
     fits, warnings = _fits(frame, laws, y=y, x=x, settings=settings)
+    doubts = other_units(pool, frame)
     if not fits:
         begun = _spread(
             frame, laws[0], pool, prices, y=y, x=x, settings=settings, limit=limit, most=most, why=warnings[0]
         )
-        return replace(begun, of=of or y, level=level)
+        return replace(begun, of=of or y, level=level, warnings=(*doubts, *begun.warnings))
     weights = backtest_weights(frame, fits, laws, y=y, x=x, settings=settings)
     posteriors = {name: posterior_of(found, pool, target, of or y) for name, found in fits.items()}
     views, cautious = [(weights[name], posterior) for name, posterior in posteriors.items()], False
@@ -133,7 +134,9 @@ def suggest(
     seeking = Seeking(tuple(posteriors.values()), shares, tuple(weights.values()), prices, z, (of or y) != y)
     chosen = seeking.find(limit=limit, within=limit * (CAUTION if cautious else 1.0), most=most)
     rows = tuple(pool.index[list(chosen.rows)].tolist())
-    return replace(chosen, rows=rows, of=of or y, level=level, laws=weights, warnings=(*constraints(laws), *warnings))
+    return replace(
+        chosen, rows=rows, of=of or y, level=level, laws=weights, warnings=(*constraints(laws), *doubts, *warnings)
+    )
 
 
 @dataclass(frozen=True)

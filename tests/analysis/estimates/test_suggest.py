@@ -75,6 +75,14 @@ def test_the_same_question_has_the_same_answer_whatever_the_order_of_the_pool():
     assert suggest(table, pool=pool[::-1], target=TARGET, limit=4e11).rows == found.rows
 
 
+def test_candidates_in_other_units_than_the_runs_are_asked_about():
+    table, pool = bare(), candidates()
+    found = suggest(table, pool=pool.assign(N=pool["N"] / 1e6), target=TARGET, limit=4e11)
+    assert "in the pool and" in found.warnings[0]
+    assert found.warnings[0].endswith("in the runs: in other units?")
+    assert not suggest(table, pool=pool, target=TARGET, limit=4e11).warnings
+
+
 def test_a_setting_twice_in_the_pool_may_be_run_twice():
     one = pd.DataFrame({"N": [5e4], "D": [1.5e6], "cost": [4.5e11]})
     found = suggest(bare(), pool=pd.concat([one, one], ignore_index=True), target=TARGET, limit=1e12)

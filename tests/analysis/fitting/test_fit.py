@@ -298,7 +298,7 @@ def test_a_loss_that_does_not_depend_on_N_is_refused_or_said() -> None:
         ({"delta": -1.0}, "positive"),
         ({"level": 95}, "between 0 and 1"),
         ({"resample": "rows"}, "runs, points, seed, wild"),
-        ({"resample": "seed"}, "no column seed"),
+        ({"resample": "seed"}, "rows without a seed"),
         ({"x": "D"}, "leave x out"),
         ({"law": "power", "x": "width"}, "width"),
         ({"law": "power", "x": "loss"}, "loss as both the response and an input"),
