@@ -125,9 +125,7 @@ class PlanForecast:
     def _peak_checkpoint_bytes(self) -> int:
         """Return the largest bytes of checkpoints at a time, for all runs that the workers train at once in stacks."""
         each = {run.run_id: _checkpoint_bytes(run) for run in self.plan.runs}
-        at_once = self.workers * max(
-            size * self.stack_shares.get(run_id, ALONE).members for run_id, size in each.items()
-        )
+        at_once = self.workers * max(size * self.stack_shares.get(run_id, ALONE).runs for run_id, size in each.items())
         return min(round(at_once), sum(each.values()))
 
     def _basis(self) -> str:

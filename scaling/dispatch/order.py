@@ -99,7 +99,7 @@ def order_of(
     since = Index(folder.results).sizes()
     seconds = {run_id: forecast.seconds for run_id, forecast in (forecasts or {}).items()}
     memory = {run_id: float(forecast.memory_bytes) for run_id, forecast in (forecasts or {}).items()}
-    members = {run_id: share.members for run_id, share in (stack_shares or {}).items()}
+    members = {run_id: share.runs for run_id, share in (stack_shares or {}).items()}
     made = entries(
         folder, without_lost_trunks(runs, folder, settled), settled, forecast=seconds, work=work, members=members
     )

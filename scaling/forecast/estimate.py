@@ -24,7 +24,7 @@ FORWARD_SHARE = 1 / 3  # of a training step
 # Cost of scoring an output, alone and in a stack, relative to that of an activation: measured on a CPU, where a softmax
 # along rows is slow.
 SCORED, SCORED_TOGETHER = 8, 3
-RUN_TOGETHER = {"cpu": 0.6, "cuda": 0.3}  # of a run's fixed seconds, for a member of a stack
+RUN_TOGETHER = 0.6  # of a run's fixed seconds, for a member of a stack
 COMPILE_SECONDS = {"cpu": 4.0, "cuda": 8.0}  # for each run; compiled code is mostly cached
 QR_SLOWDOWN = 4  # seconds per FLOP of a float64 QR, relative to float32 matrix products
 NOTHING_LEARNED = Learned()
@@ -65,7 +65,7 @@ def forecast_rows(
     for run_id, each in work.items():
         rows[run_id] = {**UNKNOWN, **rows.get(run_id, {"run_id": run_id}), "work": each}
     for run_id in rows.keys() & stack_shares.keys():
-        rows[run_id]["members"] = round(stack_shares[run_id].members, 3)
+        rows[run_id] |= {"members": round(stack_shares[run_id].runs, 3), "beside": stack_shares[run_id].beside}
     return list(rows.values())
 
 
@@ -163,7 +163,7 @@ def estimate(run: PlannedRun, speed: Speed, *, stack_share: StackShare = ALONE) 
     compiling = COMPILE_SECONDS[speed.kind] if config.train.engine == "compile" else 0.0
     # Examples are drawn while a GPU trains; on a CPU drawing competes for its cores.
     at_it = max(drawn, trained) if speed.kind == "cuda" else drawn + trained
-    fixed = speed.run * (RUN_TOGETHER[speed.kind] if members > 1 else 1)
+    fixed = speed.run * (RUN_TOGETHER if members > 1 else 1)
     return fixed + compiling + at_it + evaluated
 
 
@@ -184,7 +184,7 @@ def _step_seconds(step: Work, costs: Costs, together: StackCosts, stack_share: S
     if stack_share.members <= 1:
         return step.seconds(costs)
     fixed = step.fixed(costs)
-    shared = together.fixed(stack_share.beside) * fixed / stack_share.members
+    shared = together.fixed(stack_share.stacks) * fixed / stack_share.runs
     return shared + together.member + together.sized * (step.seconds(costs) - fixed)
 
 

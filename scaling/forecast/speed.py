@@ -48,13 +48,13 @@ class StackCosts:
     beside: float = 1.0
 
     def fixed(self, stacks: float) -> float:
-        """Return the fixed cost of a step where `stacks` take steps in parallel, relative to that of a single run."""
-        return self.step * (self.beside + (1 - self.beside) / stacks)
+        """Return the fixed cost of a step of each of several `stacks` in parallel, relative to that of a single run."""
+        return self.step * (1 + (stacks - 1) * self.beside)
 
 
-USUAL_TOGETHER = {  # measured: two cores of an AMD EPYC, widths 8 to 192; one H100, widths 64 and 256 (docs/speed.md)
+USUAL_TOGETHER = {  # measured: two cores of an AMD EPYC, widths 8 to 192; one H200, widths 8 to 256 (docs/speed.md)
     "cpu": StackCosts(step=0.9, member=1e-5, sized=1.1),
-    "cuda": StackCosts(step=1.0, member=1e-6, sized=1.4, beside=0.33),
+    "cuda": StackCosts(step=1.1, member=5e-7, sized=1.0, beside=0.25),
 }
 # Of users' modules, on a CPU: measured with a module of dense layers (widths 24 and 96, depths 2 and 6) and one of
 # convolutions, in stacks of 2 and 8. On a GPU a graph spares what vmap costs on the host.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from itertools import chain
 from math import prod
 
 from scaling.data.base import DataSet
@@ -21,8 +23,8 @@ from scaling.plan.planned import PlannedRun
 # batches of 32 and 128. For a GPU it is that of an H100: 512 members of mlp 64 x 2, 64 of mlp 256 x 2, batches of 128.
 NUMBERS = {"cpu": 1 << 22, "cuda": 1 << 27}
 MOST = {"cpu": 64, "cuda": 512}
-SIDE_BY_SIDE = {"cpu": 1, "cuda": 4}  # parallel stacks: the kernels of small models leave most of a GPU idle
-FIXED = 1 << 16  # the fixed cost of a member's step on a CPU, in numbers processed
+SIDE_BY_SIDE = {"cpu": 1, "cuda": 8}  # parallel stacks: the kernels of small models leave most of a GPU idle
+FIXED = {"cpu": 1 << 16, "cuda": 1 << 23}  # the fixed cost of a step, in numbers processed
 LOOKED_AT = 2_000  # runs of a plan that are used to estimate the gain of stacking
 Forecasting = Callable[[Sequence[PlannedRun], Mapping[str, StackShare]], Mapping[str, Forecast]]
 
@@ -57,42 +59,64 @@ def stack_shares(runs: Iterable[PlannedRun], *, kind: str | None = None, workers
 
     kind: of the device, cpu or cuda, by default this machine's; workers: that divide the runs among themselves.
     """
-    runs, found = sorted(runs, key=_length, reverse=True), dict[str, StackShare]()  # about the order of the queue
+    runs, found = list(runs), dict[str, StackShare]()
     kinds = {kind or device_kind(run.config) for run in runs}
     used = "cuda" if "cuda" in kinds else "cpu"
+    length = partial(_length, kind=used)
+    runs.sort(key=length, reverse=True)  # about the order of the queue
     drawn = _Drawn(runs, kind=used, workers=workers)
     stacks = divide(
         runs,
         key=lambda run: stack_key(run.config, run.quantities) or run.run_id,
-        work=_length,
+        work=length,
         workers=workers,
         most=lambda run: stack_size(run, kind or device_kind(run.config)),
     )
-    for stack, beside in _side_by_side(stacks, SIDE_BY_SIDE[used]):
-        steps = {run.run_id: run.quantities.steps for run in stack}
-        paid, parts = paid_by(steps), drawn.parts(stack)
-        found |= {run_id: StackShare(steps[run_id] / paid[run_id], parts.get(run_id, 1.0), beside) for run_id in steps}
+    for number, beside in enumerate(_side_by_side(stacks, SIDE_BY_SIDE[used]), 1):
+        paid_by_all = paid_by(_steps(chain.from_iterable(beside)))
+        lengths = [max(_steps(stack).values()) for stack in beside]
+        for stack in beside:
+            steps, parts = _steps(stack), drawn.parts(stack)
+            paid = paid_by(steps)
+            found |= {
+                run_id: StackShare(
+                    members=steps[run_id] / paid[run_id],
+                    drawn=parts.get(run_id, 1.0),
+                    stacks=sum(lengths) / max(lengths),
+                    runs=steps[run_id] / paid_by_all[run_id],
+                    beside=number if len(beside) > 1 else 0,
+                )
+                for run_id in steps
+            }
     return {run_id: share for run_id, share in found.items() if share != ALONE}
 
 
-def _side_by_side(stacks: Iterable[list[PlannedRun]], at_once: int) -> Iterator[tuple[list[PlannedRun], float]]:
-    """Yield each stack with the number of stacks that take steps in parallel on average, including itself.
+def _steps(runs: Iterable[PlannedRun]) -> dict[str, int]:
+    return {run.run_id: run.quantities.steps for run in runs}
 
-    at_once: so many begin together, and the next ones when the longest has ended; a run alone has none beside it.
+
+def _side_by_side(stacks: Iterable[list[PlannedRun]], at_once: int) -> Iterator[list[list[PlannedRun]]]:
+    """Yield the stacks that are trained in parallel, at most `at_once` of several runs, or one of a single run.
+
+    These begin together, and the next ones when the longest has ended.
     """
-    stacks = list(stacks)
-    several, found = [stack for stack in stacks if len(stack) > 1], dict[int, float]()
-    for start in range(0, len(several), at_once):
-        beside = several[start : start + at_once]
-        lengths = [max(run.quantities.steps for run in stack) for stack in beside]
-        found |= {id(stack): sum(lengths) / max(lengths) for stack in beside}
-    yield from ((stack, found.get(id(stack), 1.0)) for stack in stacks)
+    beside = list[list[PlannedRun]]()
+    for stack in stacks:
+        if len(stack) == 1:
+            yield [stack]
+            continue
+        beside.append(stack)
+        if len(beside) == at_once:
+            yield beside
+            beside = []
+    if beside:
+        yield beside
 
 
-def _length(run: PlannedRun) -> float:
+def _length(run: PlannedRun, kind: str) -> float:
     """Return about how long a run takes in a stack, in numbers processed; of one that forks only its own steps."""
     step = work_of(run.config.model, run.input_shape, run.config.data.outputs, run.quantities.batch)
-    return (run.quantities.steps - (run.fork.step if run.fork else 0)) * (FIXED + step.numbers)
+    return (run.quantities.steps - (run.fork.step if run.fork else 0)) * (FIXED[kind] + step.numbers)
 
 
 class _Drawn:

@@ -36,13 +36,16 @@ class StackShare:
     """What a run shares with others.
 
     members: of its stack that share its steps, including itself; drawn: part of its fresh examples that is drawn for it
-    (the others were drawn by its worker for earlier runs); beside: stacks that take steps in parallel on its GPU, on
-    average, including its own.
+    (the others were drawn by its worker for earlier runs); stacks: that take steps in parallel on its GPU, on average,
+    including its own; runs: in all of them that share its time; beside: a number that their runs have in common, 0 if
+    there is one stack at a time.
     """
 
     members: float = 1.0
     drawn: float = 1.0
-    beside: float = 1.0
+    stacks: float = 1.0
+    runs: float = 1.0
+    beside: int = 0
 
 
 ALONE = StackShare()

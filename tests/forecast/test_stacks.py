@@ -10,7 +10,15 @@ from scaling.forecast.cards import speed_of_card
 from scaling.forecast.division import divide
 from scaling.forecast.estimate import RUN_TOGETHER, SCORED, SCORED_TOGETHER, estimate, forecast, forecast_all
 from scaling.forecast.speed import StackCosts, keep_speed
-from scaling.forecast.stacks import MOST, NUMBERS, gain_of_stacking, shares_of_the_rest, stack_shares, stack_size
+from scaling.forecast.stacks import (
+    MOST,
+    NUMBERS,
+    SIDE_BY_SIDE,
+    gain_of_stacking,
+    shares_of_the_rest,
+    stack_shares,
+    stack_size,
+)
 from scaling.forecast.work import ACTIVATION_BYTES, ALONE, StackShare, memory_bytes, stack_bytes, work
 from scaling.plan.identity import stack_key
 from scaling.train.sizes import EVALUATED_NUMBERS
@@ -82,31 +90,35 @@ def test_a_member_has_the_company_of_those_that_last_as_long():
     assert stack_shares([stacked(BASE, engine="eager")]) == {}
 
 
-def test_stacks_of_a_gpu_that_begin_together_share_its_time_until_the_longest_ends():
-    """Four at a time, of shapes that last 40, 30, 20 and 10 steps; then one alone."""
-    keys = {**BASE, "train": {"device": "cuda"}}
+def test_stacks_of_a_gpu_that_begin_together_share_its_time_until_the_longest_ends(monkeypatch):
+    """Four at a time, of two runs each of shapes that last 40, 30, 20 and 10 steps; then one of 5 steps."""
+    monkeypatch.setitem(SIDE_BY_SIDE, "cuda", 4)
     runs = [
         stacked(
-            {**keys, "train": {"steps": steps, "device": "cuda"}, "model": {"is": "mlp", "width": width, "depth": 1}}
+            {**BASE, "train": {"steps": steps, "device": "cuda"}, "model": {"is": "mlp", "width": width, "depth": 1}}
         )
         for width, steps in ((80, 40), (81, 30), (82, 20), (83, 10), (8, 5))
         for _ in range(2)
     ]
     runs = [replace(run, config=replace(run.config, seed=i), run_id=str(i)) for i, run in enumerate(runs)]
     found = stack_shares(runs, kind="cuda")
-    assert [found[str(i)].beside for i in (0, 2, 4, 6, 8)] == [100 / 40] * 4 + [1.0]
-    assert {share.beside for share in stack_shares(runs, kind="cpu").values()} == {1.0}
+    shares = [found[str(i)] for i in (0, 2, 4, 6, 8)]
+    assert [share.stacks for share in shares] == [100 / 40] * 4 + [1.0]
+    rounds = [10 / 8 + 10 / 6 + 10 / 4 + 10 / 2, 10 / 8 + 10 / 6 + 10 / 4, 10 / 8 + 10 / 6, 10 / 8, 5 / 2]
+    lengths = (40, 30, 20, 10, 5)
+    assert [length / share.runs for length, share in zip(lengths, shares, strict=True)] == pytest.approx(rounds)
+    assert {(share.stacks, share.runs) for share in stack_shares(runs, kind="cpu").values()} == {(1.0, 2.0)}
 
 
-def test_what_stacks_in_parallel_cost_is_what_their_rounds_cost():
-    """Of each round of steps the first costs a step, each other a third of one."""
+def test_the_members_of_parallel_stacks_pay_together_what_their_rounds_cost():
+    """In each round the first stack costs a step, each other a third of one."""
     costs = StackCosts(step=2.0, member=0.0, sized=1.0, beside=1 / 3)
     rounds = 10 * (1 + 3 / 3) + 10 * (1 + 2 / 3) + 10 * (1 + 1 / 3) + 10  # of 40, 30, 20 and 10 steps
-    assert costs.fixed(100 / 40) * 100 == pytest.approx(2.0 * rounds)
+    assert costs.fixed(100 / 40) * 40 == pytest.approx(2.0 * rounds)
     assert costs.fixed(1.0) == 2.0
 
 
-FOUR = StackShare(members=4)
+FOUR = StackShare(members=4, runs=4)
 
 
 def test_members_share_what_a_step_costs_anyhow():
@@ -127,7 +139,7 @@ def test_a_step_of_users_modules_costs_more_in_a_stack_than_alone():
     """They are batched by vmap, on a CPU at a price."""
     own = {"is": "custom", "module": "tests.train.step.nets.Net"}
     run = planned({"steps": 1000, **CPU}, model=own, data=SIZED)
-    alone, few, many = (estimate(run, SPEED, stack_share=StackShare(n)) * n for n in (1, 2, 8))
+    alone, few, many = (estimate(run, SPEED, stack_share=StackShare(n, runs=n)) * n for n in (1, 2, 8))
     assert few > 1.3 * alone
     assert many < 8 * alone
     assert estimate(run, replace(SPEED, kind="cuda"), stack_share=FOUR) < few
@@ -138,7 +150,7 @@ def test_a_member_costs_less_than_a_run_alone_beside_its_steps():
     none = replace(SPEED.costs["fp32"], step=0.0, layer=0.0, flop=0.0, weight=0.0, activation=0.0, input=0.0)
     run = planned({"steps": 1000, **CPU}, data=SIZED)
     for costs, least, most in (
-        (none, RUN_TOGETHER["cpu"], RUN_TOGETHER["cpu"]),
+        (none, RUN_TOGETHER, RUN_TOGETHER),
         (replace(none, activation=1e-6), SCORED_TOGETHER / SCORED, 1.0),
     ):
         speed = replace(SPEED, costs={"fp32": costs}, draw={}, together=StackCosts(step=1.0, member=0.0, sized=1.0))
@@ -236,7 +248,7 @@ def test_the_gain_is_that_of_the_runs_that_can_be_stacked():
     assert gain_of_stacking(runs, here) is None
     keep_speed(SPEED)
     gain = gain_of_stacking(runs, here)
-    assert gain == pytest.approx(estimate(runs[0], SPEED) / estimate(runs[0], SPEED, stack_share=StackShare(8)))
+    assert gain == pytest.approx(estimate(runs[0], SPEED) / estimate(runs[0], SPEED, stack_share=StackShare(8, runs=8)))
     assert gain > 1.3
     assert gain_of_stacking([stacked(BASE)], here) is None
 
@@ -249,5 +261,5 @@ def test_the_gain_on_a_gpu_is_that_of_the_stacks_that_fill_it():
     def on_card(runs, shared):
         return {run.run_id: forecast(run, speed, stack_share=shared.get(run.run_id, ALONE)) for run in runs}
 
-    wanted = estimate(runs[0], speed) / estimate(runs[0], speed, stack_share=StackShare(len(runs)))
+    wanted = estimate(runs[0], speed) / estimate(runs[0], speed, stack_share=StackShare(len(runs), runs=len(runs)))
     assert gain_of_stacking(runs, on_card, kind="cuda") == pytest.approx(wanted)

@@ -18,10 +18,6 @@ class Pace:
     once: float
     each: float
 
-    def seconds(self, steps: Collection[int]) -> float:
-        """Return the seconds of a stack whose members have so many steps left."""
-        return self.once * max(steps) + self.each * sum(steps)
-
     def share(self, steps: float, *, paid: float) -> float:
         """Return the seconds of one member; paid: the steps that it pays for, as others share them."""
         return self.once * paid + self.each * steps

@@ -13,7 +13,7 @@ from scaling.plan.rows import BrokenPlan, broken_plan, read_columns
 from scaling.security.reading import read_bytes
 
 COLUMNS = ("run_id", "overrides", "C", "C_spent", "stage_C", "parent", "parent_step", "steps", "engine")
-FORECASTS = ("seconds", "work", "members")
+FORECASTS = ("seconds", "work", "members", "beside")
 
 
 def read_plan(folder: SweepFolder) -> list[Planned]:
@@ -29,7 +29,7 @@ def read_plan(folder: SweepFolder) -> list[Planned]:
 
 
 def _planned(folder: SweepFolder) -> Iterator[Planned]:
-    seconds, work, members = _forecasts(folder)
+    seconds, work, members, beside = _forecasts(folder)
     for run_id, overrides, C, C_spent, stage_C, parent, step, steps, engine in read_columns(folder, COLUMNS):
         spent = float(stage_C or C_spent or C)
         own = round(int(float(steps)) * spent / float(C)) if steps and float(C or 0) and not parent else None
@@ -45,6 +45,7 @@ def _planned(folder: SweepFolder) -> Iterator[Planned]:
             fork=int(float(steps)) - own if own is not None else 0,
             stacked=engine == "stacked",
             members=max(1.0, members.get(run_id, 1.0)),
+            beside=int(beside.get(run_id, 0)),
         )
 
 

@@ -157,6 +157,7 @@ class Reader:
             "steps": planned.steps,
             "stacked": planned.stacked,
             "members": planned.members,
+            "beside": planned.beside,
         }
         files = self._folder.run(planned.run_id)
         if planned.run_id not in self._begun:

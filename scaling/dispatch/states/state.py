@@ -29,7 +29,8 @@ class Planned:
 
     needs, step: its parents, and the step of theirs where it starts; steps: its own number of steps, None if the plan
     does not say; fork: steps before these, which another run takes for it; stacked: it may be trained together with
-    others; members: of its stack, itself included, by the forecast: how many share one of its steps on average.
+    others; members: of its stack and of those in parallel, itself included, by the forecast: how many share one of its
+    steps on average; beside: a number that the runs of stacks in parallel have in common, 0 for a stack by itself.
     """
 
     run_id: str
@@ -43,6 +44,7 @@ class Planned:
     fork: int = 0
     stacked: bool = False
     members: float = 1.0
+    beside: int = 0
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class RunState:
     seconds: of training, for a running one since its claim; seconds_at_step: when its step was noted, of a stack's
     member its share of them; silent: seconds since then, or since the claim; steps: in all, None if unknown; began: the
     step at which this attempt started, or the next one will; step, loss, speed (examples/s): present values of a
-    running one. Steps do not include those that another run takes. stacked, members: see `Planned`.
+    running one. Steps do not include those that another run takes. stacked, members, beside: see `Planned`.
     """
 
     run_id: str
@@ -77,6 +79,7 @@ class RunState:
     silent: float = 0.0
     stacked: bool = False
     members: float = 1.0
+    beside: int = 0
 
     @property
     def where(self) -> str:

@@ -65,7 +65,7 @@ def _stacks(runs: Iterable[RunState], *, workers: int, beside: Iterable[RunState
     """Return what workers take at a time, in the order of the queue: a stack of runs of one shape, or one run."""
     return divide(
         sorted(runs, key=lambda run: (_work(run), run.C), reverse=True),
-        key=_shape,
+        key=_at_once,
         work=_work,
         workers=workers,
         beside=sum(map(_work, beside)),
@@ -73,13 +73,23 @@ def _stacks(runs: Iterable[RunState], *, workers: int, beside: Iterable[RunState
 
 
 def _shape(run: RunState) -> Hashable:
-    """Return what runs that can be trained together have in common."""
+    """Return what runs of one stack have in common."""
     return shape_of(run) if run.stacked and run.steps else run.run_id
+
+
+def _at_once(run: RunState) -> Hashable:
+    """Return what runs that a worker trains at once have in common: one stack, or several in parallel."""
+    return f"beside {run.beside}" if run.beside else _shape(run)
 
 
 def _work(run: RunState) -> float:
     """Return the work of a run relative to others, as workers see it (see dispatch/queue.py)."""
     return run.work or run.forecast_seconds or 1.0
+
+
+def _steps_left(run: RunState) -> int:
+    done = run.began if run.step is None else run.step
+    return max(0, steps_of(run) - done) if run.steps else 1
 
 
 @dataclass(frozen=True)
@@ -100,11 +110,10 @@ class Expected:
 
     def left(self, runs: Iterable[RunState]) -> float:
         """Return the expected seconds of what is left of runs that one worker trains together."""
-        shapes: dict[Hashable, list[int]] = {}
-        for run in runs:
-            done = run.began if run.step is None else run.step
-            shapes.setdefault(_shape(run), []).append(max(0, steps_of(run) - done) if run.steps else 1)
-        return sum(self.paces[shape].seconds(steps) for shape, steps in shapes.items())
+        runs = list(runs)
+        steps = {run.run_id: _steps_left(run) for run in runs}
+        paid = paid_by(steps)
+        return sum(self.paces[_shape(run)].share(steps[run.run_id], paid=paid[run.run_id]) for run in runs)
 
     def ratio(self, runs: Iterable[RunState], *, before: float) -> float:
         """Return the ratio of the seconds that runs took so far to the expected ones; before: the ratio without them.
@@ -126,7 +135,8 @@ def _expected(runs: Sequence[RunState], *, workers: int) -> Expected:
     seconds = {run.run_id: _work(run) for run in runs}
     shapes, paid = dict[Hashable, list[RunState]](), dict[str, float]()
     for stack in _stacks(runs, workers=workers):
-        shapes.setdefault(_shape(stack[0]), []).extend(stack)
+        for run in stack:
+            shapes.setdefault(_shape(run), []).append(run)
         paid |= paid_by({run.run_id: steps_of(run) for run in stack})
     return Expected({shape: pace_of(alike, seconds) for shape, alike in shapes.items()}, paid, sum(seconds.values()))
 
@@ -148,13 +158,17 @@ class Corrected:
         return cls(expected, {shape: expected.ratio(alike, before=of_all) for shape, alike in shapes.items()})
 
     def left(self, stack: Sequence[RunState]) -> float:
-        """Return the seconds of what is left of a stack."""
-        return self.by_shape[shape_of(stack[0])] * self.expected.left(stack)
+        """Return the seconds of what is left of a stack, or of several in parallel."""
+        return self._ratio(stack) * self.expected.left(stack)
 
     def busy(self, team: Sequence[RunState]) -> float:
         """Return the seconds until a worker is free, which has gone on since the last report of its runs."""
-        left = self.expected.ratio(team, before=self.by_shape[shape_of(team[0])]) * self.expected.left(team)
+        left = self.expected.ratio(team, before=self._ratio(team)) * self.expected.left(team)
         return max(0.0, left - min(run.silent if run.step is None else min(SILENT, run.silent) for run in team))
+
+    def _ratio(self, runs: Sequence[RunState]) -> float:
+        """Return the mean ratio of runs that are trained at once."""
+        return sum(self.by_shape[shape_of(run)] for run in runs) / len(runs)
 
 
 def _is_guide(run: RunState) -> bool:

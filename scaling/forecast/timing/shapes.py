@@ -97,7 +97,7 @@ STACKS = (  # shapes and numbers of members, to measure the costs of stacks
     (Shape(Bottleneck(width=32, depth=2), 128, 64), 6),
 )
 LARGE_STACKS = ((SHAPES[2], 256), (Shape(MLP(width=256, depth=2), 128, 64), 64))  # for a GPU
-BESIDE = STACKS[3]  # small enough for a GPU to compute several in parallel
+BESIDE = (SHAPES[1], 16)  # small enough for a GPU to compute several in parallel
 GROWN_STACKS = ((SHAPES[2], 32), (SHAPES[2], 64))  # for a CPU, to find the size at which its caches are full
 
 
