@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from annotated_types import Ge, Gt
 
 from scaling.errors import UserError
 from scaling.limits import UNLIMITED, Limits
 
 __all__ = ["LAUNCHERS", "UNLIMITED", "Limits", "Local", "Slurm"]  # Limits: pickles of version 0.1.0 name it here
+
+# Those of pydantic, whose import would take `scaling status` longer than all else.
+PositiveInt = Annotated[int, Gt(0)]
+NonNegativeInt = Annotated[int, Ge(0)]
+PositiveFloat = Annotated[float, Gt(0)]
+NonNegativeFloat = Annotated[float, Ge(0)]
 
 # Options of sbatch that keys of the launcher set, which also plan with them, and those that are set for each job.
 KEYS = {

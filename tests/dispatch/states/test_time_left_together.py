@@ -129,3 +129,49 @@ def test_from_a_quarter_on_it_is_within_a_quarter_of_the_truth(workers, expected
         now = share * end
         states = [recorded(run, str(n), now) for n, run in enumerate(runs)]
         assert eta(states, workers=workers) == pytest.approx(end - now, rel=0.25, abs=0.1), share
+
+
+ALONE, BESIDE, AT_ONCE = 1.5e-4, 0.2, 4  # seconds of a round of one stack, the part that each other adds, and how many
+
+
+def in_parallel(runs: list[Run]) -> float:
+    """Train stacks on a GPU, some at once, the longest first; return when all has ended."""
+    stacks: dict[int, list[Run]] = {}
+    for run in sorted(runs, key=lambda run: -run.steps):
+        stacks.setdefault(run.width, []).append(run)
+    at, waiting = 0.0, list(stacks.values())
+    while waiting:
+        at, waiting = side_by_side(waiting[:AT_ONCE], at), waiting[AT_ONCE:]
+    return at
+
+
+def side_by_side(stacks: list[list[Run]], at: float) -> float:
+    """Train some stacks from a time on, each a step in each round; return when the last run has ended."""
+    done, ordered = 0, sorted((run for stack in stacks for run in stack), key=lambda run: run.steps)
+    for gone, ending in enumerate(ordered):
+        members = ordered[gone:]
+        pace = ALONE * (1 + BESIDE * (len({run.width for run in members}) - 1))
+        for run in members:
+            run.worker = "worker"
+            run.pieces.append((at, done, pace, len(members)))
+            run.seconds += (ending.steps - done) * pace / len(members)
+            run.paid += (ending.steps - done) / len(members)
+        at, done = at + (ending.steps - done) * pace, ending.steps
+        ending.end = at
+    return at
+
+
+@pytest.mark.parametrize("slower", [1.0, 2.0])
+def test_of_stacks_in_parallel_it_is_within_a_quarter_of_the_truth(slower):
+    """With forecasts of a GPU that was as fast, or half as fast."""
+    whole = sweep(0.0)
+    in_parallel(whole)
+    runs = [replace(new(run), forecast=slower * run.seconds) for run in whole]
+    end, numbers = in_parallel(runs), dict[float, int]()
+    for run in runs:
+        first = min(other.pieces[0][0] for other in runs if other.width == run.width)
+        numbers[run.width] = round(first * 1e6) + 1
+    for share in (0.25, 0.5, 0.75, 0.9):
+        now = share * end
+        states = [replace(recorded(run, str(n), now), beside=numbers[run.width]) for n, run in enumerate(runs)]
+        assert eta(states, workers=1) == pytest.approx(end - now, rel=0.25, abs=0.1), share
