@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 
+from scaling.content.content import NOTHING_KNOWN, Content
 from scaling.folders import RunFolder
 from scaling.plan.planned import PlannedRun
 from scaling.train.feed.run_data import RunData
@@ -26,10 +27,21 @@ class PlacedRun:
 class Attempt(PlacedRun):
     """A placed run with its data on the device and the journal of its points.
 
-    notes: facts that a stage adds to the record's data; how: facts that are added to the record's `how`.
+    content: digests of the code when it began and of the data that it reads; notes: facts that a stage adds to the
+    record's data; how: facts that are added to the record's `how`.
     """
 
     sets: RunData
     journal: Journal
+    content: Content = NOTHING_KNOWN
     notes: dict[str, Any] = field(default_factory=dict)
     how: dict[str, Any] = field(default_factory=dict)
+
+    def state_with(self, trainer: dict[str, Any]) -> dict[str, Any]:
+        """Return the state of a checkpoint, with that of its trainer."""
+        return {"trainer": trainer, "journal": self.journal.state(), "content": self.content.to_dict()}
+
+
+def content_read(found: Content, sets: RunData) -> Content:
+    """Return digests with that of the data in memory, which an earlier run of this process may have read."""
+    return found if sets.splits.digest is None else replace(found, data=sets.splits.digest)

@@ -10,14 +10,13 @@ import torch
 import yaml
 
 from scaling.config import plain
-from scaling.content.content import Content
 from scaling.content.run_content import content_of
 from scaling.folders import RunFolder, read_lines, write_atomically
 from scaling.global_streams import own_streams
 from scaling.plan.planned import PlannedRun
 from scaling.record import Record, how, write_record
 from scaling.security.process_state import worker_process
-from scaling.train.attempt import Attempt, PlacedRun
+from scaling.train.attempt import Attempt, PlacedRun, content_read
 from scaling.train.callbacks import Progress
 from scaling.train.device import describe_device, find_device, used_device
 from scaling.train.errors import explain_memory_errors
@@ -58,11 +57,12 @@ def train_run(
     streams = own_streams(derive_seed(run.config.seed, "run"))
     arithmetic = matmul_precision(precision)
     with worker_process(), explain_memory_errors(run.config, where), used_device(where), streams, arithmetic:
-        attempt = Attempt(run, folder, where, stage.load(PlacedRun(run, folder, where)), journal)
+        sets = stage.load(PlacedRun(run, folder, where))
+        attempt = Attempt(run, folder, where, sets, journal, content_read(content, sets))
         evaluation = stage.perform(attempt, watch=watch, stop=stop)
     if evaluation is None:
         return None
-    return settled(attempt, evaluation, forecast_seconds, content)
+    return settled(attempt, evaluation, forecast_seconds)
 
 
 def write_config(run: PlannedRun, folder: RunFolder) -> None:
@@ -70,14 +70,9 @@ def write_config(run: PlannedRun, folder: RunFolder) -> None:
     write_atomically(folder.config, yaml.dump(plain(run.config), Dumper=DUMPER, sort_keys=False))
 
 
-def settled(attempt: Attempt, evaluation: Evaluation, forecast_seconds: float | None, content: Content) -> Record:
-    """Write and return the record of a finished attempt, and remove its checkpoint.
-
-    content: digests of data and code when the attempt began.
-    """
-    read = attempt.sets.splits.digest  # of the data in memory, which an earlier run of this process may have read
-    content = content if read is None else replace(content, data=read)
-    record = replace(_record(attempt, evaluation, forecast_seconds), content=content.to_dict())
+def settled(attempt: Attempt, evaluation: Evaluation, forecast_seconds: float | None) -> Record:
+    """Write and return the record of a finished attempt, and remove its checkpoint."""
+    record = replace(_record(attempt, evaluation, forecast_seconds), content=attempt.content.to_dict())
     write_record(attempt.folder.record, record)
     attempt.folder.checkpoint.unlink(missing_ok=True)
     drop_fork(attempt)

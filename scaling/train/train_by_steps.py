@@ -40,7 +40,7 @@ def train_by_steps(
             trainer = begin(attempt, learner)  # again, since the trial may have changed the module
 
     def state() -> dict[str, Any]:
-        return {"trainer": trainer.state(), "journal": attempt.journal.state()}
+        return attempt.state_with(trainer.state())
 
     def write(state: dict[str, Any]) -> None:
         write_checkpoint(attempt.folder.checkpoint, attempt.run.run_id, state)

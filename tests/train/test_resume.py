@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from scaling.data.memory import MEMORY
 from scaling.folders import read_lines
 from scaling.train.output.checkpoint import read_checkpoint, write_checkpoint
 from scaling.train.output.kept_weights import read_kept_weights
@@ -150,8 +152,23 @@ def test_a_checkpoint_of_changed_code_is_set_aside_and_the_run_starts_afresh(
     monkeypatch.setattr(nets, "Changing", getattr(nets, other))
     straight = train_run(run, folder_of(run, tmp_path / "a"), device="cpu")
     assert essence(train_run(run, folder, device="cpu")) == essence(straight)
-    assert "its code was changed, or its device; set aside as checkpoint.broken1" in caplog.text
+    assert "its code or data were changed, or its device; set aside as checkpoint.broken1" in caplog.text
     assert [line["step"] for line in read_lines(folder.log)] == list(run.quantities.milestones)
+
+
+@pytest.mark.parametrize("engine", ["eager", "stacked"])
+def test_a_checkpoint_of_other_data_is_set_aside_and_the_run_starts_afresh(engine, tmp_path, every_step, caplog):
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((200, 4)), np.arange(200) % 3
+    file = {"is": "npz", "file": "mine.npz", "root": str(tmp_path), "classes": 3, "examples": 160, "features": 4}
+    run = planned({"steps": 80, "engine": engine}, data=file)
+    np.savez(tmp_path / "mine.npz", x_train=x, y_train=y)
+    assert train_run(run, folder_of(run, tmp_path / "b"), device="cpu", stop=stopped_after(30)) is None
+    np.savez(tmp_path / "mine.npz", x_train=x, y_train=(y + x[:, 0].astype(int)) % 3)
+    MEMORY.clear()  # as in another process
+    straight = train_run(run, folder_of(run, tmp_path / "a"), device="cpu")
+    assert essence(train_run(run, folder_of(run, tmp_path / "b"), device="cpu")) == essence(straight)
+    assert "(it was trained with other data)" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,9 @@ import logging
 from contextlib import suppress
 from math import prod
 from pathlib import Path
+from typing import Any
 
+from scaling.content.content import Content
 from scaling.folders import set_aside
 from scaling.plan.planned import Fork
 from scaling.train.attempt import Attempt
@@ -27,10 +29,10 @@ def begin(attempt: Attempt, learner: Learner | None) -> Trainer:
     trainer = Trainer(run, cut, device, module=learner.module if learner else None, size=size)
     path = attempt.folder.checkpoint
     state = read_checkpoint(path, run.run_id)
-    if state is not None and (reason := trainer.misfit(state["trainer"])):
+    if state is not None and (reason := _misfit(attempt, trainer, state)):
         log.warning(
-            "found %s, which does not fit the run as it is now (%s): its code was changed, or its device; set aside as "
-            "%s, the run starts afresh",
+            "found %s, which does not fit the run as it is now (%s): its code or data were changed, or its device; "
+            "set aside as %s, the run starts afresh",
             *(path, reason, set_aside(path).name),
         )
         state = None
@@ -45,9 +47,15 @@ def begin(attempt: Attempt, learner: Learner | None) -> Trainer:
     return trainer
 
 
+def _misfit(attempt: Attempt, trainer: Trainer, state: dict[str, Any]) -> str:
+    """Return why a state does not fit the run as it is now, "" if it fits; of other data or code it would be mixed."""
+    changed = Content.read(state.get("content", {})).differs(attempt.content)  # states of earlier versions have none
+    return f"it was trained with other {' and '.join(changed)}" if changed else trainer.misfit(state["trainer"])
+
+
 def keep_fork(attempt: Attempt, trainer: Trainer) -> None:
     """Save the whole state for a run of another length, which continues from here."""
-    write_checkpoint(attempt.folder.fork(trainer.step), attempt.run.run_id, {"trainer": trainer.state()})
+    write_checkpoint(attempt.folder.fork(trainer.step), attempt.run.run_id, attempt.state_with(trainer.state()))
 
 
 def drop_fork(attempt: Attempt) -> None:
@@ -69,7 +77,7 @@ def _load_fork(attempt: Attempt, trainer: Trainer) -> None:
     if fork is None:
         return
     state = read_checkpoint(_fork_state(attempt, fork), fork.run_id)
-    if state is not None and not trainer.misfit(state["trainer"]):
+    if state is not None and not _misfit(attempt, trainer, state):
         trainer.load(state["trainer"])
     else:
         log.warning("run %s starts from its own start: run %s left no state for it", attempt.run.run_id, fork.run_id)

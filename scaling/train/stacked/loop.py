@@ -161,9 +161,7 @@ class StackLoop:
         if forked:
             states = _states(self.stack)
             for member in forked:
-                write_checkpoint(
-                    _fork(member), _run_id(member), snapshot({"trainer": states[_run_id(member)]["trainer"]})
-                )
+                write_checkpoint(_fork(member), _run_id(member), snapshot(states[_run_id(member)]))
 
     def _look(self) -> None:
         """Check the members that are due for finite losses, and evaluate those that are at a milestone."""
@@ -215,7 +213,7 @@ class StackLoop:
 def _states(stack: Stack) -> dict[str, Any]:
     """Return the states for the checkpoints of all members, by run id."""
     pairs = zip(stack.members, stack.states(), strict=True)
-    return {_run_id(member): {"trainer": state, "journal": member.attempt.journal.state()} for member, state in pairs}
+    return {_run_id(member): member.attempt.state_with(state) for member, state in pairs}
 
 
 def _write(folders: Mapping[str, RunFolder], states: Mapping[str, Any]) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 
-from scaling.content.content import Content
 from scaling.content.run_content import content_of
 from scaling.folders import RunFolder, read_lines
 from scaling.global_streams import own_streams
@@ -16,7 +15,7 @@ from scaling.plan.identity import stack_key
 from scaling.plan.planned import PlannedRun
 from scaling.record import Record
 from scaling.security.process_state import worker_process
-from scaling.train.attempt import Attempt, PlacedRun
+from scaling.train.attempt import Attempt, PlacedRun, content_read
 from scaling.train.callbacks import Progress
 from scaling.train.device import find_device, used_device
 from scaling.train.errors import explain_memory_errors, is_out_of_memory
@@ -97,8 +96,9 @@ def _begin_member(member: Member, where: torch.device, clock: SharedClock, membe
         journal, again = Journal(folder, clock=clock), any(read_lines(folder.attempts))
         with own_streams(derive_seed(run.config.seed, "run")):
             sets = run.config.stage.load(PlacedRun(run, folder, where))
-            attempt = Attempt(run, folder, where, sets, journal, how={"stack": members})
-            hooks = Hooks(_ended(member, attempt, content), member.watch, member.stop)
+            read = content_read(content, sets)
+            attempt = Attempt(run, folder, where, sets, journal, read, how={"stack": members})
+            hooks = Hooks(_ended(member, attempt), member.watch, member.stop)
             learner = run.config.stage.learner(attempt)
             return member_state_of(attempt, learner, begin(attempt, learner), hooks, again=again)
     except OSError:
@@ -110,11 +110,11 @@ def _begin_member(member: Member, where: torch.device, clock: SharedClock, membe
         return None
 
 
-def _ended(member: Member, attempt: Attempt, content: Content) -> Callable[[Evaluation | Exception | None], None]:
+def _ended(member: Member, attempt: Attempt) -> Callable[[Evaluation | Exception | None], None]:
     """Return the callback that writes a member's record when it leaves."""
 
     def ended(end: Evaluation | Exception | None) -> None:
-        result = settled(attempt, end, member.forecast_seconds, content) if isinstance(end, Evaluation) else end
+        result = settled(attempt, end, member.forecast_seconds) if isinstance(end, Evaluation) else end
         member.ended(Ending(result, attempt.journal.attempt_seconds))
 
     return ended
