@@ -317,7 +317,7 @@ def test_without_a_probe_runs_are_compared_on_a_usual_device():
     work = relative_work([few, many], stack_shares={})
     assert 2.5 * work[few.run_id] < work[many.run_id] < 3.1 * work[few.run_id]
     keep_speed(SPEED)
-    rows = forecast_rows(forecast_all([few]), work, {many.run_id: StackShare(2.5)})
+    rows = forecast_rows(forecast_all([few]), work, {many.run_id: StackShare(2.5, runs=2.5)})
     assert [row["run_id"] for row in rows] == [few.run_id, many.run_id]
     assert [row["work"] for row in rows] == [work[few.run_id], work[many.run_id]]
     assert rows[1]["seconds"] is None

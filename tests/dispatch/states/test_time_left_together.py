@@ -162,7 +162,7 @@ def side_by_side(stacks: list[list[Run]], at: float) -> float:
 
 
 @pytest.mark.parametrize("slower", [1.0, 2.0])
-def test_of_stacks_in_parallel_it_is_within_a_quarter_of_the_truth(slower):
+def test_of_stacks_in_parallel_it_is_within_a_tenth_of_the_truth(slower):
     """With forecasts of a GPU that was as fast, or half as fast."""
     whole = sweep(0.0)
     in_parallel(whole)
@@ -171,7 +171,7 @@ def test_of_stacks_in_parallel_it_is_within_a_quarter_of_the_truth(slower):
     for run in runs:
         first = min(other.pieces[0][0] for other in runs if other.width == run.width)
         numbers[run.width] = round(first * 1e6) + 1
-    for share in (0.25, 0.5, 0.75, 0.9):
+    for share in (0.1, 0.25, 0.5, 0.75, 0.9):
         now = share * end
         states = [replace(recorded(run, str(n), now), beside=numbers[run.width]) for n, run in enumerate(runs)]
-        assert eta(states, workers=1) == pytest.approx(end - now, rel=0.25, abs=0.1), share
+        assert eta(states, workers=1) == pytest.approx(end - now, rel=0.1), share
