@@ -6,18 +6,27 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from scaling.content.digest import joined
+
 
 @dataclass(frozen=True)
 class Content:
     """Digests of the data, of the files of a stage and of the user's own code; "" if unknown or without files.
 
-    kwargs: of a user's module, where a run's id takes 2 and 2.0 for one number.
+    kwargs: of a user's module, where a run's id takes 2 and 2.0 for one number; parent: of all this of the run that a
+    stage starts from.
     """
 
     data: str = ""
     files: str = ""
     code: str = ""
     kwargs: str = ""
+    parent: str = ""
+
+    @property
+    def digest(self) -> str:
+        """One digest of all, "" if none is known."""
+        return joined(f"{name} {value}" for name, value in self.to_dict().items())
 
     def to_dict(self) -> dict[str, str]:
         """Return the known digests by name."""

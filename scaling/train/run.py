@@ -10,11 +10,12 @@ import torch
 import yaml
 
 from scaling.config import plain
+from scaling.content.content import Content
 from scaling.content.run_content import content_of
 from scaling.folders import RunFolder, read_lines, write_atomically
 from scaling.global_streams import own_streams
 from scaling.plan.planned import PlannedRun
-from scaling.record import Record, how, write_record
+from scaling.record import Record, how, read_record, write_record
 from scaling.security.process_state import worker_process
 from scaling.train.attempt import Attempt, PlacedRun, content_read
 from scaling.train.callbacks import Progress
@@ -47,7 +48,7 @@ def train_run(
     small, UserError for bad input.
     """
     freeze_imports()
-    content = content_of(run.config)  # before anything is read, so that later changes are detected
+    content = content_at_begin(run, folder)
     where, stage = find_device(device), run.config.stage
     precision = computed_precision(run.config, where)
     write_config(run, folder)
@@ -63,6 +64,13 @@ def train_run(
     if evaluation is None:
         return None
     return settled(attempt, evaluation, forecast_seconds)
+
+
+def content_at_begin(run: PlannedRun, folder: RunFolder) -> Content:
+    """Return the content of a run, taken before anything is read, so that later changes are detected."""
+    parent = None if run.parent is None else read_record(folder.other(run.parent.run_id))
+    digest = "" if parent is None else Content.read(parent.content).digest
+    return replace(content_of(run.config), parent=digest)
 
 
 def write_config(run: PlannedRun, folder: RunFolder) -> None:

@@ -66,6 +66,34 @@ def test_other_data_under_the_same_name_is_named_and_not_mixed(swept):
     swept("run", *SWEEP, "model.width=8,16,24")
 
 
+def test_what_starts_from_a_run_of_other_data_is_trained_again_with_it(scaling):
+    both = """\
+sweep:
+  grid: [{product: {model.width: [8]}}]
+  stages: [{base: {stage: probe, data: npz, data.file: other.npz, data.classes: 2, data.features: 3,
+                   data.examples: 160, train.steps: 5, train.batch: 16, optim.lr: 0.1}}]
+"""
+    (scaling.folder / "sweeps").mkdir()
+    (scaling.folder / "sweeps/both.yaml").write_text(both)
+    run = ("sweep=both", *DATA, *ONE, "train.steps=5", "model.depth=1")
+    write_data(scaling.folder, 0)
+    write_data(scaling.folder, 1, "other.npz")
+    scaling("run", *run)
+    before = losses(scaling.folder)
+    write_data(scaling.folder, 2)
+    plan = json.loads(scaling("plan", *run, "--json", "-"))
+    assert [tuple(each["stale"]) for each in plan["runs"]] == [("data",), ("parent",)]
+    parent, probe = (each["run_id"] for each in plan["runs"])
+    shutil.copytree(scaling.folder / "results/runs" / probe, scaling.folder / "old")
+    scaling("run", "--redo", "stale", *run)
+    after = losses(scaling.folder)
+    assert after[parent] != before[parent]
+    assert after[probe] != before[probe]
+    shutil.copy(scaling.folder / "old/record.json", scaling.folder / "results/runs" / probe / "record.json")
+    said = scaling("run", *run, code=2)
+    assert "found 1 settled run that was trained on other weights of a parent than there is now" in said
+
+
 @pytest.mark.slow
 def test_a_version_makes_runs_of_their_own_and_old_ones_may_be_left(swept):
     before = losses(swept.folder)

@@ -20,6 +20,7 @@ WORDS = {
     "files": "other label files",
     "code": "other code of yours",
     "kwargs": "2 for 2.0 in model.kwargs",
+    "parent": "other weights of a parent",
 }
 WAYS_OUT = (
     "--redo stale trains them again, data.version=2 (or model.version=2) makes separate runs for the new ones, "
@@ -28,18 +29,27 @@ WAYS_OUT = (
 Stale = Mapping[str, tuple[str, ...]]  # run_id: what differs
 
 
-def stale_runs(configs: Iterable[tuple[str, RunConfig]], settled: SettledRuns) -> Stale:
-    """Return the settled runs that were trained with different content, and what differs; configs: (id, config)."""
+def stale_runs(configs: Iterable[tuple[str, RunConfig, str | None]], settled: SettledRuns) -> Stale:
+    """Return the settled runs that were trained with different content, and what differs.
+
+    So are those that started from a run with other content, or from a stale one. configs: (id, config, parent), parents
+    before the runs that start from them.
+    """
     data_of = cache(lambda data: data.digest())  # runs share them
     files_of = cache(lambda stage: joined(map(digest_of, stage.files())))
-    found = {}
-    for run_id, config in configs:
+    found: dict[str, tuple[str, ...]] = {}
+    for run_id, config, parent in configs:
         before = settled.get(run_id)
-        if before is not None and before.content.to_dict():
-            now = Content(data_of(config.data), files_of(config.stage), code_of(config), kwargs_of(config))
+        if before is None:
+            continue
+        different: tuple[str, ...] = ("parent",) if parent in found else ()
+        if not different and before.content.to_dict():
+            start = None if parent is None else settled.get(parent)
+            digest = "" if start is None else start.content.digest
+            now = Content(data_of(config.data), files_of(config.stage), code_of(config), kwargs_of(config), digest)
             different = before.content.differs(now)
-            if different:
-                found[run_id] = different
+        if different:
+            found[run_id] = different
     return found
 
 
@@ -53,7 +63,7 @@ def stale_entries(queued: Iterable[tuple[str, Mapping[str, Any]]], settled: Sett
         key = json.dumps([_content_keys(raw, name) for name in (*GROUPS, "stage")], sort_keys=True, default=str)
         if key not in read:
             read[key] = read_config(raw)
-        configs.append((run_id, read[key]))
+        configs.append((run_id, read[key], (raw.get("parent") or {}).get("run_id")))
     return stale_runs(configs, settled)
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 
-from scaling.content.run_content import content_of
 from scaling.folders import RunFolder, read_lines
 from scaling.global_streams import own_streams
 from scaling.plan.identity import stack_key
@@ -24,7 +23,7 @@ from scaling.train.feed.device_cache import shared_examples
 from scaling.train.output.journal import Journal
 from scaling.train.output.resume import begin
 from scaling.train.precision import computed_precision, matmul_precision
-from scaling.train.run import settled, write_config
+from scaling.train.run import content_at_begin, settled, write_config
 from scaling.train.stacked.clock import SharedClock
 from scaling.train.stacked.loop import train_together
 from scaling.train.stacked.member_state import Hooks, MemberState, member_state_of
@@ -91,7 +90,7 @@ def _begin_member(member: Member, where: torch.device, clock: SharedClock, membe
     """Begin a member's attempt; if that fails, pass the error to its `ended` and return None."""
     run, folder = member.run, member.folder
     try:
-        content = content_of(run.config)  # before anything is read
+        content = content_at_begin(run, folder)
         write_config(run, folder)
         journal, again = Journal(folder, clock=clock), any(read_lines(folder.attempts))
         with own_streams(derive_seed(run.config.seed, "run")):
