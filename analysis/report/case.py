@@ -12,6 +12,7 @@ import pandas as pd
 from analysis.errors import attempt
 from analysis.estimates.conventions import Exponents, exponents, with_paper_columns
 from analysis.figures.paper.ablation import variants_of
+from analysis.report.groups import response_of
 from analysis.report.law_results import USUAL, Resampling
 from analysis.table.select import RECIPE, is_usable, select_rows, tasks_of
 
@@ -32,7 +33,9 @@ class Case:
     def rows(self) -> pd.DataFrame | None:
         """Return the selected final rows, with the milestones of constant-rate runs; None where there are none."""
         for rows in ("all", "final"):
-            found, _ = attempt(partial(select_rows, self.table, y="loss", task=self.task, rows=rows, pool=RECIPE))
+            found, _ = attempt(
+                partial(select_rows, self.table, y=response_of(self.table), task=self.task, rows=rows, pool=RECIPE)
+            )
             if found is not None and len(found[0]) <= MOST_ROWS:
                 return with_paper_columns(found[0])
         return None

@@ -18,7 +18,7 @@ def side_by_side(groups: Sequence[GroupResults]) -> tuple[Comparison | None, str
     """Compare two groups by their laws in N and D; else None with the reason, empty where no comparison applies."""
     if len(groups) != 2 or len(differences([group.rows for group in groups])) != 1:
         return None, ""
-    results = {group.name: group.law(JOINT, "loss") for group in groups}
+    results = {group.name: group.law(JOINT, group.y) for group in groups}
     if not any(results.values()):
         return None, ""
     fits = {name: weighted(one.fit) for name, one in results.items() if one and one.fit and one.sound}

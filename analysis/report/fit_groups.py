@@ -39,13 +39,13 @@ def fit_groups(
     return [_fit_group(group, resampling) for group in groups], refused
 
 
-def _responses(rows: pd.DataFrame) -> list[str]:
-    """Return the responses to analyse: loss, and error where it is usable."""
-    return ["loss", "error"] if is_usable(rows, "error") else ["loss"]
+def _responses(group: Group) -> list[str]:
+    """Return the responses to analyse: the group's own, and error where it is usable."""
+    return [y for y in ("loss", "error") if y == group.y or is_usable(group.rows, y)]
 
 
 def _fit_group(group: Group, resampling: Resampling) -> GroupResults:
-    names, notes = _responses(group.rows), list(group.notes)
+    names, notes = _responses(group), list(group.notes)
     minima: dict[str, IsoFlop] = {}
     frontiers: dict[str, Frontier] = {}
     for y in names:
@@ -58,7 +58,7 @@ def _fit_group(group: Group, resampling: Resampling) -> GroupResults:
             frontiers |= {y: front} if front else {}
             notes += [f"no frontier of {y}: {why}"] if why else []
     laws = [law for y in names for law in _laws_of_group(group, frontiers.get(y), y, resampling)]
-    allocation, why = _allocate(group, laws, minima.get("loss"), frontiers.get("loss"), resampling)
+    allocation, why = _allocate(group, laws, minima.get(group.y), frontiers.get(group.y), resampling)
     notes += [f"no allocation: {why}"] if why else []
     if not group.is_isoflop:
         laws += [law for y in names for x in group.slices for law in _laws_of_slices(group, x, y, resampling)]
@@ -111,7 +111,8 @@ def _laws_of_slices(group: Group, x: str, y: str, resampling: Resampling) -> Ite
             options = resampling.intervals | ({"resamples": 0} if few else {})
             fitted, refusal = attempt(partial(fit_selected, along.rows, resampling.law(law), y=y, x=x, **options))
             again = f"fit --law {law} --y {y} --x {x}{resampling.options(law)}{select}"
-            yield LawResult(f"{y} in {x} at {along.words}", law, y, x, fitted, refusal, again, along, remarks)
+            title = f"{y} in {x}" + (f" at {along.words}" if along.words else "")
+            yield LawResult(title, law, y, x, fitted, refusal, again, along, remarks)
 
 
 def _allocate(
@@ -124,8 +125,14 @@ def _allocate(
     """Compare the approaches to allocation, where N and D vary at equal compute or with milestones."""
     if not group.varies_N_and_D or not (group.is_isoflop or group.milestones is not None):
         return None, ""
-    law = next((one.fit for one in laws if (one.law, one.y) == (JOINT, "loss")), None)
+    law = next((one.fit for one in laws if (one.law, one.y) == (JOINT, group.y)), None)
     targets = [AHEAD * float(group.used["C"].max())] if "C" in group.used.columns else []
     found, form = Found(law, minima, front), resampling.law(JOINT)
-    options: dict[str, Any] = {"milestones": group.milestones, "found": found, "form": form, **resampling.intervals}
+    options: dict[str, Any] = {
+        "y": group.y,
+        "milestones": group.milestones,
+        "found": found,
+        "form": form,
+        **resampling.intervals,
+    }
     return attempt(partial(allocate, group.rows, at=targets, **options))

@@ -66,6 +66,11 @@ class Group:
         return f"{self.subset.task}, {self.name}" if self.subset.task else self.name
 
     @property
+    def y(self) -> str:
+        """Return the response: the loss, or the error in a table without one."""
+        return response_of(self.rows)
+
+    @property
     def used(self) -> pd.DataFrame:
         """Return the rows to which laws are fitted."""
         return self.rows if self.milestones is None else self.milestones
@@ -85,6 +90,12 @@ class Group:
         return budget is not None and bool((rows["N"].groupby(budget).nunique() >= 3).sum() >= 2)
 
 
+def response_of(table: pd.DataFrame) -> str:
+    """Return the response of a table: the loss, or the error if it has no loss."""
+    has_loss = "loss" in table.columns and table["loss"].notna().any()
+    return "loss" if has_loss or "error" not in table.columns else "error"
+
+
 def split(table: pd.DataFrame, task: str | None = None) -> tuple[list[Group], list[str]]:
     """Split a table (or one task of it) into groups that are large enough for laws.
 
@@ -92,7 +103,7 @@ def split(table: pd.DataFrame, task: str | None = None) -> tuple[list[Group], li
     """
     named = task if len(tasks_of(table)) > 1 else None
     try:
-        rows, left_out = select_rows(table, y="loss", pool=RECIPE, task=named)
+        rows, left_out = select_rows(table, y=response_of(table), pool=RECIPE, task=named)
     except (UserError, Refusal) as refusal:
         return [], [str(refusal)]
     own = table[table["task"].astype(str) == named] if named else table
@@ -186,10 +197,11 @@ def _milestones(
     """Return rows with constant-rate milestones, or the training curves inside decaying schedules, and notes."""
     if "final" not in own.columns or "schedule" not in own.columns or len(own) == len(rows):
         return None, None, ()
-    every, _ = attempt(lambda: select_rows(own, y="loss", rows="all", pool=RECIPE)[0])
+    y = response_of(own)
+    every, _ = attempt(lambda: select_rows(own, y=y, rows="all", pool=RECIPE)[0])
     if every is not None and len(every) > len(rows):
         return every, None, ()
-    inside = own[own["loss"].notna()] if "loss" in own.columns else own
+    inside = own[own[y].notna()] if y in own.columns else own
     note = f"{counted(len(inside) - len(rows), 'milestone')} inside decaying schedules: drawn faint, not fitted"
     return None, inside, (note,)
 
@@ -199,4 +211,6 @@ def _slices(rows: pd.DataFrame, used: pd.DataFrame) -> dict[str, list[Slice]]:
     found = {"D": find_slices(used, "D"), "D_unique": find_slices(rows, "D_unique"), "N": find_slices(used, "N")}
     if varies_N_and_D(used):
         found = {x: [one for one in slices if not has_few_runs(one.rows)] for x, slices in found.items()}
+    elif not {"N", "D"} & set(used.columns):
+        found |= {"C": find_slices(used, "C")}
     return {**found, "D_unique": []} if found["D"] else found

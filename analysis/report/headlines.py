@@ -98,7 +98,7 @@ def _of_frontiers(group: GroupResults) -> Iterator[Headline]:
 
 
 def _of_minima(group: GroupResults) -> Iterator[Headline]:
-    found = group.minima.get("loss")
+    found = group.minima.get(group.y)
     if found and found.N_law:
         slope, ends = exponent(found.N_law.exponent), interval(found.N_law.exponent_interval, exponent)
         bend = ", which bend away from a power of C" if found.N_law.bend else ""
@@ -108,7 +108,7 @@ def _of_minima(group: GroupResults) -> Iterator[Headline]:
 
 def _of_joint(group: GroupResults) -> Iterator[Headline]:
     """Yield the law in N and D and the optimal size that it implies, where there is no other allocation."""
-    result = group.law(JOINT, "loss")
+    result = group.law(JOINT, group.y)
     if result is None or result.fit is None or not result.sound:
         return
     if min(group.used["N"].nunique(), group.used["D"].nunique()) < FEWEST:
@@ -119,7 +119,7 @@ def _of_joint(group: GroupResults) -> Iterator[Headline]:
     ends = _of_each({symbol: (-ends[1], -ends[0]) if ends else None for symbol, _, ends in powers})
     floor = f"above a floor of {number(fit.params['E'])} {interval(fit.intervals.get('E'))}".rstrip()
     floor = floor if fit.params["E"] > 0 else "no floor in these data"
-    yield Headline("loss in N and D falls as", value, ends, status, floor)
+    yield Headline(f"{group.y} in N and D falls as", value, ends, status, floor)
     if fit.allocation:
         best = fit.allocation
         value, ends = f"C<sup>{exponent(best.N_exponent)}</sup>", interval(best.N_exponent_interval, exponent)
@@ -134,10 +134,11 @@ def _of_each(intervals: Mapping[str, Interval | None]) -> str:
 
 def _of_slices(group: GroupResults) -> Iterator[Headline]:
     """Yield the law of the last slice along each variable whose exponent is identified."""
-    for x in ("D", "D_unique", "N") if not group.minima else ():
-        result = next((group.shown("loss", one) for one in reversed(group.slices[x])), None)
+    for x in group.slices if not group.minima else ():
+        result = next((group.shown(group.y, one) for one in reversed(group.slices[x])), None)
         if result and result.fit and result.slice and _known(_slope(result.fit)[1]):
-            yield _headline(f"loss at {result.slice.words} falls as", result)
+            at = f" at {result.slice.words}" if result.slice.words else ""
+            yield _headline(f"{group.y}{at} falls as", result)
 
 
 def _known(ends: Interval | None) -> bool:

@@ -159,7 +159,7 @@ def _slice_tables(group: GroupResults) -> list[dict[str, Any]]:
         for result in group.laws:
             if result.slice and (result.y, result.x) == (y, x):
                 laws.append(law_row(result))
-                by_slice.setdefault(id(result.slice), {"at": result.slice.words})[result.law] = laws[-1]
+                by_slice.setdefault(id(result.slice), {"at": result.slice.words or "all runs"})[result.law] = laws[-1]
         tables.append({"title": f"{y} in {x}", "rows": list(by_slice.values()), "notes": _tally(laws)})
     return tables
 

@@ -52,11 +52,11 @@ def group_figures(group: GroupResults) -> Iterator[Drawing]:
         yield from _compute(group, y)
         if y in group.minima:
             yield _valleys(group, y)
-            if y == "loss" and len(group.minima[y].usable) > 1:
+            if y == group.y and len(group.minima[y].usable) > 1:
                 yield _optimum(group)
-        for x in ("D", "D_unique", "N"):
+        for x in group.slices:
             yield from _slices(group, x, y)
-    law = group.law(JOINT, "loss")
+    law = group.law(JOINT, group.y)
     if law and law.fit and law.sound:
         yield _residuals(law.fit, group.used)
 
@@ -134,31 +134,32 @@ def _valleys(group: GroupResults, y: str) -> Drawing:
 
 
 def _optimum(group: GroupResults) -> Drawing:
-    law = group.law(JOINT, "loss")
+    law, minima = group.law(JOINT, group.y), group.minima[group.y]
     fitted = law.fit if law and law.sound else None
-    N, D = (optimum_numbers(group.minima["loss"], group.rows, of=of, law=fitted) for of in ("N", "D"))
-    level = group.minima["loss"].level
+    N, D = (optimum_numbers(minima, group.rows, of=of, law=fitted) for of in ("N", "D"))
     caption = (
-        f"The best N and D for each budget, with {percent(level)} intervals, and the power law fitted to the usable "
-        "ones, dashed beyond the largest budget. Grey: the optimum that the Chinchilla law implies."
+        f"The best N and D for each budget, with {percent(minima.level)} intervals, and the power law fitted to the "
+        "usable ones, dashed beyond the largest budget. Grey: the optimum that the Chinchilla law implies."
     )
     draw = [partial(draw_optimum, numbers=one) for one in (N, D)]
     return Drawing("optimum", "Compute-optimal N and D", caption, draw)
 
 
 def _slices(group: GroupResults, x: str, y: str) -> Iterator[Drawing]:
-    slices = group.slices.get(x, [])
+    slices = group.slices[x]
     if not slices or not is_usable(group.rows, y):
         return
     curves = [_curve(group, y, one, beyond=4.0 if one is slices[-1] else 1.0) for one in slices]
     numbers = slice_numbers(slices, y, curves, group.rows)
-    words = {"N": "N", "D": "D", "D_unique": "the size of the training set"}[x]
+    words = "the size of the training set" if x == "D_unique" else x
     fitted = sum(curve is not None for curve in curves)
-    each = slices[0].held + (" and data set" if slices[0].examples else "")
-    caption = f"{points_of(pd.concat([one.rows for one in slices]), ranges=True)}, one line for each {each}"
-    caption += f"; {counted(fitted, 'law')}, with the largest highlighted." if fitted else "; no laws fitted."
+    each = " and ".join(word for word in (slices[0].held, "data set" if slices[0].examples else "") if word)
+    caption = points_of(pd.concat([one.rows for one in slices]), ranges=True)
+    caption += f", one line for each {each}" if each else ""
+    largest = ", with the largest highlighted" if len(slices) > 1 else ""
+    caption += f"; {counted(fitted, 'law')}{largest}." if fitted else "; no laws fitted."
     draw = [partial(draw_slices, numbers=numbers)]
-    seeds = [seeds_of(pd.concat([one.rows for one in slices]), x, y, by=slices[0].held)]
+    seeds = [seeds_of(pd.concat([one.rows for one in slices]), x, y, by=slices[0].held or None)]
     title = f"{y.capitalize()} against {words}"
     yield Drawing(f"{y}_vs_{x}", title, caption, draw, bar=len(slices) > 1, seeds=seeds)
 

@@ -120,6 +120,9 @@ def read_sweep(path: Path) -> tuple[str, str]:
 def conventions(table: pd.DataFrame, measured: Sequence[str], *, stages: bool = False) -> list[tuple[str, str]]:
     """Return the meanings of N, D, C and the responses. measured: the responses; stages: whether there are stages."""
     left_out = {"error": "error" not in measured, "tasks of stages": not stages}
+    if not is_ours(table):
+        known = {*table.columns, *(("C",) if {"N", "D"} <= set(table.columns) else ())}
+        left_out |= {name: name not in known for name in ("N", "D", "C", "loss")}
     meanings = MEANINGS if is_ours(table) else OF_OTHERS
     return [(name, meaning) for name, meaning in meanings.items() if not left_out.get(name)]
 

@@ -14,6 +14,7 @@ FOLLOWS = {
     "N": ("width", "depth", "expansion", "C", "C_counted", "budget"),
     "D": ("C", "C_counted", "budget", "D_unique", "run_D"),
     "D_unique": ("C", "C_counted", "budget", "D", "run_D"),
+    "C": ("C_counted", "budget"),
 }
 """Columns that vary together with each variable."""
 
@@ -25,8 +26,8 @@ MIN_VALUES = 4
 class Slice:
     """Rows along x at one value of the other variable.
 
-    held: the column held fixed (N along D); value: its value. examples: the size of the data set if slices differ in
-    it, else None.
+    held: the column held fixed (N along D; empty in a table without it); value: its value. examples: the size of the
+    data set if slices differ in it, else None.
     """
 
     x: str
@@ -38,38 +39,41 @@ class Slice:
     @property
     def words(self) -> str:
         """Return a title that names what is held fixed."""
-        held = f"{self.held} = {count(self.value)}"
+        held = f"{self.held} = {count(self.value)}" if self.held else ""
         if self.held == "N" and "width" in self.rows.columns and self.rows["width"].nunique() == 1:
             held = f"width {self.rows['width'].iloc[0]:.0f} ({held})"
-        return held + (f", {count(self.examples)} examples" if self.examples else "")
+        return ", ".join(filter(None, (held, f"{count(self.examples)} examples" if self.examples else "")))
 
     @property
     def condition(self) -> str:
         """Return the condition that selects these rows from those of their group."""
-        held = f"{self.held} == {self.value:.15g}"
-        return held + (f" and D_unique == {self.examples:.15g}" if self.examples else "")
+        held = f"{self.held} == {self.value:.15g}" if self.held else ""
+        return " and ".join(filter(None, (held, f"D_unique == {self.examples:.15g}" if self.examples else "")))
 
 
 def find_slices(rows: pd.DataFrame, x: str) -> list[Slice]:
-    """Find the slices along x (N, D or D_unique) of selected rows, sorted by the value held fixed."""
+    """Find the slices along x (N, D, D_unique or C) of selected rows, sorted by the value held fixed.
+
+    A table without the other size is one slice.
+    """
     if x not in rows.columns or rows[x].isna().any():
         return []
     held = "D" if x == "N" else "N"
-    if held not in rows.columns:
-        return []
+    held = held if held in rows.columns else ""
     keys, apart = _fixed(rows, x, held)
     found = []
-    for _, group in rows.groupby(keys, dropna=False, sort=False):
+    for _, group in rows.groupby(keys, dropna=False, sort=False) if keys else [("", rows)]:
         if group[x].nunique() >= MIN_VALUES:
             examples = float(group["D_unique"].iloc[0]) if apart else None
-            found.append(Slice(x, held, float(group[held].iloc[0]), group.sort_values(x), examples))
+            value = float(group[held].iloc[0]) if held else 0.0
+            found.append(Slice(x, held, value, group.sort_values(x), examples))
     return sorted(found, key=lambda one: (one.value, one.examples or 0.0))
 
 
 def _fixed(rows: pd.DataFrame, x: str, held: str) -> tuple[list[str], bool]:
     """Return the columns fixed in a slice, and whether slices differ in the size of their data set."""
     named = [name for name in (*IDENTITY, *RECIPE) if name in rows.columns and name != x and name not in FOLLOWS[x]]
-    keys = list(dict.fromkeys([*named, held]))
+    keys = list(dict.fromkeys([*named, held] if held else named))
     along = [*keys, "D"] if x == "D" else ["D"]
     apart = x != "D_unique" and {"D", "D_unique"} <= set(rows.columns) and _ambiguous(rows, along, "D_unique")
     return (list(dict.fromkeys([*keys, "D_unique"])) if apart else keys), apart

@@ -419,6 +419,32 @@ def test_a_law_of_N_and_D_alone_is_the_answer():
     assert "best size grows as" in answer(lines)
 
 
+@pytest.mark.parametrize(("columns", "x"), [(["N"], "N"), (["D"], "D"), (["C"], "C")])
+def test_a_table_of_one_size_has_its_law(columns, x):
+    sizes = 1e6 * 2.0 ** np.arange(8)
+    table = pd.DataFrame({columns[0]: sizes, "loss": 1.5 + 60 * sizes**-0.3})
+    (group,), _ = fit_groups(table, QUICK)
+    law = group.laws[-1]
+    assert (law.title, law.x, law.options) == (f"loss in {x}", x, f"fit --law saturating --y loss --x {x}")
+    assert law.fit.params["alpha"] == pytest.approx(0.3, abs=1e-3)
+    assert next(iter(headlines([group]))).what == "loss falls as"
+    assert [drawing.name for drawing in group_figures(group)] == [f"loss_vs_{x}"]
+
+
+def test_a_table_of_errors_alone_has_their_laws(tmp_path):
+    table = worlds.small()[["N", "D", "C", "loss"]].rename(columns={"loss": "error"})
+    table["error"] /= 10
+    written = write_report(tmp_path / "t.csv", table=table, out=tmp_path, resampling=QUICK)
+    (group,) = written.groups
+    assert {law.y for law in group.laws} == {"error"}
+    assert group.allocation is not None
+    assert list(group.minima) == ["error"]
+    assert not written.refused
+    said = " ".join(line.what for line in written.headlines)
+    assert "error" in said
+    assert "loss" not in said
+
+
 def test_a_page_without_a_law_says_why_and_claims_no_count_of_others(tmp_path):
     pd.DataFrame({"params": [1e6] * 3, "tokens": [1e8, 2e8, 4e8], "loss": [3.0, 2.8, 2.7]}).to_csv(tmp_path / "few.csv")
     page = Page(write_report(tmp_path / "few.csv", out=tmp_path / "page").page.read_text())
