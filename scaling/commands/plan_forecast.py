@@ -14,7 +14,7 @@ from scaling.dispatch.launcher import Capacity, Settings, launcher_of
 from scaling.dispatch.local.capacity import workers_a_gpu
 from scaling.dispatch.states.read_state import Reader
 from scaling.dispatch.states.settled import SettledRuns
-from scaling.dispatch.states.stale import stale_runs
+from scaling.dispatch.states.stale import stale_of
 from scaling.dispatch.states.state import Planned, RunState, State
 from scaling.dispatch.states.trunks import without_lost_trunks
 from scaling.errors import UserError
@@ -200,7 +200,7 @@ def forecast_plan(plan: Plan, settings: Settings, *, card: str | None = None) ->
         lacking=tuple(run for run in plan.runs if _lacks_milestones(run, settled)),
         changed=tuple(run for run in plan.runs if _model_changed(run, settled)),
         older=_settled_by_older_recipe(plan, settled),
-        stale=stale_runs(((run.run_id, run.config, next(iter(run.needs), None)) for run in plan.runs), settled),
+        stale=stale_of(plan.runs, settled),
         trained={run.run_id: run for run in runs},
         stacked_gain=gain_of_stacking(runs, forecasts_of, kind=kind, workers=capacity.workers),
         work=relative_work(runs, stack_shares=shared) if len(forecasts) < len(runs) else {},

@@ -35,6 +35,7 @@ Example:
   scaling tune sweep=quickstart train.budget=1e9,4e9 seed=0,1 --range 4e-3 6.4e-2 --tries 8
   scaling tune sweep=mine --key optim.lr --range 1e-3 1e-1 --key optim.weight_decay --range 1e-3 1 --tries 24
 """
+WAYS_OUT = "data.version=2 (or model.version=2) with another name=NAME tunes anew"
 
 
 @click.command(epilog=EPILOG, context_settings=OVERRIDES)
@@ -158,7 +159,7 @@ def _search(
     settings = read_group("launcher", plan.launcher)
     check_writable(plan.folder, group=plan.group)
     launcher_of(settings).check([run.config for run in plan.runs])
-    refuse_stale(stale_in(plan.folder), ways_out="take another name=NAME, or data.version=2 (or model.version=2)")
+    refuse_stale(stale_in(plan.folder), ways_out=WAYS_OUT)
     groups = group_runs(plan.runs, by, [one.key for one in ranges])
     planner = TrialPlanner(plan, [one.key for one in ranges])
     with shared_as(plan.results):
@@ -191,9 +192,12 @@ def _train(plan: Plan, runs: list[PlannedRun], settings: Settings, console: Term
     from scaling.commands.settling import settle
     from scaling.dispatch.launcher import launcher_of
     from scaling.dispatch.order import order_of
+    from scaling.dispatch.states.settled import SettledRuns
+    from scaling.dispatch.states.stale import refuse_stale, stale_of
     from scaling.forecast.estimate import forecast_rows
     from scaling.plan.files import write_plan
 
+    refuse_stale(stale_of(runs, SettledRuns(plan.folder)), ways_out=WAYS_OUT)  # also of other sweeps' runs
     forecasts = forecast_runs(runs, settings)
     write_plan(dataclasses.replace(plan, runs=tuple(runs)), forecast_rows(forecasts), join=True)
     order = order_of(plan.folder, runs, forecasts=forecasts, limits=plan.limit)

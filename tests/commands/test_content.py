@@ -94,6 +94,31 @@ sweep:
     assert "found 1 settled run that was trained on other weights of a parent than there is now" in said
 
 
+def test_tuning_takes_no_losses_on_other_data(scaling):
+    tune = (
+        "tune",
+        *DATA,
+        *ONE,
+        "train.steps=5",
+        "model.depth=1",
+        "--range",
+        "1e-2",
+        "1e-1",
+        "--tries",
+        "1",
+        "--no-widen",
+    )
+    write_data(scaling.folder, 0)
+    scaling(*tune, "name=a")
+    before = losses(scaling.folder)
+    write_data(scaling.folder, 1)
+    for name in ("a", "b"):  # the second proposes the same values
+        assert "found 1 settled run that was trained on other data" in scaling(*tune, f"name={name}", code=2)
+    scaling(*tune, "name=b", "data.version=2")
+    assert len(losses(scaling.folder)) == 2
+    assert before.items() <= losses(scaling.folder).items()
+
+
 @pytest.mark.slow
 def test_a_version_makes_runs_of_their_own_and_old_ones_may_be_left(swept):
     before = losses(swept.folder)

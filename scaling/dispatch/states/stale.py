@@ -13,6 +13,7 @@ from scaling.content.digest import digest_of, joined
 from scaling.content.run_content import code_of, kwargs_of
 from scaling.dispatch.states.settled import SettledRuns
 from scaling.errors import UserError
+from scaling.plan.planned import PlannedRun
 
 NAMED = 3  # run ids in a sentence
 WORDS = {
@@ -51,6 +52,11 @@ def stale_runs(configs: Iterable[tuple[str, RunConfig, str | None]], settled: Se
         if different:
             found[run_id] = different
     return found
+
+
+def stale_of(runs: Iterable[PlannedRun], settled: SettledRuns) -> Stale:
+    """Return the same for planned runs."""
+    return stale_runs(((run.run_id, run.config, next(iter(run.needs), None)) for run in runs), settled)
 
 
 def stale_entries(queued: Iterable[tuple[str, Mapping[str, Any]]], settled: SettledRuns) -> Stale:
