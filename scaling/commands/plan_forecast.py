@@ -178,7 +178,7 @@ def forecast_plan(plan: Plan, settings: Settings, *, card: str | None = None) ->
     status = {run.run_id: "pending" if run.state == State.MISSING else run.state.value for run in states}
     done = [] if capacity.speed_name else _trained_here(plan.runs, states)
     threads, partition = settings.threads, capacity.speed_name
-    kind = worker_kind(settings, capacity) if card is None else "cuda"
+    kind, at_work = (worker_kind(settings, capacity), capacity.workers) if card is None else ("cuda", 1)
 
     def forecasts_of(
         runs: Sequence[PlannedRun], shared: Mapping[str, StackShare], *, done: Sequence[tuple[PlannedRun, float]] = ()
@@ -188,9 +188,9 @@ def forecast_plan(plan: Plan, settings: Settings, *, card: str | None = None) ->
         return forecast_all(runs, threads=threads, done=done, partition=partition, stack_shares=shared)
 
     settled_ids = {run_id for run_id, state in status.items() if state in (State.FINISHED, State.DIVERGED)}
-    shared = shares_of_the_rest(runs, settled_ids, kind=kind, workers=capacity.workers)
+    shared = shares_of_the_rest(runs, settled_ids, kind=kind, workers=at_work)
     forecasts = forecasts_of(runs, shared, done=done)
-    workers = _workers(runs, forecasts, capacity, threads) if card is None else 1
+    workers = _workers(runs, forecasts, capacity, threads) if card is None else at_work
     return PlanForecast(
         plan=plan,
         settled=settled,
@@ -202,7 +202,7 @@ def forecast_plan(plan: Plan, settings: Settings, *, card: str | None = None) ->
         older=_settled_by_older_recipe(plan, settled),
         stale=stale_of(plan.runs, settled),
         trained={run.run_id: run for run in runs},
-        stacked_gain=gain_of_stacking(runs, forecasts_of, kind=kind, workers=capacity.workers),
+        stacked_gain=gain_of_stacking(runs, forecasts_of, kind=kind, workers=at_work),
         work=relative_work(runs, stack_shares=shared) if len(forecasts) < len(runs) else {},
         stack_shares=shared,
     )

@@ -240,7 +240,8 @@ def test_a_broken_plan_is_set_aside_and_written_anew(swept):
 
 @pytest.mark.parametrize("arguments", [["--help"], ["status", "results/tiny"], ["run", "--help"]])
 def test_help_and_status_import_next_to_nothing(swept, arguments):
-    shown = {"rich", "pygments", "markdown_it", "mdurl", "attr"} if arguments[0] == "status" else set()
+    bounds = {"annotated_types", "typing_extensions"}  # of the launchers' settings
+    shown = {"rich", "pygments", "markdown_it", "mdurl", "attr", *bounds} if arguments[0] == "status" else set()
     assert (
         imported("scaling", *arguments, folder=swept.folder) - {"scaling", "analysis", "click"} <= shown
     )  # analysis: how streams spell
@@ -420,7 +421,7 @@ def test_a_plan_for_a_card_that_is_not_here(scaling):
     asked = ("plan", "model.width=64,128", "train.budget=1e13", "seed=0,1")
     plan = json.loads(scaling(*asked, "--device", "h100", "--json", "-"))
     assert plan["total"]["workers"] == 1
-    assert 1 < plan["total"]["stacked_gain"] <= 2  # two seeds of a width
+    assert 1 < plan["total"]["stacked_gain"] <= 4  # two seeds of a width, two widths in parallel
     assert plan["total"]["basis"] == "measured speed of an NVIDIA H100"
     slower = json.loads(scaling(*asked, "--device=a5000", "--json", "-"))
     assert plan["total"]["forecast_seconds"] < slower["total"]["forecast_seconds"]
