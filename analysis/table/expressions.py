@@ -22,6 +22,8 @@ ALLOWED = (
     *(ast.USub, ast.UAdd, ast.Not, ast.Invert, ast.And, ast.Or, ast.BitAnd, ast.BitOr),
     *(ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.In, ast.NotIn),
 )
+ZONE = re.compile(r":\d\d(\.\d+)?\s*(Z|[+-]\d\d:?\d\d)")
+"""The time zone of a time in an expression."""
 WANTED = (
     f"wanted arithmetic (+ - * / **) and comparisons (== < and or in) of columns, and {', '.join(FUNCTIONS)}; "
     "change the expression"
@@ -38,6 +40,9 @@ def evaluate(table: pd.DataFrame, expression: str) -> pd.Series:
     tree = _check(source, frame, expression, table.columns)
     computes = any(isinstance(node, ast.BinOp | ast.USub | ast.Call) for node in ast.walk(tree))
     frame = frame.assign(**{name: _as_numpy(frame[name], computes=computes) for name in frame.columns})
+    if not ZONE.search(expression):  # times are then meant as the column shows them
+        zoned = frame.select_dtypes("datetimetz")
+        frame = frame.assign(**{str(name): column.dt.tz_localize(None) for name, column in zoned.items()})
     _check_words(tree, frame, expression)
     try:
         with np.errstate(all="ignore"):
@@ -147,6 +152,7 @@ def _check(source: str, frame: pd.DataFrame, expression: str, columns: pd.Index)
         raise UserError(
             f'found "{expression}", which is no expression; {WANTED}, with odd names in `backticks`'
         ) from None
+    lists = _lists_outside_in(tree)
     called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     for node in ast.walk(tree):
         unknown = isinstance(node, ast.Name) and id(node) not in called and node.id not in frame.columns
@@ -155,7 +161,7 @@ def _check(source: str, frame: pd.DataFrame, expression: str, columns: pd.Index)
             is_value = any((frame[column] == name).any() for column in frame.columns)
             do = f"write a word in quotes: '{name}'" if is_value else "name one of them"
             raise UserError(f'found no column {name!r}, named in "{expression}"; the table has {listed(columns)}; {do}')
-        if fault := _fault(node):
+        if fault := _fault(node) or ("a comma (numbers have none)" if id(node) in lists else ""):
             raise UserError(f'found {fault} in "{expression}"; {WANTED}')
     return tree
 
@@ -173,6 +179,14 @@ def _fault(node: ast.AST) -> str:
         if any(_is_text(side) for side in (node.left, node.right)):
             return f"{ast.unparse(node)[:80]}, arithmetic of a text,"
     return ""
+
+
+def _lists_outside_in(tree: ast.Expression) -> set[int]:
+    """Return the ids of lists that do not follow `in`, such as that of 1,000,000."""
+    lists = {id(node) for node in ast.walk(tree) if isinstance(node, ast.List | ast.Tuple)}
+    compared = (node for node in ast.walk(tree) if isinstance(node, ast.Compare))
+    pairs = (pair for node in compared for pair in zip(node.ops, node.comparators, strict=True))
+    return lists - {id(right) for operator, right in pairs if isinstance(operator, ast.In | ast.NotIn)}
 
 
 def _is_text(node: ast.expr) -> bool:

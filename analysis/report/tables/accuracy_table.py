@@ -25,9 +25,11 @@ MOST_ROWS = 60
 SETTINGS = ("augment", "label_smoothing", "optim", "lr", "schedule", "batch", "stage_recipe", "budget", "D_unique")
 """Columns that distinguish settings besides the model and the epochs, if they differ."""
 
-NUMBERS = ("label_smoothing", "lr", "batch", "budget", "D_unique", "epochs")
+NUMBERS = ("N", "D", "label_smoothing", "lr", "batch", "budget", "D_unique", "epochs")
 
 WORDS = {
+    "N": "weights",
+    "D": "examples processed",
     "D_unique": "examples",
     "stage_recipe": "stage",
     "label_smoothing": "smoothing",
@@ -124,6 +126,9 @@ def _appearance(column: pd.Series) -> pd.Series:
 def _settings(rows: pd.DataFrame) -> list[str]:
     """Choose the columns that distinguish settings, without those determined by others."""
     chosen = [name for name in ("model", "variant", *SETTINGS, "epochs") if name in rows and rows[name].nunique() > 1]
+    for name in ("D", "N") if chosen and "model" not in rows else ():  # of a table that does not name its models
+        if name in rows and (rows.groupby([*chosen, "column"], dropna=False)[name].nunique() > 1).any():
+            chosen = [name, *chosen]
     if "variant" in chosen:
         return [name for name in chosen if name in ("variant", "D_unique")]
     for name in ("lr", "stage_recipe", "epochs", "D_unique"):

@@ -20,6 +20,7 @@ from analysis.report.law_figures import group_figures
 from analysis.report.law_results import Resampling
 from analysis.report.page import Report, write_report
 from analysis.report.summary import read_sweep, summarise
+from analysis.report.tables.accuracy_table import result_table
 from analysis.table.read import load_table, write_table
 from tests.analysis import worlds
 from tests.analysis.conftest import QUICK, SWEEP, troubled
@@ -443,6 +444,14 @@ def test_a_table_of_errors_alone_has_their_laws(tmp_path):
     said = " ".join(line.what for line in written.headlines)
     assert "error" in said
     assert "loss" not in said
+
+
+def test_models_of_different_size_are_no_repeats_of_each_other():
+    table = worlds.grid(World(), (8, 16, 32), (1024, 4096), seeds=1)[["N", "D", "loss"]]
+    table = table.assign(D_unique=table["D"] / 4)
+    listed = result_table(table, "loss")
+    assert listed.columns[:2] == ("weights", "examples")
+    assert len(listed.rows) == len(table[["N", "D"]].drop_duplicates())
 
 
 def test_a_page_without_a_law_says_why_and_claims_no_count_of_others(tmp_path):

@@ -932,6 +932,19 @@ def test_columns_named_like_words_of_python_and_ones_named_anew_stand_in_conditi
     assert "Model Size" not in rows.columns
 
 
+@pytest.mark.parametrize("condition", ["N > 1,000,000", "(N > 1,000) and loss < 3", "[loss < 3]"])
+def test_numbers_with_commas_in_a_condition_are_named(condition):
+    with pytest.raises(UserError, match="found a comma"):
+        selected(TABLE, where=condition)
+    assert len(selected(TABLE, where="N in (1e6, 2e6)")[0]) == 2
+
+
+def test_times_in_a_condition_are_those_of_the_column_s_zone():
+    times = pd.date_range("2024-03-31 23:00", periods=3, freq="h", tz="Europe/Berlin")
+    for condition in ("created >= '2024-04-01'", "created >= '2024-04-01 00:00'", "created > '2024-03-31T21:00:00Z'"):
+        assert len(selected(TABLE.assign(created=times), where=condition)[0]) == 2
+
+
 def test_words_in_arithmetic_and_words_without_quotes_are_named():
     table = TABLE.assign(C=["much", "more", "most"])
     with pytest.raises(UserError, match=r"found 'much' in a column of \"C/\(6\*N\)\"; wanted numbers"):
