@@ -177,6 +177,7 @@ def _whole(record: dict[str, Any], counts: dict[str, Any]) -> dict[str, Any]:
         **{new: counts[old] for old, new in RUN.items() if counts.get(old) is not None},
         **{key: data.get(key) for key in DATA},
         **{key: how.get(key) for key in HOW},
+        **({"data_digest": digest} if (digest := (record.get("content") or {}).get("data")) else {}),
     }
 
 

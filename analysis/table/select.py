@@ -67,7 +67,9 @@ def select_rows(
     chosen = with_runs(chosen.reset_index(drop=True), run_column)
     if rows == "final":
         chosen = without_early_rows(chosen, left_out, along).reset_index(drop=True)
-    chosen = with_remarks(chosen, *_odd_statuses(chosen), *doubtful_units(chosen), *doubtful_error(chosen, y))
+    chosen = with_remarks(
+        chosen, *_odd_statuses(chosen), *_other_data(chosen), *doubtful_units(chosen), *doubtful_error(chosen, y)
+    )
     return with_mixtures(chosen, pool, y), left_out
 
 
@@ -192,6 +194,19 @@ def _settled(table: pd.DataFrame, keep: set[str], left_out: list[str]) -> pd.Dat
         at_chance = flags.str.split("|").map(lambda words: "at_chance" in words).astype(bool)
         leave_out(at_chance, "at chance (--keep at_chance uses them)")
     return table[~out]
+
+
+def _other_data(chosen: pd.DataFrame) -> list[str]:
+    """Say which data sets had other contents in some of the runs, as after a change of their files."""
+    if not {"data", "data_digest"} <= set(chosen.columns):
+        return []
+    found = chosen.groupby("data", sort=False)["data_digest"].unique()
+    return [
+        f"runs of data={data} read {len(digests)} different contents of it ({listed(list(digests), 4)}): their files "
+        f"were changed, or have several names; leave some out with --where, such as \"data_digest == '{digests[0]}'\""
+        for data, digests in found.items()
+        if len(digests) > 1
+    ]
 
 
 def _odd_statuses(chosen: pd.DataFrame) -> list[str]:

@@ -10,6 +10,7 @@ import pytest
 from analysis.errors import Refusal, UserError
 from analysis.table.cells import cells
 from analysis.table.read import derive_column, load_table, rename_columns, write_table
+from analysis.table.remarks import remarks_of
 from analysis.table.results import precisions
 from analysis.table.select import rows_where, select_rows
 from tests.analysis.worlds import World, curves, grid, isoflop, write_results
@@ -202,6 +203,19 @@ def test_the_arithmetic_of_a_row_is_the_one_computed(tmp_path, sweep):
     with pytest.raises(Refusal, match=r"precision: fp32, tf32.*--pool precision"):
         select_rows(read, y="loss")
     assert len(select_rows(read, y="loss", pool=["precision"])[0]) == len(sweep)
+
+
+def test_other_contents_of_a_data_set_are_told(tmp_path, sweep):
+    folder = write_results(sweep, tmp_path)
+    assert not remarks_of(select_rows(load_table(folder), y="loss")[0])
+    for number, path in enumerate(sorted(folder.parent.glob("runs/*/record.json"))):
+        record = json.loads(path.read_text())
+        path.write_text(json.dumps({**record, "content": {"data": "later" if number else "first"}}))
+    [remark] = remarks_of(select_rows(load_table(folder), y="loss")[0])
+    assert "read 2 different contents of it" in remark
+    rows, _ = select_rows(load_table(folder), y="loss", where="data_digest == 'first'")
+    assert not remarks_of(rows)
+    assert len(rows) == 1
 
 
 def test_a_stage_s_row_has_the_arithmetic_of_its_training_run_too():
