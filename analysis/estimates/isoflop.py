@@ -12,8 +12,9 @@ import pandas as pd
 from analysis.errors import Refusal
 from analysis.estimates.mixed_kinds import refuse_mixed_kinds
 from analysis.estimates.powerline import PowerLine, power_line
-from analysis.estimates.valleys.curve import Parabola, Shape, find_minima
-from analysis.estimates.valleys.misfit import Valley, misfits, noise_of, scatter_words, unequal
+from analysis.estimates.valleys.curve import FEWEST_SIZES, Parabola, Shape, find_minima
+from analysis.estimates.valleys.misfit import Valley, misfits, scatter_words, unequal
+from analysis.estimates.valleys.noise import draw_minima, noise_of
 from analysis.estimates.valleys.skew import common_skew
 from analysis.fitting.display.in_notebook import InNotebook
 from analysis.numbers import count, flops, percent
@@ -26,8 +27,6 @@ from analysis.wording import counted
 BRACKETED = 0.9
 """Share of resamples whose minimum must lie inside the sizes run, else the curve counts as flat."""
 BANDS = {"0.1%": 1e-3, "1%": 1e-2}
-FEWEST_SIZES = 4
-"""Minimum number of sizes of a budget with a minimum."""
 MIN_BUDGETS = 3
 """Minimum number of budgets with a usable minimum for a law N*(C)."""
 
@@ -130,9 +129,9 @@ def isoflop(
     groups = {float(str(budget)): group for budget, group in table.groupby("budget")}
     if max((group["N"].nunique() for group in groups.values()), default=0) < 3:
         raise Refusal("no compute budget has three sizes; wanted several sizes N at each of a few budgets")
-    valleys, curves = _fit_curves(groups, y, shape)
-    noise, wide, rng = noise_of(rows, valleys, y), unequal(valleys), np.random.default_rng(seed)
-    draws = [_draw_minima(valley, curves, noise * wide.get(valley.budget, 1.0), resamples, rng) for valley in valleys]
+    valleys, curves, absorbed = _fit_curves(groups, y, shape)
+    noise, wide = noise_of(rows, valleys, y, absorbed=absorbed), unequal(valleys)
+    draws = draw_minima(valleys, curves, noise, wide, resamples, seed)
     minima = tuple(
         _minimum(group, valley, drawn, level)
         for group, valley, drawn in zip(groups.values(), valleys, draws, strict=True)
@@ -140,7 +139,7 @@ def isoflop(
     N_law, D_law, y_law = _laws(minima, draws, level)
     refuse_mixed_kinds(rows, N_law, lambda r: isoflop(r, y=y, shape=shape, level=level).N_law, y=y)
     used = [valley for valley, minimum in zip(valleys, minima, strict=True) if minimum.ok]
-    reasons = misfits(used, float(np.sqrt(np.mean(noise**2))) if len(noise) else 0.0) if N_law else ()
+    reasons = misfits(used, noise.size) if N_law else ()
     reasons += (*([scatter_words(wide)] if wide else ()), *([N_law.bend] if N_law and N_law.bend else ()))
     weak = tuple(f"weak: {reason}" for reason in reasons)
     return IsoFlop(
@@ -151,8 +150,8 @@ def isoflop(
         D_law=D_law,
         y_law=y_law,
         level=level,
-        resamples=resamples if len(noise) else 0,
-        warnings=(*remarks_of(rows), *moved_words(table), *weak, *_warnings(minima, N_law, noise, y)),
+        resamples=resamples if len(noise.deviations) else 0,
+        warnings=(*remarks_of(rows), *moved_words(table), *weak, *_warnings(minima, N_law, noise.deviations, y)),
         reasons=reasons,
     )
 
@@ -169,40 +168,22 @@ def _with_budgets(rows: pd.DataFrame, y: str) -> pd.DataFrame:
 
 def _fit_curves(
     groups: Mapping[float, pd.DataFrame], y: str, shape: Shape | None
-) -> tuple[list[Valley], tuple[Parabola | Shape, ...]]:
-    """Fit the curve of each budget; return the curves, and the shapes that are fitted to resamples in turn."""
+) -> tuple[list[Valley], tuple[Parabola | Shape, ...], float]:
+    """Fit the curve of each budget.
+
+    Return the curves, the shapes that are fitted to resamples in turn, and how many degrees of freedom they take.
+    """
     if shape:
-        return [_valley(budget, group, y, shape) for budget, group in groups.items()], (shape,)
+        return [_valley(budget, group, y, shape) for budget, group in groups.items()], (shape,), 0.0
     skew = common_skew([_valley(budget, group, y, Parabola()) for budget, group in groups.items()])
-    return [_valley(budget, group, y, Parabola(skew.mean)) for budget, group in groups.items()], skew.draws()
+    valleys = [_valley(budget, group, y, Parabola(skew.mean)) for budget, group in groups.items()]
+    return valleys, skew.draws(), skew.absorbed
 
 
 def _valley(budget: float, group: pd.DataFrame, y: str, shape: Parabola | Shape) -> Valley:
     """Fit the curve of one budget."""
     u, means = np.log(group["N"].to_numpy(float)), group[y].to_numpy(float)
     return Valley(budget, u, means, group["n"].to_numpy(int), find_minima(u, means[None], shape))
-
-
-def _draw_minima(
-    valley: Valley,
-    curves: Sequence[Parabola | Shape],
-    noise: np.ndarray,
-    resamples: int,
-    rng: np.random.Generator,
-) -> np.ndarray:
-    """Return one budget's resampled log N* (-inf or inf outside the sizes run); empty without noise or with few sizes.
-
-    curves: fitted to the resamples in turn, the same to the same resample of each budget.
-    """
-    if not (resamples and len(noise) and len(np.unique(valley.u)) >= FEWEST_SIZES):
-        return np.empty(0)
-    jitter = np.stack([rng.choice(noise, (resamples, k)).mean(axis=1) for k in valley.seeds], axis=1)
-    centre = valley.means.copy()
-    centre[valley.curve.fitted_at] = valley.curve.fitted
-    draws, responses = np.empty(resamples), centre * (1 + jitter)
-    for k, shape in enumerate(curves):
-        draws[k :: len(curves)] = find_minima(valley.u, responses[k :: len(curves)], shape).u
-    return draws
 
 
 def _minimum(group: pd.DataFrame, valley: Valley, draws: np.ndarray, level: float) -> Minimum:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+FEWEST_SIZES = 4
+"""Minimum number of sizes of a budget with a minimum."""
 NEIGHBOURS = 2
 """Minimum number of sizes on either side of the best to which a parabola is fitted."""
 

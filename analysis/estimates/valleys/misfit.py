@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from analysis.estimates.valleys.curve import Valleys
 from analysis.fitting.verdict.misfit import tail
 from analysis.numbers import flops, percent
-from analysis.table.cells import seed_deviations
 
 UNLIKELY = 0.01
 """Significance level of a lack of fit."""
@@ -46,19 +44,6 @@ class Valley:
     def freedom(self) -> int:
         """Return the degrees of freedom of the residuals."""
         return len(self.curve.fitted_at) - 3
-
-
-def noise_of(rows: pd.DataFrame, valleys: Sequence[Valley], y: str) -> np.ndarray:
-    """Return relative noise to resample from: deviations of seeds from their means, else residuals of the curves.
-
-    Smaller ones than `EXACT` are scaled to it.
-    """
-    found = seed_deviations(rows, y)
-    if len(found) < 8:
-        spare = [one for one in valleys if one.freedom > 0]
-        found = np.concatenate([np.empty(0), *(one.rest * np.sqrt(len(one.rest) / one.freedom) for one in spare)])
-    size = float(np.sqrt(np.mean(found**2))) if len(found) else EXACT
-    return found * max(1.0, EXACT / max(size, 1e-300))
 
 
 def misfits(valleys: Sequence[Valley], noise: float) -> tuple[str, ...]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from statistics import NormalDist
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -27,15 +26,26 @@ DRAWS = 20
 
 @dataclass(frozen=True)
 class Skew:
-    """The posterior of the skew: mean and standard deviation, from a normal prior about 0."""
+    """The posterior of the skew: Student's t with mean and scale, from a normal prior about 0.
+
+    freedom: degrees of freedom, those of the noise where residuals determine the skew; infinite for the prior alone.
+    """
 
     mean: float = 0.0
     deviation: float = PRIOR
+    freedom: float = np.inf
+
+    @property
+    def absorbed(self) -> float:
+        """Return the degrees of freedom that the skew takes from the residuals: from 0, the prior alone, to 1."""
+        return 1 - (self.deviation / PRIOR) ** 2
 
     def draws(self) -> tuple[Parabola, ...]:
         """Return curves whose skews are evenly spaced quantiles."""
-        normal = NormalDist(self.mean, max(self.deviation, 1e-12))
-        return tuple(Parabola(normal.inv_cdf((k + 0.5) / DRAWS)) for k in range(DRAWS))
+        from scipy.special import stdtrit
+
+        quantiles = stdtrit(self.freedom, (np.arange(DRAWS) + 0.5) / DRAWS)
+        return tuple(Parabola(self.mean + self.deviation * float(t)) for t in quantiles)
 
 
 def common_skew(valleys: Sequence[Valley]) -> Skew:
@@ -52,7 +62,7 @@ def common_skew(valleys: Sequence[Valley]) -> Skew:
         known = float(slope @ slope) / noise + PRIOR**-2
         step = -(float(slope @ rest) / noise + found.mean * PRIOR**-2) / known
         found = Skew(float(np.clip(found.mean + step, -MOST, MOST)), known**-0.5)
-    return found
+    return replace(found, freedom=spare / max(found.absorbed, 1e-9) ** 2)
 
 
 def _rests(valleys: Sequence[Valley], skew: float) -> np.ndarray:
