@@ -48,7 +48,8 @@ def with_runs(table: pd.DataFrame, run_column: str | None) -> pd.DataFrame:
     if named:
         return with_remarks(table.assign(run_id=_names(table[named[0]])), _taken(table, named[0]))
     steps = any(STEP.fullmatch(plain_name(name)) for name in table.columns) and "N" in table.columns
-    curves = ["N"] if steps and _are_milestones(table, "N") else []  # a learning curve of each size, without a name
+    alone = any(is_run_name(name) and table[name].is_unique for name in table.columns)  # each row has a name of its own
+    curves = ["N"] if steps and not alone and _are_milestones(table, "N") else []  # a curve of each size, unnamed
     return with_remarks(table, *(_asked(name) for name in (candidates or curves)[:1]))
 
 

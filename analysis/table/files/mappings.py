@@ -12,7 +12,7 @@ import pandas as pd
 from analysis.errors import UserError
 
 NAMES = ("config", "summary", "params", "metrics", "hparams")
-"""Columns whose cells may be mappings."""
+"""Columns whose cells may be mappings in text."""
 
 
 def with_mappings_expanded(table: pd.DataFrame) -> pd.DataFrame:
@@ -20,8 +20,8 @@ def with_mappings_expanded(table: pd.DataFrame) -> pd.DataFrame:
 
     Raises `UserError` where a column of that name exists already.
     """
-    for name in NAMES:
-        if name not in table.columns or pd.api.types.is_numeric_dtype(table[name]):
+    for name in [name for name in table.columns if table[name].dtype.kind == "O"]:
+        if name not in NAMES and not (len(table) and isinstance(table[name].iloc[0], Mapping)):
             continue
         cells = [_mapping(value) for value in table[name]]
         if cells and all(cells):

@@ -14,8 +14,8 @@ METRICS = ("metric", "metrics", "metric_name", "measure", "variable", "quantity"
 """Columns that name what is measured in a row, in lower case."""
 VALUES = ("value", "values", "metric_value", "score", "result", "measurement")
 """Columns of the measured values beside them."""
-NAME_AND_VALUE = re.compile(r"((?:.*[@=_ ])?(?:[A-Za-z](?=\d))?)(.*)", re.DOTALL)
-"""A name and the value at its end: D=1B, loss@1B, loss_D1B; 1B alone has no name."""
+BEFORE_VALUE = re.compile(r"(?:^|[@=_ ])(?:[A-Za-z](?=\d))?")
+"""The end of a name before a value: D=1B, loss@1B tokens, loss_D1B; 1B alone has no name."""
 FEWEST = 3
 """Minimum number of columns named by values of one size."""
 LEAST = 1e3
@@ -26,9 +26,10 @@ def named_by_values(table: pd.DataFrame) -> list[str]:
     """Return the columns named alike but for values of a size, such as 1B, D=1B or loss@1B; none where they are few."""
     alike: dict[str, list[str]] = {}
     for name in map(str, table.columns):
-        before, end = NAME_AND_VALUE.fullmatch(name).groups()  # type: ignore[union-attr]
-        if as_number(end) >= LEAST:
-            alike.setdefault(before, []).append(name)
+        ends = (match.end() for match in BEFORE_VALUE.finditer(name))
+        end = next((end for end in ends if as_number(name[end:]) >= LEAST), None)
+        if end is not None:
+            alike.setdefault(name[:end], []).append(name)
     values = max(alike.values(), key=len, default=[])
     return values if len(values) >= FEWEST else []
 

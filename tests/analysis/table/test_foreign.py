@@ -142,6 +142,8 @@ def test_what_a_column_was_taken_for_is_said():
         ({"log_loss": 3.0}, "loss", "--columns loss=log_loss"),  # cross-entropy, as scikit-learn calls it
         ({"neg. log likelihood": 3.0}, "loss", '--columns loss="neg. log likelihood"'),
         ({"metric": "val_loss", "value": 3.0}, "loss", "--columns loss=value --where \"metric == 'val_loss'\""),
+        ({"N": 1e6, "4e8 tokens": 3.0, "8e8 tokens": 2.9, "2B tokens": 2.8}, "D", "2B tokens may be values of D: make"),
+        ({"N": 1e6, "loss@4e8 tokens": 3.0, "loss@8e8 tokens": 2.9, "loss@2e9 tokens": 2.8}, "D", "may be values of D"),
         ({"N": 1e6, "1B": 3.0, "2B": 2.9, "4B": 2.8}, "D", "1B, 2B, 4B may be values of D: make one row for each"),
         (
             {"N": 1e6, "D=1e8": 3.0, "D=2e8": 2.9, "D=4e8": 2.8},
@@ -221,6 +223,7 @@ def test_learning_curves_without_a_name_are_asked_for():
     curves = pd.concat([TABLE.assign(N=1e6, step=[1, 2, 4]), TABLE.assign(N=3e6, step=[1, 2, 4])], ignore_index=True)
     assert "rows that share N have rising D" in selected(curves)[2]
     assert "rows that share N" not in selected(curves.rename(columns={"step": "steps"}))[2]
+    assert "rows that share N" not in selected(curves.assign(Name=list("abcdef")))[2]
 
 
 def test_an_error_above_one_is_asked_to_be_in_per_cent():
@@ -838,6 +841,8 @@ def test_cells_that_hold_what_a_tracker_wrote_are_opened():
     config, summary = [{"model": {"n_params": N}} for N in TABLE["N"]], [f"{{'val/loss': {y}}}" for y in TABLE["loss"]]
     rows, _, _ = selected(pd.DataFrame({"config": config, "summary": summary, "tokens": TABLE["D"]}))
     np.testing.assert_allclose(rows[["N", "D", "loss"]], TABLE)
+    nested = load_table(pd.DataFrame({"arguments": [{"N": N, "lr": 0.1} for N in TABLE["N"]], "loss": TABLE["loss"]}))
+    assert nested["arguments.N"].tolist() == TABLE["N"].tolist()
 
 
 def test_one_table_in_a_zip_is_read(tmp_path):
