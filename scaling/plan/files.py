@@ -50,7 +50,7 @@ def _sweep_text(plan: Plan) -> str:
     command = COMMAND + shlex.join(plan.arguments) + "\n"
     files = [folder / f"{plan.sweep}.yaml" for folder in roots("sweeps")]
     text = next((file.read_text() for file in files if file.is_file()), "") if plan.sweep else ""
-    return text + command
+    return text + "\n" * (text[-1:] not in ("", "\n")) + command
 
 
 def read_arguments(folder: SweepFolder) -> list[str] | None:
@@ -59,4 +59,5 @@ def read_arguments(folder: SweepFolder) -> list[str] | None:
         last = read_text(folder.sweep).splitlines()[-1]
     except (OSError, IndexError, ValueError):
         return None
-    return shlex.split(last.removeprefix(COMMAND)) if last.startswith(COMMAND) else None
+    _, known, arguments = last.rpartition(COMMAND)  # behind the last line of the sweep, where an older version put it
+    return shlex.split(arguments) if known else None

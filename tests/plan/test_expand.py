@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 from pkgutil import resolve_name
 
 import pytest
+import yaml
 
 from scaling.compose.session import session
 from scaling.config import plain
 from scaling.errors import UserError
 from scaling.plan.cell import Names
 from scaling.plan.expand import expand
+from scaling.plan.files import read_arguments, write_plan
 from scaling.plan.identity import run_id
 from scaling.plan.planned import PlannedRun, as_overrides
 from scaling.stages.probe import Probe
@@ -292,6 +294,17 @@ def test_a_home_is_expanded(here, monkeypatch):
     assert planned("train.steps=5", "results='~/mine'").results == here / "home" / "mine"
     (here / "sweeps" / "home.yaml").write_text("results: ~/mine\n" + SWEEP)
     assert planned("sweep=home").folder.path == here / "home" / "mine" / "home"
+
+
+def test_the_command_of_a_sweep_whose_file_ends_without_a_newline_is_known(here):
+    (here / "sweeps" / "mine.yaml").write_text("train: {steps: 1}\nsweep: {grid: [{product: {seed: [0]}}]}")
+    plan = planned("sweep=mine", f"results={here}/results", "train.batch=8")
+    write_plan(plan, [])
+    assert read_arguments(plan.folder) == list(plan.arguments)
+    assert yaml.safe_load(plan.folder.sweep.read_text()) == {
+        "train": {"steps": 1},
+        "sweep": {"grid": [{"product": {"seed": [0]}}]},
+    }
 
 
 def test_the_plan_is_pure(here):
