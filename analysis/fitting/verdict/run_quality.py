@@ -31,9 +31,7 @@ AT_CHANCE = 0.95
 REPEATED = 4.0
 """Epochs up to which repeated examples are nearly as good as new ones (Muennighoff et al. 2023, section 6)."""
 MOST = 0.5
-"""Share of the scatter about a law of one size that another size explains from which the law is weak."""
-SIZES = ("N", "D", "C", "width", "depth", "budget")
-"""Columns (also as N_body) of which a law of one size is checked for another."""
+"""Share of the scatter about a law of one variable that N or D explains from which the law is weak."""
 OFF = 0.01
 """Relative excess over the loss at a setting's best rate from which a run's rate counts as mistuned."""
 PLATEAU = ("shifted", "m4", "bnsl1", "bnsl2")
@@ -73,13 +71,13 @@ def _outlier_remark(found: Fit) -> Iterator[str]:
 
 
 def _other_size(found: Fit) -> Iterator[str]:
-    """Report N or D that explains most of the runs' scatter about a law of another size."""
+    """Report N or D that explains most of the runs' scatter about a law of one other variable."""
     points, rest = found.engine.points, clipped(found.engine.residuals)
     (name, own), *others = points.inputs.items()
     column = points.columns[name]
     role = role_of(column)
     own_size = role.name if role else column.partition("_")[0]
-    if others or own_size not in SIZES or float(np.std(rest)) < FAR:
+    if others or float(np.std(rest)) < FAR:
         return
     for size in ("N", "D"):
         values = points.details.get(size)

@@ -122,11 +122,13 @@ def test_another_size_that_explains_the_scatter_of_few_runs_by_chance_is_not_nam
         ("D", "N", "runs of one N"),
         ("tokens", "N", "runs of one N"),
         ("width", "D", "runs of one D"),
+        ("gpu hours", "N", "runs of one N"),
     ],
 )
 def test_a_law_of_one_size_names_another_that_explains_its_scatter(x: str, size: str, instead: str) -> None:
     table = grid().drop(columns=["lr", "steps"])
     table = table.assign(C=6 * table.N * table.D, tokens=table.D, width=table.N**0.5)
+    table["gpu hours"] = table.C / 1e18
     found = fit(table, "power", x=x, resamples=0)
     assert found.certificate.status == "weak"
     assert any(f"scatter about this law of {x} goes with {size}: fit {instead}" in text for text in found.warnings)
