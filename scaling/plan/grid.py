@@ -161,16 +161,16 @@ def _linear(spec: Mapping[str, Any], start: float, stop: float, where: str) -> l
                 f"(a factor where spacing is log); change it"
             )
         count = math.floor((stop - start) / step + 1e-9) + 1
-        _check_count(count, where)
+        check_count(count, where)
         return [start + i * step for i in range(count)]
     num = spec["num"]
     if not isinstance(num, int) or isinstance(num, bool) or num < 1:
         raise UserError(f"found num={num!r} for {where}; wanted a whole number of values; change it")
-    _check_count(num, where)
+    check_count(num, where)
     return [start + (stop - start) * i / max(1, num - 1) for i in range(num)]
 
 
-def _check_count(count: int, where: str) -> None:
+def check_count(count: int, where: str) -> None:
     """Raise UserError for a range of more than MOST_CELLS values, before it is made."""
     if count > MOST_CELLS:
         raise UserError(f"found a range of {count:.3g} values for {where}; wanted at most {MOST_CELLS:,}; narrow it")

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from scaling.errors import UserError
-from scaling.plan.grid import spaced
+from scaling.plan.grid import check_count, spaced
 
 UNITS = ("examples", "epochs", "steps", "flops")
 FIRST_SHARE = 0.01  # of the run: the first of n geometric milestones
@@ -27,6 +27,7 @@ def milestone_steps(
     if spec is None:
         return (steps,)
     if isinstance(spec, int) and not isinstance(spec, bool) and spec >= 1:
+        check_count(spec, "train.milestones")
         wanted = geometric(max(1.0, FIRST_SHARE * steps), steps, spec)
         return _distinct(wanted, steps)
     unit, at = _read(spec)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from pydantic import PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 
 from scaling.accounting import body_of, closed_form_C, count, dense
 from scaling.config import RunConfig
@@ -37,7 +37,7 @@ class Ridge(Stage):
     featured: ClassVar[bool] = True
 
     shots: PositiveInt | None = None
-    penalties: tuple[PositiveFloat, ...] = PENALTIES
+    penalties: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)] = PENALTIES
 
     def quantities(self, config: RunConfig, parent: ParentNetwork | None) -> Quantities:
         """Count the fit and one pass of the body over its examples."""
