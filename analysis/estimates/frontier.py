@@ -12,7 +12,7 @@ import pandas as pd
 from analysis.errors import Refusal, UserError
 from analysis.estimates.powerline import PowerLine, power_line
 from analysis.fitting.display.in_notebook import InNotebook
-from analysis.table.cells import cells, resampled_means
+from analysis.table.cells import cells, distinct, resampled_means
 from analysis.table.columns import as_numbers, require_positive, with_compute
 from analysis.table.remarks import remarks_of
 from analysis.table.roles import refuse_rising
@@ -118,7 +118,7 @@ def frontier(
     rows = as_numbers(with_compute(rows) if x == "C" else rows, [x, y])
     refuse_rising(rows, y)
     require_positive(rows, [*dict.fromkeys([x, *(name for name in ("N", "D") if name in rows.columns), y])])
-    rows = _complete(rows)
+    rows = _complete(distinct(rows, list(dict.fromkeys(("N", "D", x))), y))
     table = cells(rows, y, x).sort_values(x, kind="stable", ignore_index=True)
     bins = _bins(table, x)
     choose = RULES[rule]

@@ -18,9 +18,9 @@ from analysis.estimates.valleys.noise import draw_minima, noise_of
 from analysis.estimates.valleys.skew import common_skew
 from analysis.fitting.display.in_notebook import InNotebook
 from analysis.numbers import count, flops, percent
-from analysis.table.cells import at_budget, budgets, cells, moved_words
+from analysis.table.cells import at_budget, budgets, cells, distinct, moved_words
 from analysis.table.columns import as_numbers, require_positive, with_compute
-from analysis.table.remarks import remarks_of
+from analysis.table.remarks import remarks_of, with_remarks
 from analysis.table.roles import refuse_rising
 from analysis.wording import counted
 
@@ -163,7 +163,11 @@ def _with_budgets(rows: pd.DataFrame, y: str) -> pd.DataFrame:
     require_positive(rows, ["N", "C", *(["D"] if "D" in rows.columns else []), y])
     if "D" not in rows.columns:
         rows = rows.assign(D=rows["C"] / (6 * rows["N"]))
-    return rows.assign(budget=budgets(rows))
+    rows = distinct(rows, ["N", "D", "C"], y)
+    budget = budgets(rows)
+    if "budget" in rows.columns and rows["budget"].notna().all() and (budget != rows["budget"]).any():
+        rows = with_remarks(rows, "the column budget is not C in FLOPs: each budget is the median C of its runs")
+    return rows.assign(budget=budget)
 
 
 def _fit_curves(

@@ -11,7 +11,9 @@ import pandas as pd
 from analysis.errors import Refusal
 from analysis.numbers import flops, percent
 from analysis.table.columns import require_columns
+from analysis.table.remarks import with_remarks
 from analysis.table.select import RECIPE, origins, with_rules
+from analysis.wording import counted
 
 IDENTITY = (
     *("family", "width", "depth", "expansion", "data", "D_unique", "budget", "N", "D", "C", "run_D", *RECIPE),
@@ -24,6 +26,8 @@ GAP = 0.1
 
 SPREAD = 0.3
 """Maximum spread in log10 C of the runs of one budget."""
+OFF = 5.0
+"""Factor between a column budget and C from which the former is not in FLOPs."""
 NEARLY = 0.05
 """Minimum distance in log C between two budgets for computing a slope."""
 NEAR = 5e-5
@@ -123,10 +127,14 @@ def _weights(run: np.ndarray, config: np.ndarray, k: int, rng: np.random.Generat
 def budgets(rows: pd.DataFrame) -> pd.Series:
     """Return the compute budget of each row in FLOPs: the column budget, or the centre of its cluster in log C.
 
-    Raises `Refusal` where C does not fall into clusters.
+    A column budget far from C names budgets, or is in other units: then each is the median C of its rows. Raises
+    `Refusal` where C does not fall into clusters.
     """
     if "budget" in rows.columns and rows["budget"].notna().all():
-        return rows["budget"].astype(float)
+        given = rows["budget"].astype(float)
+        own = rows["C"].groupby(given).transform("median") if "C" in rows.columns else given
+        with np.errstate(all="ignore"):
+            return own if np.median(np.abs(np.log(given / own))) > np.log(OFF) else given
     require_columns(rows, ["C"])
     log_C = np.log10(rows["C"].to_numpy(float))
     order = np.argsort(log_C, kind="stable")
@@ -204,6 +212,12 @@ def without_repeats(rows: pd.DataFrame, columns: Sequence[str], y: str) -> tuple
     kept = np.ones(len(rows), dtype=bool)
     kept[repeated] = False
     return rows[kept].reset_index(drop=True), int((~kept).sum())
+
+
+def distinct(rows: pd.DataFrame, columns: Sequence[str], y: str) -> pd.DataFrame:
+    """Drop rows that repeat another in those of the columns that there are, with a remark."""
+    rows, repeated = without_repeats(rows, [name for name in columns if name in rows.columns], y)
+    return with_remarks(rows, *([f"left out: {counted(repeated, 'row')} that repeat another"] if repeated else []))
 
 
 def _decimals(value: float) -> int:

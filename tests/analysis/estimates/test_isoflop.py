@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from analysis.errors import Refusal
+from analysis.estimates.frontier import frontier
 from analysis.estimates.isoflop import isoflop
 from analysis.estimates.powerline import power_line
 from analysis.estimates.valleys.curve import Parabola, Shape, find_minima
@@ -94,6 +95,24 @@ def test_budgets_come_from_clusters_of_C(table):
     scattered = worlds.grid(World(), worlds.WIDTHS, (1024, 1536, 2048, 3072, 4096), seeds=1)
     with pytest.raises(Refusal, match="does not fall into budgets"):
         budgets(scattered.drop(columns="budget"))
+
+
+@pytest.mark.parametrize("named", [lambda C: C / 1e18, lambda C: C.rank(method="dense")])
+def test_budgets_that_are_no_flops_are_names(named):
+    rows = worlds.small()[["N", "D", "C", "loss"]]
+    rows["C"] = 10 ** budgets(rows).map(np.log10).round(6)
+    right, found = isoflop(rows, resamples=0), isoflop(rows.assign(budget=named(rows["C"])), resamples=0)
+    assert found.N_law.exponent == pytest.approx(right.N_law.exponent)
+    assert [one.budget for one in found.minima] == pytest.approx([one.budget for one in right.minima])
+    assert "the column budget is not C in FLOPs: each budget is the median C of its runs" in found.warnings
+
+
+def test_rows_that_repeat_another_are_no_seeds():
+    rows = worlds.small()[["N", "D", "C", "loss"]]
+    for verb in (isoflop, frontier):
+        once, twice = verb(rows, resamples=20), verb(pd.concat([rows, rows], ignore_index=True), resamples=20)
+        assert twice.warnings[0] == f"left out: {len(rows)} rows that repeat another"
+        assert {**twice.to_dict(), "warnings": list(once.warnings)} == once.to_dict()
 
 
 def test_order_of_rows_and_units_do_not_matter(table):
