@@ -21,13 +21,14 @@ from scaling.plan.planned import PlannedRun, plan_run
 from scaling.train.attempt import Attempt
 from scaling.train.feed.feed import Epochs, batches, epoch_feed
 from scaling.train.feed.run_data import load_run_data
-from scaling.train.loop import Trainer
+from scaling.train.loop import CHECK_STEPS, Trainer
 from scaling.train.output.journal import Journal
 from scaling.train.precision import computed_precision, matmul_precision
 from scaling.train.stacked.member_state import Hooks, MemberState, member_state_of
 from scaling.train.stacked.stack import Stack
 
-WARM_UP, STEPS, SLICES = 8, 32, 4  # steps before the timed ones, steps of a slice, and slices
+WARM_UP, SLICES = 8, 4  # steps before the timed ones, and slices of these
+STEPS = {"cpu": 32, "cuda": CHECK_STEPS}  # of a slice; on a GPU the host prepares as many as in a sweep meanwhile
 BESIDE = 4  # stacks in parallel
 NEARLY = 1.05  # times the least cost of a step for each member, at which a stack is large enough
 
@@ -74,7 +75,7 @@ def enough_numbers(stacks: Sequence[TimedStack], *, least: int) -> int:
 
 def step_seconds(run: PlannedRun, members: int, where: torch.device) -> float:
     """Return the seconds of a step of a stack of `members` runs that differ in their seeds, timed in slices."""
-    return _slice_seconds(run, members, [nullcontext()], where) / STEPS
+    return _slice_seconds(run, members, [nullcontext()], where) / STEPS[where.type]
 
 
 def beside_share(run: PlannedRun, members: int, where: torch.device) -> float:
@@ -100,7 +101,7 @@ def _slice_seconds(
         _advance(stacks, WARM_UP)
         for _ in range(SLICES):
             started = clock()
-            _advance(stacks, STEPS)
+            _advance(stacks, STEPS[where.type])
             took.append(clock() - started)
     return usual(took, where)
 

@@ -66,7 +66,7 @@ def test_a_stack_s_step_is_timed_without_its_beginning(monkeypatch):
     monkeypatch.setattr("scaling.forecast.together.clock_of", lambda _: clock)
     monkeypatch.setattr("scaling.forecast.together.Stack", Known)
     run, members = RUNS[0]
-    each = members * 1e-3 + 1e-3 / STEPS
+    each = members * 1e-3 + 1e-3 / STEPS["cpu"]
     assert step_seconds(run, members, torch.device("cpu")) == pytest.approx(each)
 
 

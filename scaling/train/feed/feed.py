@@ -16,7 +16,7 @@ from scaling.devices import cores
 from scaling.train.feed.draw_ahead import Ahead
 from scaling.train.feed.mapped import GATHERERS, Mapped, prefetch
 from scaling.train.feed.normalisation import Normalisation
-from scaling.train.feed.resident import Examples, Resident, copied
+from scaling.train.feed.resident import Examples, Pinned, Resident, copied
 from scaling.train.sizes import drawers
 from scaling.train.streams import stream
 
@@ -108,8 +108,9 @@ class Chunks:
     ) -> None:
         self.chunk = fresh.chunk
 
-        def draw(i: int) -> Arrays:
-            return fresh.draw(i) if i else first
+        def draw(i: int) -> Pinned | Arrays:
+            drawn = fresh.draw(i) if i else first
+            return drawn if device.type == "cpu" else Pinned.of(drawn)
 
         threads, last = drawers(device.type), -(-until // fresh.chunk)
         # A stream that uses the global random streams must not draw while the run uses them too.

@@ -13,7 +13,7 @@ from torch import Tensor
 from scaling.data.base import Arrays, Picked
 from scaling.data.mapped_rows import RowFile
 from scaling.train.feed.device_cache import Kept, device_cache, kept_bytes, place_of
-from scaling.train.feed.mapped import Held, Mapped, stays_on_host
+from scaling.train.feed.mapped import Held, Mapped, copied_beside, stays_on_host
 from scaling.train.feed.normalisation import Normalisation
 from scaling.train.sizes import is_normalised_once
 
@@ -80,10 +80,29 @@ def brought(arrays: Arrays | Picked, scale: Normalisation | None, device: torch.
     return Mapped(_tensor(arrays.x.view(np.ndarray), host), y, scale, file=RowFile.of(arrays.x))
 
 
-def copied(arrays: Arrays | Picked, scale: Normalisation | None, device: torch.device, *, reads: int) -> Resident:
+@dataclass(frozen=True)
+class Pinned:
+    """Examples in pinned host memory, from which a GPU copies them while the host goes on."""
+
+    x: Tensor
+    y: Tensor
+
+    @classmethod
+    def of(cls, arrays: Arrays) -> Pinned:
+        """Copy arrays; a thread can do so."""
+        host = torch.device("cpu")
+        return cls(_tensor(arrays.x, host).pin_memory(), _tensor(arrays.y, host).pin_memory())
+
+
+def copied(
+    arrays: Arrays | Picked | Pinned, scale: Normalisation | None, device: torch.device, *, reads: int
+) -> Resident:
     """Copy examples that fit to the device; see `bring`."""
-    y = _tensor(arrays.y, device)
-    x = _copied_in_parts(arrays, device) if isinstance(arrays, Picked) else _tensor(arrays.x, device)
+    if isinstance(arrays, Pinned):
+        x, y = copied_beside((arrays.x, arrays.y), device)
+    else:
+        y = _tensor(arrays.y, device)
+        x = _copied_in_parts(arrays, device) if isinstance(arrays, Picked) else _tensor(arrays.x, device)
     if scale is not None and is_normalised_once(x.numel(), examples=len(y), reads=reads):
         return Resident(scale(x), y, None)
     return Resident(x, y, scale)
