@@ -54,7 +54,7 @@ class StackCosts:
 
 USUAL_TOGETHER = {  # measured: two cores of an AMD EPYC, widths 8 to 192; one H200, widths 8 to 256 (docs/speed.md)
     "cpu": StackCosts(step=0.9, member=1e-5, sized=1.1),
-    "cuda": StackCosts(step=1.1, member=5e-7, sized=1.0, beside=0.25),
+    "cuda": StackCosts(step=1.13, member=6.5e-7, sized=0.9, beside=0.35),
 }
 # Of users' modules, on a CPU: measured with a module of dense layers (widths 24 and 96, depths 2 and 6) and one of
 # convolutions, in stacks of 2 and 8. On a GPU a graph spares what vmap costs on the host.
