@@ -34,8 +34,8 @@ from analysis.options import (
     json_option,
     known_options,
     table_options,
-    words,
 )
+from analysis.typed import where_option, words
 
 SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
 
@@ -169,7 +169,7 @@ Examples:
 @click.argument("source", metavar="results/NAME|TABLE", type=FILE)
 @click.option("-o", "--out", metavar="DIR", help="Write to DIR instead of the results folder.")
 @column_options
-@click.option("--where", metavar='"loss < 3.4"', help="Rows to use.")
+@where_option("Rows to use.")
 @click.option("--pool", multiple=True, metavar="COLUMN,…", help="Columns whose kinds of runs are fitted together.")
 @click.option("--task", "tasks", multiple=True, metavar="TASK,…", help="Only these tasks of stages.  [all]")
 @click.option("--figures", is_flag=True, help="Also save each figure: figures/NAME.png, .pdf and .svg.")

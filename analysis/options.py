@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import re
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +18,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from analysis.errors import UserError
+from analysis.typed import parse_columns, parse_fixed, parse_tied, shown_column, where_option, words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,7 +65,7 @@ TABLE_OPTIONS = (
     *COLUMN_OPTIONS[:2],
     click.option("--rows", type=click.Choice(["final", "all"]), default="final", show_default=True,
                  help="all: also use milestones of constant-rate runs."),
-    click.option("--where", metavar='"loss < 3.4"', help="Rows to use."),
+    where_option("Rows to use."),
     click.option("--pool", multiple=True, metavar="COLUMN,…", help="Recipe columns that may differ between runs."),
     click.option("--keep", multiple=True, metavar="at_chance,…", help="Flagged runs to use all the same."),
     click.option("--task", help="The task, if the table has several."),
@@ -130,7 +130,7 @@ class TableChoice:
 
     def options(self, where: str | None = None) -> str:
         """Return the options that select the same columns and rows, as typed; empty if there are none."""
-        typed = [("--columns", ",".join(f"{name}={_shown(column)}" for name, column in self.columns.items()))]
+        typed = [("--columns", ",".join(f"{name}={shown_column(column)}" for name, column in self.columns.items()))]
         typed += [("--derive", text) for text in self.derive]
         typed += [("--where", where or ""), ("--convention", self.convention if self.convention != "ours" else "")]
         return " ".join(f"{name} {shlex.quote(value)}" for name, value in typed if value)
@@ -199,7 +199,7 @@ def known_options(command: Command) -> Command:
 def _parsed(command: Command) -> Command:
     @functools.wraps(command)
     def wrapped(*arguments: Any, fix: Sequence[str], tie: Sequence[str], **options: Any) -> Any:
-        return command(*arguments, fix=_parse_fixed(fix), tie=_parse_tied(tie), **options)
+        return command(*arguments, fix=parse_fixed(fix), tie=parse_tied(tie), **options)
 
     return wrapped
 
@@ -237,47 +237,6 @@ def json_option(command: Command) -> Command:
 
     text = "Write the same content as JSON to PATH (-: to stdout, and nothing else there)."
     return click.option("--json", "json_path", metavar="PATH", help=text)(with_json)
-
-
-def parse_columns(texts: Sequence[str]) -> dict[str, str]:
-    """Parse N=Model Size,C="Training FLOP" (quotes if a name contains a comma), possibly given several times."""
-    columns: dict[str, str] = {}
-    for text in texts:
-        pairs = re.findall(r"""([^=,]+)=("[^"]*"|'[^']*'|[^,]*)(?:,|$)""", text)
-        if not pairs or ",".join(f"{name}={value}" for name, value in pairs) != text.rstrip(","):
-            raise UserError(f'found --columns {text!r}; wanted NAME=COLUMN pairs such as N="Model Size",C=flops')
-        for name, value in pairs:
-            if name.strip() in columns:
-                raise UserError(f"found --columns with two columns for {name.strip()}; wanted one; take one out")
-            columns[name.strip()] = value.strip().strip("\"'")
-    return columns
-
-
-def _shown(column: str) -> str:
-    """Write a column's name in the syntax of --columns: in quotes if it contains a comma."""
-    return f'"{column}"' if "," in column else column
-
-
-def _parse_fixed(texts: Sequence[str]) -> dict[str, float]:
-    """Parse E=1.6,alpha=0.34: parameters and numbers."""
-    try:
-        return {name: float(value) for name, value in _parse_tied(texts).items()}
-    except ValueError:
-        raise UserError(f"found --fix {','.join(texts)}; wanted PARAMETER=NUMBER, such as E=1.6") from None
-
-
-def _parse_tied(texts: Sequence[str]) -> dict[str, str]:
-    """Parse alpha=beta: pairs of names."""
-    pairs = [word.partition("=") for word in words(texts)]
-    for name, equals, value in pairs:
-        if not (name.strip() and value.strip()):
-            raise UserError(f"found {name}{equals}{value}; wanted --fix E=1.6 or --tie alpha=beta")
-    return {name.strip(): value.strip() for name, _, value in pairs}
-
-
-def words(texts: Sequence[str]) -> tuple[str, ...]:
-    """Split a,b and repeated options into words."""
-    return tuple(word.strip() for text in texts for word in text.split(",") if word.strip())
 
 
 def answer(content: Mapping[str, Any], json_path: str | None, show: Callable[[], None]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from analysis.errors import UserError
-from analysis.options import words
+from analysis.typed import words
 
 
 class Written(click.ParamType):

@@ -38,7 +38,7 @@ FLOORS = {
     ],
     "analysis": [
         ["errors", "numbers", "streams", "wording"],
-        ["archive", "files"],
+        ["archive", "files", "typed"],
         ["console", "terminal_table"],
         ["laws", "table"],
         ["fitting"],

@@ -18,9 +18,9 @@ from analysis.options import (
     json_option,
     known_options,
     table_options,
-    words,
 )
 from analysis.targets import parse_setting
+from analysis.typed import words
 
 if TYPE_CHECKING:
     import pandas as pd

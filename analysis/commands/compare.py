@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from analysis.errors import UserError
-from analysis.options import FILE, TableChoice, answer, fit_options, interval_options, json_option, table_options, words
+from analysis.options import FILE, TableChoice, answer, fit_options, interval_options, json_option, table_options
+from analysis.typed import words
 
 if TYPE_CHECKING:
     from analysis.estimates.multiplier import Comparison

@@ -9,6 +9,7 @@ import click
 
 from analysis.errors import printable
 from analysis.options import FILE, TableChoice, answer, column_options, json_option
+from analysis.typed import where_option
 
 EXAMPLES = """\b
 Examples:
@@ -22,7 +23,7 @@ Examples:
 @click.argument("source", metavar="TABLE|DIR", type=FILE)
 @click.option("--as", "name", metavar="NAME", required=True, help="The folder to make: results/NAME.")
 @column_options
-@click.option("--where", metavar='"loss < 3.4"', help="Rows to import.")
+@where_option("Rows to import.")
 @click.option("--run-column", metavar="COLUMN|none",
               help="Column that names the run, if rows are milestones; none: each row is a run.")  # fmt: skip
 @click.option("--results", metavar="DIR", default="results", show_default=True, help="The results folder.")

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from analysis.options import TableChoice, answer, interval_options, json_option, table_options, words
+from analysis.options import TableChoice, answer, interval_options, json_option, table_options
+from analysis.typed import words
 
 if TYPE_CHECKING:
     from analysis.estimates.tuning.mistuning import Mistuning

@@ -14,9 +14,9 @@ from analysis import verbs
 from analysis.__main__ import main
 from analysis.cli import COMMANDS
 from analysis.console import console
-from analysis.options import parse_columns
 from analysis.terminal import status
 from analysis.terminal_table import table
+from analysis.typed import parse_columns
 from tests.analysis import worlds
 from tests.analysis.worlds import World, write_results
 from tests.import_counts import imported
@@ -267,6 +267,15 @@ def test_recipes_are_refused_with_what_to_do(capsys, tmp_path):
     assert code == 3
     assert "--pool schedule" in err
     assert run(capsys, "fit", folder, "--pool", "schedule", "--resamples", 0)[0] == 0
+
+
+def test_of_several_conditions_all_hold(capsys, tmp_path):
+    table = worlds.small()[["N", "D", "loss"]]
+    table.to_csv(tmp_path / "t.csv", index=False)
+    N, D = table["N"].median(), table["D"].median()
+    said = run_json(capsys, "fit", tmp_path / "t.csv", "--law", "power", "--x", "D", "--resamples", 0,
+                    "--where", f"N <= {N}", "--where", f"D <= {D} or D > 1e9")  # fmt: skip
+    assert said["n_points"] == int(((table["N"] <= N) & (table["D"] <= D)).sum())
 
 
 def test_columns_may_hold_commas_and_quotes():

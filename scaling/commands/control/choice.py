@@ -14,7 +14,13 @@ from scaling.folders import SweepFolder
 
 IDS = ("run_id", "parent", "origin", "trunk")  # columns that are texts, even where an id is digits alone
 RUNS = click.argument("words", nargs=-1, metavar="[RUN_ID|KEY=VALUE]...")
-WHERE = click.option("--where", metavar="EXPR", help="Select runs by a condition on the columns of plan.csv.")
+WHERE = click.option(
+    "--where",
+    multiple=True,
+    callback=lambda _context, _option, texts: " and ".join(f"({text})" for text in texts) or None,
+    metavar="EXPR",
+    help="Select runs by a condition on the columns of plan.csv; may be repeated.",
+)
 
 
 def chosen(folder: SweepFolder, words: Sequence[str], where: str | None) -> list[str] | None:

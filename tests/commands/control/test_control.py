@@ -64,7 +64,7 @@ def test_one_run_is_named_alike(sweep):
 def test_first_says_how_many_runs_it_moved(sweep, scaling):
     assert scaling("first", "results/mine", "optim=sgd") == "1 run of results/mine goes first\n"
     assert "note: bb3: first in the queue" in scaling("status", "results/mine")
-    told = json.loads(scaling("first", "results/mine", "--where", "width < 10", "--json", "-"))
+    told = json.loads(scaling("first", "results/mine", "--where", "width < 10", "--where", "width > 1", "--json", "-"))
     assert told == {"moved": ["aa1", "ab2"], "front": ["aa1", "ab2", "bb3"]}
     assert "usual order" in scaling("first", "results/mine", "--clear")
     assert json.loads(scaling("first", "results/mine", "aa", "--json", "-"))["front"] == ["aa1"]
