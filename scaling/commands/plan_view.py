@@ -81,8 +81,9 @@ def _trunks(total: Mapping[str, Any]) -> list[str]:
     lines = []
     if total["forked"]:
         share = 100 * (1 - total["C"] / total["C_alone"])
+        few = "s" * (total["forked"] == 1)
         lines.append(
-            f"trunk: {many(total['forked'], 'run')} continue from the steps of longer ones: {share:.0f} % less than "
+            f"trunk: {many(total['forked'], 'run')} continue{few} from the steps of longer ones: {share:.0f} % less than "
             f"the {flops(total['C_alone'])} FLOPs of separate runs{FOR_MORE if share < 50 else ''}"
         )
     if total["orphans"]:
@@ -97,7 +98,8 @@ def _settled(view: PlanForecast, total: Mapping[str, Any]) -> list[str]:
     """Say which cells are one run, and which settled runs differ from what the plan asks for."""
     lines = []
     if total["duplicates"]:
-        lines.append(f"{total['duplicates']:,} more cells of the grid give runs that the plan has already")
+        more = total["duplicates"]
+        lines.append(f"{many(more, 'more cell')} of the grid give{'s' * (more == 1)} runs that the plan has already")
     if lacking := total["lacking_milestones"]:
         lines.append(
             f"{many(lacking, 'settled run')} {'lacks' if lacking == 1 else 'lack'} a milestone that you now ask for: "

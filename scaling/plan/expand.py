@@ -22,7 +22,7 @@ from scaling.errors import UserError
 from scaling.internals.hydra import group_options
 from scaling.limits import Limits
 from scaling.plan.cell import KEYS, Parents, Rules, plan_cell, read_rules, split_choice
-from scaling.plan.graph import Graph, add_stages, read_stages, run_lookup
+from scaling.plan.graph import Graph, add_stages, keep_at_least, read_stages, run_lookup
 from scaling.plan.grid import Block, Cell, check_cells, read_grid
 from scaling.plan.plan import Dropped, Plan
 from scaling.plan.planned import PlannedRun
@@ -153,7 +153,10 @@ def _plan_cells(
         elif outcome.run_id in graph.runs:
             before = graph.runs[outcome.run_id]
             _check_same(before, outcome)
-            graph.runs[outcome.run_id] = _with_more_milestones(before, replace(outcome, overrides=cell))
+            merged = _with_more_milestones(before, replace(outcome, overrides=cell))
+            for each in (before, outcome):
+                merged = keep_at_least(merged, each.config.train.keep)
+            graph.runs[outcome.run_id] = merged
             graph.duplicates += 1
         else:
             graph.runs[outcome.run_id] = replace(outcome, overrides=cell)
@@ -180,6 +183,13 @@ def _check_same(run: PlannedRun, other: PlannedRun) -> None:
         if len(kinds) > 1:
             names = " and ".join(kind.__qualname__ for kind in kinds)
             raise UserError(f"found {names} with one name, and so one run id; wanted a name for each; change one")
+    for group in ("data", "stage"):
+        roots = [getattr(getattr(each.config, group), "root", None) for each in (run, other)]
+        if roots[0] != roots[1]:
+            raise UserError(
+                f"found {group}.root={roots[0]} and {roots[1]}, which have one run id: where files lie is no part of it; "
+                f"wanted one of them; give other files other names"
+            )
     one, two = (getattr(each.config.model, "kwargs", None) for each in (run, other))
     if one != two or _as_json(one) == _as_json(two):
         return

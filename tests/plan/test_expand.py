@@ -208,6 +208,12 @@ def test_a_run_that_two_blocks_ask_for_has_the_milestones_of_both(here):
     assert run.quantities.milestones == (3, 5, 8)
 
 
+def test_a_run_that_two_blocks_ask_for_keeps_the_weights_that_either_wants(here):
+    for kept in ("none,last", "last,none"):
+        [run] = planned("train.steps=8", f"train.keep={kept}").runs
+        assert run.config.train.keep == "last"
+
+
 OWN = """\
 from dataclasses import dataclass
 from typing import ClassVar
@@ -436,6 +442,11 @@ WRONG = (
             (
                 ["data=linear_teacher", "train.steps=1", "train.label_smoothing=0.1"],
                 "train.label_smoothing=0.1 with data=linear_teacher, a regression; wanted 0",
+            ),
+            (
+                [*"data=npz data.file=x data.classes=3 data.examples=99 data.features=2".split(), "data.root=a,b"]
+                + ["train.steps=1", "train.batch=9"],
+                "found data.root=a and b, which have one run id",
             ),
             (["optim=lstsq", "train.steps=1"], "found optim=lstsq with model=mlp"),
             (["data.classes=1", "train.steps=1"], "found data.classes=1 with data=teacher; wanted two or more"),
