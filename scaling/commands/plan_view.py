@@ -83,8 +83,8 @@ def _trunks(total: Mapping[str, Any]) -> list[str]:
         share = 100 * (1 - total["C"] / total["C_alone"])
         few = "s" * (total["forked"] == 1)
         lines.append(
-            f"trunk: {many(total['forked'], 'run')} continue{few} from the steps of longer ones: {share:.0f} % less than "
-            f"the {flops(total['C_alone'])} FLOPs of separate runs{FOR_MORE if share < 50 else ''}"
+            f"trunk: {many(total['forked'], 'run')} continue{few} from the steps of longer ones: {share:.0f} % less "
+            f"than the {flops(total['C_alone'])} FLOPs of separate runs{FOR_MORE if share < 50 else ''}"
         )
     if total["orphans"]:
         lines.append(

@@ -187,8 +187,8 @@ def _check_same(run: PlannedRun, other: PlannedRun) -> None:
         roots = [getattr(getattr(each.config, group), "root", None) for each in (run, other)]
         if roots[0] != roots[1]:
             raise UserError(
-                f"found {group}.root={roots[0]} and {roots[1]}, which have one run id: where files lie is no part of it; "
-                f"wanted one of them; give other files other names"
+                f"found {group}.root={roots[0]} and {roots[1]}, which have one run id: where files lie is no part of "
+                f"it; wanted one of them; give other files other names"
             )
     one, two = (getattr(each.config.model, "kwargs", None) for each in (run, other))
     if one != two or _as_json(one) == _as_json(two):

@@ -444,8 +444,7 @@ WRONG = (
                 "train.label_smoothing=0.1 with data=linear_teacher, a regression; wanted 0",
             ),
             (
-                [*"data=npz data.file=x data.classes=3 data.examples=99 data.features=2".split(), "data.root=a,b"]
-                + ["train.steps=1", "train.batch=9"],
+                ["data=cifar10", "train.steps=1", "data.root=a,b"],
                 "found data.root=a and b, which have one run id",
             ),
             (["optim=lstsq", "train.steps=1"], "found optim=lstsq with model=mlp"),
