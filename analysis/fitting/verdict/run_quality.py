@@ -117,17 +117,26 @@ def _outliers(found: Fit) -> Array:
 
 
 def _largest_runs_off(found: Fit) -> Iterator[str]:
-    """Report outliers that are the largest runs, all to one side of the law: they may be no failures but a bend."""
-    far, rest, size = _outliers(found), found.engine.residuals, sizes(found.engine.points)
-    if not far.any():
+    """Report outliers that are the best runs, all to one side of the law: they may be no failures but a bend.
+
+    The best are the largest or, where inputs are not in step, those with the lowest response by the law.
+    """
+    far, rest = _outliers(found), found.engine.residuals
+    if not far.any() or np.ptp(np.sign(rest[far])) != 0:
         return
-    largest = size >= size[far].min()
-    if far[largest].all() and np.ptp(np.sign(rest[far])) == 0:
-        yield (
-            f"{'the largest run lies' if far.sum() == 1 else f'the {int(far.sum())} largest runs lie'} "
-            f"{percent(float(np.abs(rest[far]).mean()))} {'above' if rest[far][0] > 0 else 'below'} the law: a failed "
-            "run, or a bend that begins there; repeat it with another seed, or run larger ones"
-        )
+    by_law = np.round(rest - found.engine.problem.response, 9)
+    one, k = far.sum() == 1, int(far.sum())
+    for rank, which in (
+        (sizes(found.engine.points), "the largest run" if one else f"the {k} largest runs"),
+        (by_law, f"the {'run' if one else f'{k} runs'} of lowest {found.y} by the law"),
+    ):
+        if far[rank >= rank[far].min()].all():
+            yield (
+                f"{which} {'lies' if one else 'lie'} {percent(float(np.abs(rest[far]).mean()))} "
+                f"{'above' if rest[far][0] > 0 else 'below'} the law: a failed run, or a bend that begins there; "
+                "repeat it with another seed, or run larger ones"
+            )
+            return
 
 
 def _run_faults(found: Fit, law: Law, points: Points) -> Iterator[str]:

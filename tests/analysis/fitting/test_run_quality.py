@@ -146,6 +146,23 @@ def test_an_outlier_weakens_a_law_where_it_is_the_largest_run(place: int, status
     assert any("the largest run lies" in said for said in found.warnings) == (status == "weak")
 
 
+@pytest.mark.parametrize(("lowest", "status"), [(True, "weak"), (False, "ok")])
+def test_outliers_weaken_a_law_where_they_are_the_lowest_by_it_though_larger_runs_lie_on_it(
+    lowest: bool, status: str
+) -> None:
+    rng = np.random.default_rng(3)
+    N, D = 10 ** rng.uniform(6, 9, 60), 10 ** rng.uniform(8, 11, 60)
+    N, D = np.append(N, 3e9), np.append(D, 3e9)  # large, but far from the optimum
+    true = 1.7 + 400 * N**-0.34 + 900 * D**-0.28
+    odd = np.argsort(true)[:3] if lowest else np.argsort(true)[[10, 30, 50]]
+    assert set(odd) != set(np.argsort(N * D)[-3:])
+    loss = true * np.exp(0.001 * rng.standard_normal(61))
+    loss[odd] *= 1.05
+    found = fit(pd.DataFrame({"N": N, "D": D, "loss": loss}), "chinchilla", resamples=50, starts=8)
+    assert found.certificate.status == status
+    assert any("3 runs of lowest loss by the law lie 4" in said for said in found.warnings) == lowest
+
+
 def test_runs_of_different_sizes_at_one_compute_are_neither_seeds_nor_tries_of_a_rate() -> None:
     C, N = (axis.ravel() for axis in np.meshgrid(np.geomspace(1e18, 1e21, 5), np.geomspace(1e7, 1e9, 5), indexing="ij"))
     table = pd.DataFrame({"N": N, "C": C, "D": C / (6 * N), "lr": 3e-3 * (N / 1e6) ** -0.3})
