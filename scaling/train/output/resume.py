@@ -40,6 +40,8 @@ def begin(attempt: Attempt, learner: Learner | None) -> Trainer:
     if state is not None:
         trainer.load(state["trainer"])
     else:
+        for step in run.forks:  # of an attempt that is not continued
+            attempt.folder.fork(step).unlink(missing_ok=True)
         _load_fork(attempt, trainer)
         attempt.journal.origin = trainer.step
     if run.fork is not None:

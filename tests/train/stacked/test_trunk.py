@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from scaling.plan.trunk import share_trunks
+from scaling.train.output.checkpoint import read_checkpoint, write_checkpoint
 from scaling.train.run import train_run
 from tests.train.runs import folder_of
 from tests.train.stacked.stacks import alone, losses, records, stacked, together
@@ -47,6 +48,15 @@ def test_a_trunk_that_is_no_longer_finite_at_a_fork_ends_there_and_leaves_none(t
         record = train_run(trunk, folder_of(trunk, tmp_path / engine), device="cpu")
         assert (record.status, record.points[-1].step) == ("diverged", 17)
         assert forks(tmp_path / engine) == []
+
+
+def test_states_of_an_attempt_that_is_not_continued_are_replaced(tmp_path):
+    runs = forked()
+    trunk = runs[80, SEEDS[0]]
+    old = folder_of(trunk, tmp_path).fork(17)
+    write_checkpoint(old, trunk.run_id, {"trainer": {"step": 0}})
+    records([trunk], tmp_path)
+    assert read_checkpoint(old, trunk.run_id)["trainer"]["step"] == 17
 
 
 def test_a_trunk_that_is_stopped_leaves_its_forks_when_it_goes_on(tmp_path, every_step):
