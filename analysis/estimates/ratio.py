@@ -40,7 +40,8 @@ def ratio_at_equal_compute(first: pd.DataFrame, second: pd.DataFrame, y: str, *,
     high = min(rows["C"].max() for rows in (first, second))
     if not low < high:
         raise Refusal("the two kinds have no compute in common; wanted runs over the same range")
-    seeds = sorted(set(first["seed"]) & set(second["seed"]))
+    ours, theirs = (set(rows["seed"].dropna()) if "seed" in rows.columns else set() for rows in (first, second))
+    seeds = sorted(ours & theirs)
     if len(seeds) < 2:
         raise Refusal(f"found {len(seeds)} seeds in common; wanted two or more to test a difference")
     grid = np.geomspace(low, high, GRID)

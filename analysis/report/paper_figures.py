@@ -220,7 +220,7 @@ def crops(case: Case) -> Iterator[Drawing]:
     if rows is None or not {"augment", "origin", "stage_recipe"} <= set(rows.columns):
         return
     rows = rows.assign(crops=crops_of(rows))
-    usual = ~rows["stage_recipe"].astype(str).str.contains("average=")
+    usual = ~rows["stage_recipe"].map(str).str.contains("average=")
     if rows["crops"].isna().any() or rows.loc[usual, "crops"].nunique() < 3:
         return
     rows = rows[usual]

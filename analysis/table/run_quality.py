@@ -48,7 +48,7 @@ def _last_slopes(table: pd.DataFrame, y: str, run: str) -> dict[Any, float]:
     """Return d log y / d log D over the last milestones of each constant-rate run."""
     rows = table[[run, "D", y]].assign(D=_positive(table["D"]), y=_positive(table[y]))
     if "schedule" in table.columns:
-        rows = rows[table["schedule"].astype(str).str.match(r"constant\b")]
+        rows = rows[table["schedule"].map(str).str.match(r"constant\b")]
     if "final" in table.columns:
         rows = rows[rows[run].isin(table.loc[as_bool(table["final"]), run])]
     slopes: dict[Any, float] = {}

@@ -229,10 +229,11 @@ def _final(table: pd.DataFrame, rows: str, left_out: list[str]) -> pd.DataFrame:
         return table[final]
     if "schedule" not in table.columns:
         raise UserError("found no column schedule; rows='all' wants it: only milestones of constant-rate runs are used")
-    constant = table["schedule"].astype(str).str.match(r"constant\b")
+    schedule = table["schedule"].map(str)
+    constant = schedule.str.match(r"constant\b")
     inside = ~final & ~constant
     if inside.any() and not (constant & ~final).any():
-        kinds = sorted(table.loc[inside, "schedule"].astype(str).unique())
+        kinds = sorted(schedule[inside].unique())
         raise Refusal(
             f"the milestones lie inside schedules that decay ({listed(kinds)}), where the loss is not that of a run of "
             "that length; only constant-rate runs have usable milestones; use the final rows"

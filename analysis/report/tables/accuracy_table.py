@@ -146,8 +146,8 @@ def _named(rows: pd.DataFrame) -> pd.DataFrame:
         added["model"] = [symbol(*model) for model in zip(rows["family"], rows["depth"], rows["width"], strict=True)]
     if "epochs" in rows.columns:
         added["epochs"] = epoch_groups(rows)
-    task = rows["task"].astype(str) if "task" in rows.columns else pd.Series(OWN_TASK, index=rows.index)
-    data = rows["data"].astype(str) if "data" in rows.columns else task
+    task = rows["task"].map(str) if "task" in rows.columns else pd.Series(OWN_TASK, index=rows.index)
+    data = rows["data"].map(str) if "data" in rows.columns else task
     added["column"] = data if _crops_only(rows, task) else task.where(task != OWN_TASK, data)
     if "overrides" in rows.columns and is_ablation(rows):
         added["variant"] = variants_of(rows["overrides"])

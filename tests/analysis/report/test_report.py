@@ -446,6 +446,17 @@ def test_a_table_of_errors_alone_has_their_laws(tmp_path):
     assert "loss" not in said
 
 
+def test_families_without_seeds_and_runs_without_a_schedule_are_a_report_too(tmp_path):
+    table = worlds.small().drop(columns="seed")
+    kinds = [table.assign(family=name, run_id=name + table["run_id"]) for name in ("mlp", "vit")]
+    both = pd.concat(kinds, ignore_index=True)
+    both["data"] = ["teacher", "teacher", None, "teacher"] * (len(both) // 4)
+    both["schedule"] = ["cosine", None] * (len(both) // 2)
+    both["final"] = [True, False] * (len(both) // 2)
+    groups = write_report(tmp_path / "t.csv", table=both, out=tmp_path, resampling=Resampling(resamples=0)).groups
+    assert {group.name.partition(" ")[0] for group in groups} == {"mlp", "vit"}
+
+
 def test_models_of_different_size_are_no_repeats_of_each_other():
     table = worlds.grid(World(), (8, 16, 32), (1024, 4096), seeds=1)[["N", "D", "loss"]]
     table = table.assign(D_unique=table["D"] / 4)
