@@ -19,7 +19,7 @@ EXAMPLES = 4
 
 def check_augmentation(setting: Any, shape: tuple[int, ...], outputs: int) -> None:
     """Raise UserError if an augmentation writes to its batch, or gives another one for the same random numbers."""
-    check_once(f"{type(setting)} {setting}", partial(_check, setting, shape, outputs))
+    check_once(f"{type(setting)} {setting} {shape} {outputs}", partial(_check, setting, shape, outputs))
 
 
 def _check(setting: Any, shape: tuple[int, ...], outputs: int) -> None:

@@ -14,6 +14,7 @@ from scaling.security.modules import is_shipped
 def build_model(model: Any, shape: tuple[int, ...], outputs: int, generator: torch.Generator) -> nn.Module:
     """Build a module on the CPU, its weights drawn from a fresh generator; UserError for a user's wrong family."""
     if not is_shipped(type(model)):
-        check_own_model(model, lambda: check_family(model, shape, outputs, seed=generator.initial_seed()))
+        seed = generator.initial_seed()
+        check_own_model(model, (shape, outputs), lambda: check_family(model, shape, outputs, seed=seed))
     module: nn.Module = model.build(shape, outputs, generator)
     return module

@@ -6,7 +6,7 @@ import inspect
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +63,8 @@ class Custom:
         from scaling.models.own import check_made, check_own_model
 
         seed = int(torch.randint(2**62, (), generator=generator))
-        check_own_model(self, lambda: check_made(self.module, lambda: self.make(shape, outputs), shape, seed=seed))
+        make = partial(self.make, shape, outputs)
+        check_own_model(self, (shape, outputs), lambda: check_made(self.module, make, shape, seed=seed))
         with own_streams(seed):
             module = self.make(shape, outputs)
         if self.head is not None:

@@ -26,10 +26,13 @@ ROUNDING = 0.01  # of the largest output, above what TF32 rounds
 SIZES = ("width", "depth")  # models that differ in these alone are checked once
 
 
-def check_own_model(model: Any, check: Callable[[], None]) -> None:
-    """Raise the UserError that a check of a model raises, or has raised for other sizes of it."""
+def check_own_model(model: Any, reads: tuple[tuple[int, ...], int], check: Callable[[], None]) -> None:
+    """Raise the UserError that a check of a model raises, or has raised for other sizes of it.
+
+    reads: the shape of its examples and its number of outputs.
+    """
     keys = {field.name: getattr(model, field.name) for field in fields(model) if field.name not in SIZES}
-    check_once(f"{type(model)} {keys}", check)
+    check_once(f"{type(model)} {keys} {reads}", check)
 
 
 def check_made(name: str, make: Make, shape: tuple[int, ...], *, seed: int) -> None:

@@ -13,6 +13,7 @@ from torch import nn
 from scaling.accounting import dense
 from scaling.errors import UserError
 from scaling.models.build_model import build_model
+from scaling.models.custom import Custom
 from scaling.models.own import check_logits, mixes_examples
 
 SHAPE, OUTPUTS = (6,), 3
@@ -115,3 +116,20 @@ def test_probabilities_for_logits_are_refused(where):
         check_logits("it", lambda: Shares(3, 4), (3,), seed=0)
     check_logits("it", lambda: nn.Sequential(nn.Linear(3, 4), nn.LogSoftmax(-1)), (3,), seed=0)
     check_logits("it", lambda: nn.Sequential(nn.Linear(3, 1), nn.Softmax(-1)), (3,), seed=0)  # a regression
+
+
+class Soft(nn.Sequential):
+    """Logits of a regression, and probabilities of classes."""
+
+    def __init__(self, shape, outputs, *, width=4):
+        super().__init__(
+            nn.Linear(shape[0], width), nn.Linear(width, outputs), nn.Softmax(1) if outputs > 1 else nn.Identity()
+        )
+
+
+def test_what_a_module_is_for_one_data_set_says_nothing_of_another():
+    model = Custom(module=f"{__name__}.Soft", width=4)
+    for _ in range(2):
+        model.build((3,), 1, torch.Generator())
+        with pytest.raises(UserError, match="probabilities"):
+            model.build((3,), 5, torch.Generator())
