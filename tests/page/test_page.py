@@ -7,6 +7,7 @@ import json
 import matplotlib as mpl
 import matplotlib.image
 import numpy as np
+import pandas as pd
 import pytest
 
 from analysis import numbers
@@ -163,6 +164,24 @@ def test_the_page_fits_its_window(browser, report, tmp_path, width, dark):
     assert ("invert" in inked) == dark
     browser.screenshot(tmp_path / "page.png", whole=False)
     assert (tmp_path / "page.png").stat().st_size > 10_000
+
+
+def test_names_with_signs_are_drawn_as_they_are_written(browser, tmp_path):
+    rows = worlds.small().drop(columns="seed")
+    name = 'a $x_1$ & <b>"c"</b>'
+    both = pd.concat([rows.assign(family=one, run_id=one + rows["run_id"]) for one in ("mlp", name)], ignore_index=True)
+    page = write_report(tmp_path / "t.csv", table=both, out=tmp_path, resampling=Resampling(resamples=40)).page
+    browser.open(page.as_uri())
+    words = ""
+    for figure in ("comparison", "families"):
+        chart = f"document.querySelector('[data-chart={figure}]')"
+        browser.run(f"{chart}.scrollIntoView({{block: 'center'}})")
+        browser.frames()
+        words += browser.run(f"{chart}.textContent")
+    assert f"compute C of {name} (FLOPs)" in words
+    assert words.count("$x_1$") >= 3
+    assert "&amp;" not in words
+    assert "\\$" not in words
 
 
 def test_long_words_are_broken(browser, report):

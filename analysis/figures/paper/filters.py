@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 
 from analysis.figures.paper.locality import Filters
 from analysis.figures.seed_range import SeedRange, draw_range, ends_of, seed_range
-from analysis.figures.style import HUES, INK, MARKERS, legend_above, log_axes, margins, value_ticks
+from analysis.figures.style import HUES, INK, MARKERS, legend_above, literal, log_axes, margins, value_ticks
 from analysis.numbers import count, measured
 from analysis.wording import augment_words, symbol
 
@@ -109,7 +109,7 @@ def draw_locality(ax: Axes, lines: list[LocalityLine], noise: float) -> None:
     """Draw the curves with their seeds' range; noise: the locality of random weights, dashed."""
     for i, line in enumerate(lines):
         own, marker = HUES[i % len(HUES)], MARKERS[i % len(MARKERS)]
-        draw_range(ax, line, color=own, marker=marker, ms=4.5, lw=1.2, label=line.name)
+        draw_range(ax, line, color=own, marker=marker, ms=4.5, lw=1.2, label=literal(line.name))
     examples, ends = ends_of(lines)
     margins(ax, examples, [1.0])
     log_axes(ax, "x")

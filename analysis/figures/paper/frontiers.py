@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 
 from analysis.estimates.conventions import OURS, Exponents, counted_by
 from analysis.figures.equation import Curve, curve_of_fit, draw_curve
-from analysis.figures.style import HUES, MARKERS, label, legend_below, log_axes, margins
+from analysis.figures.style import HUES, MARKERS, label, legend_below, literal, log_axes, margins
 from analysis.table.cells import cells
 
 
@@ -54,7 +54,7 @@ def draw_frontiers(ax: Axes, numbers: FrontierNumbers) -> None:
     for i, group in enumerate(numbers.groups):
         hue, marker = HUES[i % len(HUES)], MARKERS[i % len(MARKERS)]
         ax.plot(group.C, group.y, marker, color=hue, alpha=0.2, ms=3, ls="none", mew=0, zorder=2)
-        ax.plot(*group.best, marker, color=hue, ms=5, ls="none", zorder=4, label=group.name)
+        ax.plot(*group.best, marker, color=hue, ms=5, ls="none", zorder=4, label=literal(group.name))
         if group.curve is not None:
             draw_curve(ax, group.curve, hue)
     C = np.concatenate([group.C for group in numbers.groups])

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from analysis.figures.seed_range import SeedRange, draw_range, ends_of, seed_range
-from analysis.figures.style import GREY, HUES, MARKERS, label, legend_above, log_axes, margins, value_ticks
+from analysis.figures.style import GREY, HUES, MARKERS, label, legend_above, literal, log_axes, margins, value_ticks
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def draw_recipes(ax: Axes, numbers: RecipeNumbers) -> None:
     """Draw the lines with their seeds' range, and their levels dotted."""
     for i, line in enumerate(numbers.lines):
         own, marker = HUES[i % len(HUES)], MARKERS[i % len(MARKERS)]
-        draw_range(ax, line, color=own, marker=marker, ms=4.5, lw=1.2, label=line.name)
+        draw_range(ax, line, color=own, marker=marker, ms=4.5, lw=1.2, label=literal(line.name))
         if line.level is not None:
             ax.axhline(line.level, color=own, lw=0.9, ls=":", zorder=1)
     levels = [line.level for line in numbers.lines if line.level is not None]

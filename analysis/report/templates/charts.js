@@ -147,7 +147,8 @@ class Panel {
       }
     }
     parts.push(element("svg:path", {d: `M${left},${top}V${bottom}H${right}`, fill: "none", stroke: INK}));
-    const label = of => this.data[of].label.replace(/<sub>(.*?)<\/sub>/g, "_$1").replace(/<[^>]*>/g, "").replace(/&lt;/g, "<");
+    const label = of => this.data[of].label.replace(/<sub>(.*?)<\/sub>/g, "_$1").replace(/<[^>]*>/g, "")
+      .replace(/&lt;/g, "<").replace(/&gt;/g, ">").replace(/&amp;/g, "&");
     const middle = (top + bottom) / 2;
     parts.push(element("svg:text", {x: (left + right) / 2, y: bottom + 34, "text-anchor": "middle"}, label("x")));
     parts.push(element("svg:text", {x: 0, y: 0, "text-anchor": "middle", transform: `translate(12,${middle}) rotate(-90)`}, label("y")));
