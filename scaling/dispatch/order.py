@@ -99,10 +99,8 @@ def order_of(
     since = Index(folder.results).sizes()
     seconds = {run_id: forecast.seconds for run_id, forecast in (forecasts or {}).items()}
     memory = {run_id: float(forecast.memory_bytes) for run_id, forecast in (forecasts or {}).items()}
-    members = {run_id: share.runs for run_id, share in (stack_shares or {}).items()}
-    made = entries(
-        folder, without_lost_trunks(runs, folder, settled), settled, forecast=seconds, work=work, members=members
-    )
+    left = without_lost_trunks(runs, folder, settled)
+    made = entries(folder, left, settled, forecast=seconds, work=work, stack_shares=stack_shares)
     if single:  # a run requested by itself has to have the weights that its config keeps
         keeps = {run.run_id: run.kept_steps for run in runs}
         made = [replace(entry, keeps=keeps[entry.run_id]) for entry in made]
@@ -123,15 +121,16 @@ def entries(
     *,
     forecast: Mapping[str, float] | None = None,
     work: Mapping[str, float] | None = None,
-    members: Mapping[str, float] | None = None,
+    stack_shares: Mapping[str, StackShare] | None = None,
 ) -> list[Entry]:
     """Return the queue of `runs`: parents first, then the longest (by forecast, otherwise by FLOPs).
 
     Runs that have killed a worker, or may have, go last.
     """
-    from scaling.plan.identity import stack_key  # a reader of queues does without its imports
+    from scaling.forecast.work import ALONE  # a reader of queues does without these imports
+    from scaling.plan.identity import stack_key
 
-    runs, forecast, work, members, begun = list(runs), forecast or {}, work or {}, members or {}, begun_runs(folder)
+    runs, forecast, work, shares, begun = list(runs), forecast or {}, work or {}, stack_shares or {}, begun_runs(folder)
     keeps = _keeps(runs, settled)
     done = {run.run_id for run in runs if settled.done(run.run_id, keeps.get(run.run_id, ()))}
     left = [run.run_id for run in runs if run.run_id in begun and run.run_id not in done]
@@ -142,7 +141,8 @@ def entries(
             C=run.C_spent,
             forecast_seconds=forecast.get(run.run_id),
             work=work.get(run.run_id),
-            members=members.get(run.run_id, 1.0),
+            members=shares.get(run.run_id, ALONE).runs,
+            beside=shares.get(run.run_id, ALONE).beside,
             tried=len(tried.get(run.run_id, ())),
             needs=run.needs,
             step=run.config.parent.step if run.config.parent else None,

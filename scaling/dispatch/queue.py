@@ -26,7 +26,7 @@ PLACES = ".places"  # suffix of the file with the place of each line
 PLACE = r"^(\S+)\t{group}\t(.*)$"
 KEEPS, NEEDS = 2, 3  # columns after the group
 NONE = "\t\t"  # the end of a line where both are empty
-READ = ("run_id", "C", "forecast_seconds", "work", "members", "needs", "step", "steps")
+READ = ("run_id", "C", "forecast_seconds", "work", "members", "beside", "needs", "step", "steps")
 FACTS = (*READ, "group", "tried", "keeps", "stack_key")  # keys of a line of the queue; the others are the run's own
 SHOWN = (*READ, "label")  # to a reader of states
 
@@ -35,11 +35,11 @@ SHOWN = (*READ, "label")  # to a reader of states
 class Entry:
     """One run in the queue.
 
-    forecast_seconds: None if no speed is known; work: then relative to other runs; members: see `Planned`; C: FLOPs;
-    group: the kind of job it needs; tried: lines of attempts.jsonl when it was dispatched, of which only later ones
-    count against its retries; needs: runs that have to be settled first; step: the step of their weights that it starts
-    from; keeps: its steps that others start from; stack_key: shared by runs that can be trained together, '' for none;
-    steps: its number of steps, None if that does not determine its length; run: PlannedRun.to_dict().
+    forecast_seconds: None if no speed is known; work: then relative to other runs; members, beside: see `Planned`; C:
+    FLOPs; group: the kind of job it needs; tried: lines of attempts.jsonl when it was dispatched, of which only later
+    ones count against its retries; needs: runs that have to be settled first; step: the step of their weights that it
+    starts from; keeps: its steps that others start from; stack_key: shared by runs that can be trained together, '' for
+    none; steps: its number of steps, None if that does not determine its length; run: PlannedRun.to_dict().
     """
 
     run_id: str
@@ -47,6 +47,7 @@ class Entry:
     forecast_seconds: float | None = None
     work: float | None = None
     members: float = 1.0
+    beside: int = 0
     group: str = ALL
     tried: int = 0
     needs: tuple[str, ...] = ()

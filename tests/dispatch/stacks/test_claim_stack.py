@@ -261,12 +261,14 @@ def test_workers_share_what_is_left(tmp_path):
     assert names(fair_share(queue[0], queue, replace(task, name="worker 1"))) == "def"
 
 
-def test_a_queue_says_with_how_many_members_runs_were_forecast(folder):
-    planned = [stacked(keys(seed, steps)) for seed, steps in enumerate((20, 40, 40))]
-    shares = stacks.stack_shares(planned, kind="cpu")
+def test_a_queue_says_with_whom_runs_were_forecast(folder):
+    wide = {"model": {"is": "mlp", "width": 12, "depth": 1}}
+    planned = [stacked({**keys(seed, steps), **own}) for own in ({}, wide) for seed, steps in enumerate((20, 40))]
+    shares = stacks.stack_shares(planned, kind="cuda")
     write_queue(folder.path / "queue.jsonl", order_of(folder, planned, stack_shares=shares).entries)
-    found = {entry.run_id: entry.planned.members for entry in read_queue(folder.path / "queue.jsonl")}
-    assert [found[run.run_id] for run in planned] == pytest.approx([3.0, 2.4, 2.4])
+    found = {entry.run_id: entry.planned for entry in read_queue(folder.path / "queue.jsonl")}
+    assert [found[run.run_id].members for run in planned] == pytest.approx([4.0, 40 / 15, 4.0, 40 / 15])
+    assert [found[run.run_id].beside for run in planned] == [1, 1, 1, 1]
 
 
 def test_the_size_of_a_stack_is_halved_until_a_run_stands_alone():
