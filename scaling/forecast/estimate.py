@@ -163,7 +163,7 @@ def estimate(run: PlannedRun, speed: Speed, *, stack_share: StackShare = ALONE) 
     compiling = COMPILE_SECONDS[speed.kind] if config.train.engine == "compile" else 0.0
     # Examples are drawn while a GPU trains; on a CPU drawing competes for its cores.
     at_it = max(drawn, trained) if speed.kind == "cuda" else drawn + trained
-    fixed = speed.run * (RUN_TOGETHER if members > 1 else 1)
+    fixed = speed.run * (RUN_TOGETHER if stack_share.runs > 1 else 1)
     return fixed + compiling + at_it + evaluated
 
 
@@ -181,7 +181,7 @@ def _draw_seconds(run: PlannedRun, speed: Speed) -> float:
 
 def _step_seconds(step: Work, costs: Costs, together: StackCosts, stack_share: StackShare) -> float:
     """Return the seconds of a step, for a stack the share of one member."""
-    if stack_share.members <= 1:
+    if stack_share.runs <= 1:
         return step.seconds(costs)
     fixed = step.fixed(costs)
     shared = together.fixed(stack_share.stacks) * fixed / stack_share.runs

@@ -40,6 +40,15 @@ def stack_size(run: PlannedRun, kind: str) -> int:
     return max(1, min(MOST[kind], enough // member_work(run, batch=config.train.batch).numbers))
 
 
+def is_stack_by_itself(run: PlannedRun) -> bool:
+    """Return whether a run that no other joins can be a stack, to be trained beside other stacks.
+
+    Not so a user's module, whose steps vmap makes longer.
+    """
+    own = getattr(run.config.model, "module", None) is not None
+    return not own and bool(stack_key(run.config, run.quantities))
+
+
 def shares_of_the_rest(
     runs: Sequence[PlannedRun], settled: Collection[str], *, kind: str | None = None, workers: int = 1
 ) -> dict[str, StackShare]:
@@ -96,13 +105,13 @@ def _steps(runs: Iterable[PlannedRun]) -> dict[str, int]:
 
 
 def _side_by_side(stacks: Iterable[list[PlannedRun]], at_once: int) -> Iterator[list[list[PlannedRun]]]:
-    """Yield the stacks that are trained in parallel, at most `at_once` of several runs, or one of a single run.
+    """Yield the stacks that are trained in parallel, at most `at_once`; a run that is no stack comes by itself.
 
     These begin together, and the next ones when the longest has ended.
     """
     beside = list[list[PlannedRun]]()
     for stack in stacks:
-        if len(stack) == 1:
+        if len(stack) == 1 and not is_stack_by_itself(stack[0]):
             yield [stack]
             continue
         beside.append(stack)

@@ -17,12 +17,14 @@ log = logging.getLogger(__name__)
 class Bounds:
     """The bounds of a stack of runs of one shape.
 
-    most: members that gain; at_once: stacks in parallel; kind: device and precision; room: bytes of memory for all of
-    them; needs: returns the bytes of so many members that read so many data sets.
+    most: members that gain; at_once: stacks in parallel; lone: whether one run can be one of these; kind: device and
+    precision; room: bytes of memory for all of them; needs: returns the bytes of so many members that read so many data
+    sets.
     """
 
     most: int
     at_once: int
+    lone: bool
     kind: tuple[str, str]
     room: float
     needs: Callable[[int, int], int]
@@ -38,7 +40,7 @@ def bounds_of(leader: Entry, *, workers: int) -> Bounds:
 
     workers: that may share the memory, 0 if unknown.
     """
-    from scaling.forecast.stacks import SIDE_BY_SIDE, stack_size
+    from scaling.forecast.stacks import SIDE_BY_SIDE, is_stack_by_itself, stack_size
     from scaling.forecast.work import stack_bytes
     from scaling.plan.identity import asked_precision
     from scaling.train.device import find_device, memory_for_stacks
@@ -49,10 +51,13 @@ def bounds_of(leader: Entry, *, workers: int) -> Bounds:
         return Bounds(
             most=stack_size(run, device.type),
             at_once=SIDE_BY_SIDE[device.type],
+            lone=is_stack_by_itself(run),
             kind=(str(device), asked_precision(run.config)),
             room=memory_for_stacks(device, workers=workers),
             needs=partial(stack_bytes, run, device.type),
         )
     except Exception as error:
         log.warning("run %s: %s", leader.run_id, one_line(error))
-        return Bounds(1, 1, ("", ""), 0.0, lambda members, sets: 0)  # the error is reported when it is trained alone
+        return Bounds(
+            1, 1, False, ("", ""), 0.0, lambda members, sets: 0
+        )  # the error is reported when it is trained alone

@@ -69,13 +69,14 @@ def claim_together(worker: Claimer, leader: Entry, rest: Sequence[Entry], result
     """
     results.clear()
     teams = _teams(worker, leader, rest, results)
+    together = len(teams) > 1 or len(teams[0]) > 1
     try:
-        if len(teams[0]) > 1:
+        if together:
             Team(worker, teams, results).train()
     finally:
         for entry in chain.from_iterable(teams):
             worker.drop(entry.run_id)
-    if len(teams[0]) == 1:
+    if len(teams[0]) == 1 and not together:
         results[teams[0][0].run_id] = worker.look(teams[0][0])
     if not teams[0] and leader.run_id not in results:  # it is settled, or can only be trained alone
         return worker.look(leader)
@@ -85,8 +86,8 @@ def claim_together(worker: Claimer, leader: Entry, rest: Sequence[Entry], result
 def _teams(worker: Claimer, leader: Entry, rest: Sequence[Entry], results: dict[str, Result]) -> list[list[Entry]]:
     """Claim the runs of a stack and, where several stacks in parallel are faster, those of stacks with other keys.
 
-    The stacks are at most the worker's share of the work, and fit into memory together; a run whose last stack died is
-    not combined with others.
+    The stacks are at most the worker's share of the work, and fit into memory together. Some may have a single run. A
+    run whose last stack died is not combined with others.
     """
     bounds = bounds_of(leader, workers=worker.task.workers)
     teams = [_team(worker, fair_share(leader, rest, worker.task), results, bounds=bounds, room=bounds.room)]
@@ -94,7 +95,9 @@ def _teams(worker: Claimer, leader: Entry, rest: Sequence[Entry], results: dict[
     room = bounds.room - bounds.memory(teams[0])
     for place, other in enumerate(rest):
         taken = list(chain.from_iterable(teams))
-        if len(teams) >= bounds.at_once or len(teams[0]) < 2 or work_of(taken) >= part or worker.stop.reason:
+        if len(teams) >= bounds.at_once or work_of(taken) >= part or worker.stop.reason:
+            break
+        if not _is_stack(teams[0], bounds):
             break
         if other.stack_key in keys:
             continue
@@ -104,13 +107,18 @@ def _teams(worker: Claimer, leader: Entry, rest: Sequence[Entry], results: dict[
             continue
         share = fair_share(other, rest[place:], worker.task)
         team = _team(worker, share, results, bounds=own, room=room, after=taken)
-        if len(team) > 1:
+        if _is_stack(team, own) and own.memory(team) <= room:
             teams.append(team)
             room -= own.memory(team)
         else:
             for entry in team:  # it is trained later
                 worker.drop(entry.run_id)
     return teams
+
+
+def _is_stack(team: Sequence[Entry], bounds: Bounds) -> bool:
+    """Return whether claimed runs can be trained beside other stacks."""
+    return len(team) > (0 if bounds.lone else 1)
 
 
 def _team(

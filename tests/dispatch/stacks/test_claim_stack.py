@@ -13,7 +13,7 @@ from scaling.dispatch.claims.stop import Stop
 from scaling.dispatch.launchers import Local
 from scaling.dispatch.order import order_of
 from scaling.dispatch.queue import Entry, read_queue, write_queue
-from scaling.dispatch.stacks.claim_stack import claim_together
+from scaling.dispatch.stacks.claim_stack import Team, claim_together
 from scaling.dispatch.stacks.share import fair_share
 from scaling.dispatch.states.attempts import largest_stack, read_attempts
 from scaling.dispatch.task import Task
@@ -105,6 +105,25 @@ def test_stacks_of_several_shapes_are_trained_side_by_side_where_that_pays(folde
     assert_time_is_divided(folder, [*planned[:2], *planned[4:7]])
 
 
+def test_runs_that_no_other_joins_are_trained_side_by_side_too(folder, tmp_path, monkeypatch):
+    """Each as a stack by itself; a user's module, which vmap makes slower, is trained alone."""
+    monkeypatch.setitem(stacks.SIDE_BY_SIDE, "cpu", 3)
+    seen, train = [], Team.train
+    monkeypatch.setattr(Team, "train", lambda team: seen.append(sorted(team.left)) or train(team))
+    models = [{"is": "mlp", "width": width, "depth": 1} for width in (8, 10, 12, 14)]
+    taken = [keys(0, 30 + i, model=model) for i, model in enumerate(models)]
+    own = keys(0, model={"is": "custom", "module": "tests.train.step.nets.Net"})
+    planned = [stacked(k) for k in (*taken, own)]
+    worker = worker_of(folder, planned, gpus=1)
+    assert worker.work().settled == 5
+    assert [len(ids) for ids in seen] == [3]  # then one run and the module, each alone
+    assert [causes(folder, run) for run in planned] == [[("finished", 1)]] * 5
+    for run, k in zip(planned, taken, strict=False):
+        record = read_record(folder.run(run.run_id))
+        assert losses(record) == pytest.approx(losses(alone(k, tmp_path / "alone")), rel=ROUNDING)
+    assert_time_is_divided(folder, [run for run in planned if run.run_id in seen[0]])
+
+
 def test_a_worker_takes_no_more_stacks_than_its_part_of_the_work(folder, monkeypatch):
     monkeypatch.setitem(stacks.SIDE_BY_SIDE, "cpu", 3)
     planned = [stacked(keys(seed, model={"is": "mlp", "width": w, "depth": 1})) for w in (8, 12) for seed in range(2)]
@@ -115,6 +134,21 @@ def test_a_worker_takes_no_more_stacks_than_its_part_of_the_work(folder, monkeyp
     queue = list(order_of(folder, planned).entries)
     claim_together(worker, queue[0], queue, {})
     assert [[len(team) for team in teams] for teams in seen] == [[2]]
+
+
+def test_a_run_joins_other_stacks_only_where_it_fits_into_memory(folder, monkeypatch):
+    monkeypatch.setitem(stacks.SIDE_BY_SIDE, "cpu", 3)
+    planned = [stacked(keys(0, model={"is": "mlp", "width": width, "depth": 1})) for width in (12, 10, 8)]
+    queue, seen = list(order_of(folder, planned).entries), []
+    needed = [stack_bytes(run, "cpu", 1) for run in planned]
+    monkeypatch.setattr(
+        "scaling.dispatch.stacks.claim_stack.Team", lambda _, teams, steps: seen.append(teams) or Idle()
+    )
+    for free in (sum(needed), sum(needed) - 1):
+        monkeypatch.setattr("scaling.train.device.host_memory", lambda free=free: HostMemory(1 << 40, free))
+        monkeypatch.setattr("scaling.train.device.SHARE_FOR_STACKS", 1.0)
+        claim_together(worker_of(folder, planned), queue[0], queue, {})
+    assert [len(teams) for teams in seen] == [3, 2]
 
 
 def sizes_of_first_stack(folder, planned, free: int, monkeypatch) -> int:
