@@ -57,16 +57,20 @@ def shares_of_the_rest(
     They are counted as if they had been trained with all runs.
     """
     rest = [run for run in runs if run.run_id not in settled]
-    found = stack_shares(runs, kind=kind, workers=workers) if len(rest) < len(runs) else {}
-    for run in rest:
-        found.pop(run.run_id, None)
-    return found | stack_shares(rest, kind=kind, workers=workers)
+    found = stack_shares(rest, kind=kind, workers=workers)
+    if len(rest) == len(runs):
+        return found
+    earlier = stack_shares(runs, kind=kind, workers=workers, after=len(rest))
+    return found | {run_id: share for run_id, share in earlier.items() if run_id in settled}
 
 
-def stack_shares(runs: Iterable[PlannedRun], *, kind: str | None = None, workers: int = 1) -> dict[str, StackShare]:
+def stack_shares(
+    runs: Iterable[PlannedRun], *, kind: str | None = None, workers: int = 1, after: int = 0
+) -> dict[str, StackShare]:
     """Return what each run shares with others, by run_id; runs that share nothing are left out.
 
-    kind: of the device, cpu or cuda, by default this machine's; workers: that divide the runs among themselves.
+    kind: of the device, cpu or cuda, by default this machine's; workers: that divide the runs among themselves; after:
+    numbers that other stacks have, so that these are numbered too if each is trained by itself.
     """
     runs, found = list(runs), dict[str, StackShare]()
     kinds = {kind or device_kind(run.config) for run in runs}
@@ -81,7 +85,7 @@ def stack_shares(runs: Iterable[PlannedRun], *, kind: str | None = None, workers
         workers=workers,
         most=lambda run: stack_size(run, kind or device_kind(run.config)),
     )
-    for number, beside in enumerate(_side_by_side(stacks, SIDE_BY_SIDE[used]), 1):
+    for number, beside in enumerate(_side_by_side(stacks, SIDE_BY_SIDE[used]), 1 + after):
         paid_by_all = paid_by(_steps(chain.from_iterable(beside)))
         lengths = [max(_steps(stack).values()) for stack in beside]
         for stack in beside:
@@ -93,7 +97,7 @@ def stack_shares(runs: Iterable[PlannedRun], *, kind: str | None = None, workers
                     drawn=parts.get(run_id, 1.0),
                     stacks=sum(lengths) / max(lengths),
                     runs=steps[run_id] / paid_by_all[run_id],
-                    beside=number if len(beside) > 1 else 0,
+                    beside=number if len(beside) > 1 or (after and len(stack) > 1) else 0,
                 )
                 for run_id in steps
             }

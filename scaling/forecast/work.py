@@ -38,7 +38,7 @@ class StackShare:
     members: of its stack that share its steps, including itself; drawn: part of its fresh examples that is drawn for it
     (the others were drawn by its worker for earlier runs); stacks: that take steps in parallel on its GPU, on average,
     including its own; runs: in all of them that share its time; beside: a number that their runs have in common, 0 if
-    there is one stack at a time.
+    there is one stack at a time (but one of runs that were settled before has a number as well).
     """
 
     members: float = 1.0

@@ -30,7 +30,8 @@ class Planned:
     needs, step: its parents, and the step of theirs where it starts; steps: its own number of steps, None if the plan
     does not say; fork: steps before these, which another run takes for it; stacked: it may be trained together with
     others; members: of its stack and of those in parallel, itself included, by the forecast: how many share one of its
-    steps on average; beside: a number that the runs of stacks in parallel have in common, 0 for a stack by itself.
+    steps on average; beside: a number that the runs of stacks in parallel, or of one that was trained before, have in
+    common, 0 for a stack by itself.
     """
 
     run_id: str

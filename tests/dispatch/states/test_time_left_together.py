@@ -131,6 +131,23 @@ def test_from_a_quarter_on_it_is_within_a_quarter_of_the_truth(workers, expected
         assert eta(states, workers=workers) == pytest.approx(end - now, rel=0.25, abs=0.1), share
 
 
+@pytest.mark.parametrize("once", ONCE.values(), ids=ONCE.keys())
+@pytest.mark.parametrize("workers", [1, 4])
+def test_runs_of_before_are_no_members_of_the_stacks_of_an_extended_sweep(workers, once):
+    """The first seeds were trained by themselves, but are forecast as if with all; their stacks have numbers."""
+    every, (before, now) = sweep(once), (sweep(once)[::3], [run for n, run in enumerate(sweep(once)) if n % 3])
+    train(every, workers=workers)
+    train(before, workers=workers)
+    runs = with_forecasts(now, workers)
+    end = train(runs, workers=workers)
+    pairs = zip(before, every[::3], strict=True)
+    known = [replace(run, forecast=2 * other.seconds, members=other.steps / other.paid) for run, other in pairs]
+    settled = [replace(recorded(run, f"settled {n}", run.end), beside=run.width) for n, run in enumerate(known)]
+    for share in (0.1, 0.25, 0.5, 0.75, 0.9):
+        states = [*settled, *(recorded(run, str(n), share * end) for n, run in enumerate(runs))]
+        assert eta(states, workers=workers) == pytest.approx((1 - share) * end, rel=0.1), share
+
+
 ALONE, BESIDE, AT_ONCE = 1.5e-4, 0.2, 4  # seconds of a round of one stack, the part that each other adds, and how many
 
 
