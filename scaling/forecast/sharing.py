@@ -31,14 +31,21 @@ class SharingProcesses:
     def __exit__(self, *_: object) -> None:
         for process in self._processes:
             process.kill()
-            process.wait()
+            process.communicate()  # closes the pipes and waits
 
     def start(self, number: int) -> None:
         """Start processes until there are `number` of them."""
-        environment = {**os.environ, **thread_environment(1)}
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "env": environment}
         while len(self._processes) < number:
-            self._processes.append(subprocess.Popen(self._command, **pipes))  # type: ignore[call-overload]
+            self._processes.append(
+                subprocess.Popen(
+                    self._command,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                    env={**os.environ, **thread_environment(1)},
+                    start_new_session=True,  # Ctrl-C ends the probe, which ends them
+                )
+            )
 
     def gains(self) -> dict[str, float]:
         """Return the steps a second of 1, 2, 4 and 8 of the processes, relative to one, by number.
@@ -55,10 +62,10 @@ class SharingProcesses:
 
     def _steps(self, count: int) -> list[int]:
         """Let the first `count` processes train together, and return their numbers of steps."""
-        used = self._processes[:count]
-        for process in used:
+        for process in self._processes:
             self._ask(process, 0.0)
-        self._answers(used)  # all are ready
+        self._answers(self._processes)  # all are ready, and none of the others disturbs by its start
+        used = self._processes[:count]
         for process in used:
             self._ask(process, SECONDS)
         return self._answers(used)

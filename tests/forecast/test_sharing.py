@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import sys
 
 import pytest
 
@@ -56,6 +58,44 @@ def test_workers_are_as_many_as_set_or_as_pay(tmp_path, monkeypatch):
     assert workers_for(Local(), gpus=2, a_gpu=4) == 8
     assert workers_for(Local(workers=3), gpus=2, a_gpu=4) == 3
     assert workers_for(Local(), gpus=2, a_gpu=4, most=5) == 5
+
+
+WORKER = """#!{python}
+import os, sys
+for line in sys.stdin:
+    with open({log!r}, "a") as log:
+        log.write(f"{{os.getpid()}} {{os.getsid(0)}} {{line}}")
+    print(100, flush=True)
+"""
+
+
+@pytest.fixture
+def log(tmp_path, monkeypatch):
+    """Where processes that only answer write what they are asked, in sessions of which ids."""
+    worker, log = tmp_path / "worker", tmp_path / "log"
+    worker.write_text(WORKER.format(python=sys.executable, log=str(log)))
+    worker.chmod(0o755)
+    monkeypatch.setattr(sharing.sys, "executable", str(worker))
+    return log
+
+
+def test_none_is_timed_while_another_one_starts(log):
+    with SharingProcesses("cuda") as processes:
+        assert processes.gains() == {"1": 1.0, "2": 2.0, "4": 4.0, "8": 8.0}
+    asked = [line.split() for line in log.read_text().splitlines()]
+    timed = [place for place, (_, _, seconds) in enumerate(asked) if float(seconds) > 0]
+    assert len(timed) == 1 + 2 + 4 + 8
+    assert len({process for process, _, _ in asked[: timed[3]]}) == 8
+
+
+def test_ctrl_c_reaches_none_of_them_and_the_end_of_the_block_all(log):
+    with SharingProcesses("cuda") as processes:
+        processes.gains()
+    asked = [line.split() for line in log.read_text().splitlines()]
+    assert str(os.getsid(0)) not in {session for _, session, _ in asked}
+    for process in {int(process) for process, _, _ in asked}:
+        with pytest.raises(ProcessLookupError):
+            os.kill(process, 0)
 
 
 @pytest.mark.slow
