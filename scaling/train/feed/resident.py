@@ -19,6 +19,12 @@ from scaling.train.sizes import is_normalised_once
 
 COPIED_ROWS = 65_536  # picked examples copied at a time
 
+# torch warns once in a process that an array is not writable; nothing here writes into the examples. Filters cannot be
+# set where the warning would come, since threads copy examples, and share the filters.
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    torch.from_numpy(np.frombuffer(b"\0", dtype=np.uint8))
+
 
 @dataclass(frozen=True)
 class Resident(Held):
@@ -118,8 +124,6 @@ def _copied_in_parts(arrays: Picked, device: torch.device) -> Tensor:
 
 
 def _tensor(array: np.ndarray, device: torch.device) -> Tensor:
-    with warnings.catch_warnings():  # nothing here writes into the examples
-        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-        if isinstance(array, np.memmap):
-            return torch.from_numpy(array).to(device, copy=True)  # read once, not at every batch
-        return torch.from_numpy(np.ascontiguousarray(array)).to(device)
+    if isinstance(array, np.memmap):
+        return torch.from_numpy(array).to(device, copy=True)  # read once, not at every batch
+    return torch.from_numpy(np.ascontiguousarray(array)).to(device)

@@ -1,0 +1,59 @@
+"""Fresh examples, drawn ahead by threads and pinned by them for a GPU: the same bits, and no traces in the process."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from scaling.data.base import Arrays, Stream
+from scaling.train.feed import resident
+from scaling.train.feed.feed import Chunks
+from scaling.train.feed.normalisation import Normalisation
+from scaling.train.feed.resident import copied
+
+CPU = torch.device("cpu")
+CHUNK = 10
+
+
+def drawn(i: int) -> Arrays:
+    """Return read-only examples as those of a worker's memory."""
+    rng = np.random.default_rng(i)
+    arrays = Arrays(rng.standard_normal((CHUNK, 3), dtype=np.float32), rng.standard_normal(CHUNK))
+    for array in (arrays.x, arrays.y):
+        array.flags.writeable = False
+    return arrays
+
+
+def chunks(device, *, apart: bool) -> Chunks:
+    fresh, scale = Stream(drawn, chunk=CHUNK, apart=apart), Normalisation(torch.ones(1), torch.full((1,), 2.0))
+    return Chunks(fresh, drawn(0), scale, device, until=95)
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_a_gpu_reads_the_examples_that_a_cpu_reads(apart, monkeypatch):
+    """With host memory in place of pinned memory and of the GPU's."""
+    monkeypatch.setattr(torch.Tensor, "pin_memory", torch.Tensor.clone)
+    monkeypatch.setattr(resident, "copied_beside", lambda parts, _: [part.clone() for part in parts])
+    on_gpu, on_cpu = (chunks(device, apart=apart) for device in (SimpleNamespace(type="cuda"), CPU))
+    for start in range(0, 95, 7):
+        pairs = zip(on_gpu.examples(start, start + 7), on_cpu.examples(start, start + 7), strict=True)
+        assert all(torch.equal(found, wanted) for found, wanted in pairs)
+
+
+def test_threads_that_copy_examples_leave_the_filters_of_warnings_alone():
+    """These are one list for all threads; whoever sets them for a moment puts them back after another one's turn."""
+    arrays, before, interval = drawn(0), list(warnings.filters), sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda _: copied(arrays, None, CPU, reads=CHUNK), range(4_000)))
+    finally:
+        sys.setswitchinterval(interval)
+    found, warnings.filters[:] = list(warnings.filters), before
+    assert found == before
