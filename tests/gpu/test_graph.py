@@ -72,6 +72,32 @@ def test_a_long_order_drawn_in_a_thread_is_the_same_run(gpu):
     assert replayed == trained(runs["off"], gpu)[1]
 
 
+def test_a_run_on_fresh_examples_is_the_same_while_threads_pin_them(gpu):
+    """They pin the next chunks while the step is captured, and a second stream copies these."""
+    runs = {graph: fresh(graph) for graph in ("auto", "off")}
+    launched, replayed = trained(runs["auto"], gpu)
+    assert launched == "graph"
+    assert replayed == trained(runs["off"], gpu)[1]
+
+
+def test_fresh_examples_are_those_of_a_cpu_however_much_is_queued(gpu):
+    run, busy, found = fresh("off"), torch.ones(2048, 2048, device=gpu), []
+    on_gpu, on_cpu = (load_run_data(run.config, run.quantities, where).feed for where in (gpu, torch.device("cpu")))
+    spans = [(start, start + 1024) for start in range(0, STEPS * 1024, 1024)]
+    for span in spans:
+        busy = busy @ busy / 2048
+        found.append(on_gpu.examples(*span))
+    for span, (x, y) in zip(spans, found, strict=True):
+        wanted = on_cpu.examples(*span)
+        assert torch.equal(x.cpu(), wanted[0])
+        assert torch.equal(y.cpu(), wanted[1])
+
+
+def fresh(graph):
+    """A run on 19 chunks."""
+    return planned({"steps": STEPS, "batch": 1024, "graph": graph}, data={"is": "teacher"}, model=MLP)
+
+
 @pytest.mark.parametrize("net", ["Waiting", "Counting", "Drawing", "Moving"])
 def test_what_cannot_be_captured_is_launched_as_before_and_it_is_said(net, gpu, tmp_path, caplog):
     keys = {"model": {"is": "custom", "module": f"{NETS}.{net}"}, "data": {"is": "blobs", "size": 100}}
