@@ -15,7 +15,7 @@ from scaling.forecast.division import divide, paid_by
 from scaling.forecast.estimate import Forecast, device_kind
 from scaling.forecast.speed import known_speed
 from scaling.forecast.work import ALONE, StackShare, member_work, work_of
-from scaling.plan.identity import is_stackable, stack_key
+from scaling.plan.identity import asked_precision, is_stackable, stack_key
 from scaling.plan.planned import PlannedRun
 
 # The size of a stack's step, in numbers processed, beyond which more members gain nothing, for devices without a probe.
@@ -111,19 +111,18 @@ def _steps(runs: Iterable[PlannedRun]) -> dict[str, int]:
 def _side_by_side(stacks: Iterable[list[PlannedRun]], at_once: int) -> Iterator[list[list[PlannedRun]]]:
     """Yield the stacks that are trained in parallel, at most `at_once`; a run that is no stack comes by itself.
 
-    These begin together, and the next ones when the longest has ended.
+    These have one device and precision. They begin together, and the next ones when the longest has ended.
     """
-    beside = list[list[PlannedRun]]()
+    beside: dict[tuple[str, str], list[list[PlannedRun]]] = {}
     for stack in stacks:
         if len(stack) == 1 and not is_stack_by_itself(stack[0]):
             yield [stack]
             continue
-        beside.append(stack)
-        if len(beside) == at_once:
-            yield beside
-            beside = []
-    if beside:
-        yield beside
+        kind = stack[0].config.train.device, asked_precision(stack[0].config)
+        beside.setdefault(kind, []).append(stack)
+        if len(beside[kind]) == at_once:
+            yield beside.pop(kind)
+    yield from beside.values()
 
 
 def _length(run: PlannedRun, kind: str) -> float:

@@ -110,6 +110,20 @@ def test_stacks_of_a_gpu_that_begin_together_share_its_time_until_the_longest_en
     assert {(share.stacks, share.runs) for share in stack_shares(runs, kind="cpu").values()} == {(1.0, 2.0)}
 
 
+def test_stacks_of_two_precisions_are_not_trained_in_parallel():
+    runs = [
+        stacked(
+            {**BASE, "train": {"steps": 40, "precision": precision}, "model": {**OTHER[3]["model"], "width": width}}
+        )
+        for width in (8, 12, 16)
+        for precision in ("tf32", "bf16")
+    ]
+    found = stack_shares(runs, kind="cuda")
+    assert {share.stacks for share in found.values()} == {3.0}
+    numbers = {(run.config.train.precision, found[run.run_id].beside) for run in runs}
+    assert len(numbers) == len(dict(numbers)) == 2
+
+
 def test_the_members_of_parallel_stacks_pay_together_what_their_rounds_cost():
     """In each round the first stack costs a step, each other a third of one."""
     costs = StackCosts(step=2.0, member=0.0, sized=1.0, beside=1 / 3)
