@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from itertools import chain
 from math import prod
 
@@ -25,6 +24,7 @@ NUMBERS = {"cpu": 1 << 22, "cuda": 1 << 27}
 MOST = {"cpu": 64, "cuda": 512}
 SIDE_BY_SIDE = {"cpu": 1, "cuda": 8}  # parallel stacks: the kernels of small models leave most of a GPU idle
 FIXED = {"cpu": 1 << 16, "cuda": 1 << 23}  # the fixed cost of a step, in numbers processed
+ENOUGH = 0.9  # of a worker's share of the work, with which it takes no further stack
 LOOKED_AT = 2_000  # runs of a plan that are used to estimate the gain of stacking
 Forecasting = Callable[[Sequence[PlannedRun], Mapping[str, StackShare]], Mapping[str, Forecast]]
 
@@ -75,19 +75,20 @@ def stack_shares(
     runs, found = list(runs), dict[str, StackShare]()
     kinds = {kind or device_kind(run.config) for run in runs}
     used = "cuda" if "cuda" in kinds else "cpu"
-    length = partial(_length, kind=used)
-    runs.sort(key=length, reverse=True)  # about the order of the queue
+    lengths = {run.run_id: _length(run, used) for run in runs}
+    runs.sort(key=lambda run: lengths[run.run_id], reverse=True)  # about the order of the queue
     drawn = _Drawn(runs, kind=used, workers=workers)
     stacks = divide(
         runs,
         key=lambda run: stack_key(run.config, run.quantities) or run.run_id,
-        work=length,
+        work=lambda run: lengths[run.run_id],
         workers=workers,
         most=lambda run: stack_size(run, kind or device_kind(run.config)),
     )
-    for number, beside in enumerate(_side_by_side(stacks, SIDE_BY_SIDE[used]), 1 + after):
+    parallel = _side_by_side(stacks, SIDE_BY_SIDE[used], work=lengths, workers=workers)
+    for number, beside in enumerate(parallel, 1 + after):
         paid_by_all = paid_by(_steps(chain.from_iterable(beside)))
-        lengths = [max(_steps(stack).values()) for stack in beside]
+        longest = [max(_steps(stack).values()) for stack in beside]
         for stack in beside:
             steps, parts = _steps(stack), drawn.parts(stack)
             paid = paid_by(steps)
@@ -95,7 +96,7 @@ def stack_shares(
                 run_id: StackShare(
                     members=steps[run_id] / paid[run_id],
                     drawn=parts.get(run_id, 1.0),
-                    stacks=sum(lengths) / max(lengths),
+                    stacks=sum(longest) / max(longest),
                     runs=steps[run_id] / paid_by_all[run_id],
                     beside=number if len(beside) > 1 or (after and len(stack) > 1) else 0,
                 )
@@ -108,19 +109,25 @@ def _steps(runs: Iterable[PlannedRun]) -> dict[str, int]:
     return {run.run_id: run.quantities.steps for run in runs}
 
 
-def _side_by_side(stacks: Iterable[list[PlannedRun]], at_once: int) -> Iterator[list[list[PlannedRun]]]:
+def _side_by_side(
+    stacks: Iterable[list[PlannedRun]], at_once: int, *, work: Mapping[str, float], workers: int
+) -> Iterator[list[list[PlannedRun]]]:
     """Yield the stacks that are trained in parallel, at most `at_once`; a run that is no stack comes by itself.
 
-    These have one device and precision. They begin together, and the next ones when the longest has ended.
+    These have one device and precision, and are no more than make up a worker's share of the work. They begin together,
+    and the next ones when the longest has ended. work: of each run, by run_id.
     """
-    beside: dict[tuple[str, str], list[list[PlannedRun]]] = {}
+    beside, size = defaultdict[Hashable, list[list[PlannedRun]]](list), defaultdict[Hashable, float](float)
+    enough = ENOUGH * sum(work.values()) / workers
     for stack in stacks:
         if len(stack) == 1 and not is_stack_by_itself(stack[0]):
             yield [stack]
             continue
         kind = stack[0].config.train.device, asked_precision(stack[0].config)
-        beside.setdefault(kind, []).append(stack)
-        if len(beside[kind]) == at_once:
+        beside[kind].append(stack)
+        size[kind] += sum(work[run.run_id] for run in stack)
+        if len(beside[kind]) == at_once or size[kind] >= enough:
+            size.pop(kind)
             yield beside.pop(kind)
     yield from beside.values()
 

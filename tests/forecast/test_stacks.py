@@ -110,6 +110,16 @@ def test_stacks_of_a_gpu_that_begin_together_share_its_time_until_the_longest_en
     assert {(share.stacks, share.runs) for share in stack_shares(runs, kind="cpu").values()} == {(1.0, 2.0)}
 
 
+@pytest.mark.parametrize(("workers", "at_once"), [(1, 8), (2, 4), (4, 2), (8, 1)])
+def test_a_worker_takes_no_more_parallel_stacks_than_its_share_of_the_work(workers, at_once):
+    """Of eight equal ones; those that are left for the end are smaller."""
+    shapes = [{**BASE, "data": {**SIZED, "noise": noise / 10}} for noise in range(8)]
+    runs = [stacked({**shape, "seed": seed}) for shape in shapes for seed in range(8)]
+    found = stack_shares(runs, kind="cuda", workers=workers)
+    assert {found[run.run_id].stacks for run in runs[: 8 * at_once]} == {float(at_once)}
+    assert sum(share.stacks for share in found.values()) / len(runs) < at_once + 2.5
+
+
 def test_stacks_of_two_precisions_are_not_trained_in_parallel():
     runs = [
         stacked(
