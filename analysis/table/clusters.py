@@ -47,7 +47,7 @@ def with_runs(table: pd.DataFrame, run_column: str | None) -> pd.DataFrame:
     named = [name for name in candidates if is_run_name(name)]
     if named:
         return with_remarks(table.assign(run_id=_names(table[named[0]])), _taken(table, named[0]))
-    steps = any(STEP.fullmatch(plain_name(name)) for name in table.columns) and "N" in table.columns
+    steps = "N" in table.columns and _step_within(table, "N")
     alone = any(is_run_name(name) and table[name].is_unique for name in table.columns)  # each row has a name of its own
     curves = ["N"] if steps and not alone and _are_milestones(table, "N") else []  # a curve of each size, unnamed
     return with_remarks(table, *(_asked(name) for name in (candidates or curves)[:1]))
@@ -109,20 +109,25 @@ def _is_progress(name: str) -> bool:
     return name in (*SIZES, *PROGRESS) or bool(STEP.fullmatch(plain_name(name)))
 
 
+def _step_within(table: pd.DataFrame, name: str) -> str:
+    """Return the column of a step that differs in all rows with the same value of a column; '' without one."""
+    steps = [column for column in table.columns if STEP.fullmatch(plain_name(column))]
+    steps = [column for column in steps if pd.api.types.is_numeric_dtype(table[column])]
+    groups = table.groupby(name, dropna=False, sort=False)
+    return next((step for step in steps if (groups[step].nunique() == groups.size()).all()), "")
+
+
 def without_early_rows(table: pd.DataFrame, left_out: list[str], along: Sequence[str] = ()) -> pd.DataFrame:
     """Keep the last row of each run if rows of a run differ in their step, but in none of N, D, C and `along`.
 
     These are then of the whole run, and only its last loss is the loss at them. left_out gets a phrase on the others.
     """
-    steps = [name for name in table.columns if STEP.fullmatch(plain_name(name))]
-    steps = [name for name in steps if pd.api.types.is_numeric_dtype(table[name])]
-    if "run_id" not in table.columns or "final" in table.columns or not steps:
-        return table
-    runs = table.groupby("run_id", sort=False)
+    step = "" if "run_id" not in table.columns or "final" in table.columns else _step_within(table, "run_id")
+    runs = table.groupby("run_id", sort=False) if step else None
     sizes = [name for name in (*SIZES, *along) if name in table.columns]
-    if (runs[sizes].nunique() > 1).any(axis=None) or not (runs[steps[0]].nunique() == runs.size()).all():
+    if runs is None or (runs[sizes].nunique() > 1).any(axis=None):
         return table
-    last = table.index.isin(runs[steps[0]].idxmax())
+    last = table.index.isin(runs[step].idxmax())
     if not last.all():
         left_out.append(f"{counted(int((~last).sum()), 'row')} before the end of a run, whose D is that of all of it")
     return table[last]

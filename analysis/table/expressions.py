@@ -182,11 +182,12 @@ def _fault(node: ast.AST) -> str:
 
 
 def _lists_outside_in(tree: ast.Expression) -> set[int]:
-    """Return the ids of lists that do not follow `in`, such as that of 1,000,000."""
+    """Return the ids of lists that do not follow `in` (or ==, which means the same), such as that of 1,000,000."""
     lists = {id(node) for node in ast.walk(tree) if isinstance(node, ast.List | ast.Tuple)}
     compared = (node for node in ast.walk(tree) if isinstance(node, ast.Compare))
     pairs = (pair for node in compared for pair in zip(node.ops, node.comparators, strict=True))
-    return lists - {id(right) for operator, right in pairs if isinstance(operator, ast.In | ast.NotIn)}
+    members = ast.In | ast.NotIn | ast.Eq | ast.NotEq
+    return lists - {id(right) for operator, right in pairs if isinstance(operator, members)}
 
 
 def _is_text(node: ast.expr) -> bool:

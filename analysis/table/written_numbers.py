@@ -45,6 +45,9 @@ APART = re.compile(r"(?<=\d)['’_\u00a0\u2009\u202f](?=\d)")
 """Thousands separators besides commas, points and spaces."""
 THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2},\d{3}(?!\d|[eE][-+]?\d)")
 """A number with commas as thousands separators."""
+WHOLE = ("width", "depth", "batch", "step", "steps")
+"""Columns without decimals."""
+RESPONSES = ("loss", "error")
 SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻−", "0123456789--")
 NOTHING = (
     *("", "nan", "none", "null", "na", "n/a", "<na>", "nat", "-", "--", "—", "–", "?", "tbd", "todo", "missing"),
@@ -92,7 +95,7 @@ def read_numbers(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     words = column[left].astype(str)
     points = bool(thousands.any())
     known = words.drop_duplicates()
-    comma = "," if points or _decimal_commas(known, np.nanmax(plain, initial=0)) else "."
+    comma = "," if points or _decimal_commas(known, np.nanmax(plain, initial=0), str(column.name)) else "."
     plain[left] = words.map({word: as_number(word, decimal=comma) for word in known})
     left &= np.isnan(plain)
     left[left] = ~column[left].astype(str).map(_is_nothing).to_numpy(bool)
@@ -148,22 +151,26 @@ def _points_apart(column: pd.Series) -> np.ndarray:
     return words.str.contains(".", regex=False).to_numpy(bool)
 
 
-def are_thousands(cells: Sequence[str]) -> bool:
-    """Tell whether commas separate thousands: all precede three digits, and some are in round or large numbers."""
+def are_thousands(cells: Sequence[str], name: str = "") -> bool:
+    """Tell whether commas separate thousands: all precede three digits, and some are in round or large numbers.
+
+    name: that of the cells' column, if it is known. A width has no decimals, and a loss of 3,000 is no round number.
+    """
     return all(THOUSANDS.match(cell) for cell in cells) and any(
-        cell.endswith(",000") or len(cell.lstrip("+-")) > len("1,000") for cell in cells
+        name in WHOLE or (cell.endswith(",000") and name not in RESPONSES) or len(cell.lstrip("+-")) > len("1,000")
+        for cell in cells
     )
 
 
-def _decimal_commas(words: pd.Series, largest: float) -> bool:
+def _decimal_commas(words: pd.Series, largest: float, name: str) -> bool:
     """Tell whether commas are decimal separators: at most one per value, and not of thousands.
 
     largest: of the values without a comma. From 10 on, as in 760 beside 1,300, commas before three digits are of
-    thousands.
+    thousands. name: the column.
     """
     with_comma = [word.strip() for word in words if re.fullmatch(r"[^,]*\d,\d+.*", word.strip())]
     several = any(word.count(",") > 1 or "." in word.rstrip(" .") for word in with_comma)
-    thousands = all(THOUSANDS.match(word) for word in with_comma) and (largest >= 10 or are_thousands(with_comma))
+    thousands = all(THOUSANDS.match(word) for word in with_comma) and (largest >= 10 or are_thousands(with_comma, name))
     return bool(with_comma) and not several and not thousands
 
 

@@ -224,6 +224,7 @@ def test_learning_curves_without_a_name_are_asked_for():
     assert "rows that share N have rising D" in selected(curves)[2]
     assert "rows that share N" not in selected(curves.rename(columns={"step": "steps"}))[2]
     assert "rows that share N" not in selected(curves.assign(Name=list("abcdef")))[2]
+    assert "rows that share N" not in selected(curves.drop(columns="step").assign(epoch=1))[2]
 
 
 def test_an_error_above_one_is_asked_to_be_in_per_cent():
@@ -308,6 +309,18 @@ def test_points_that_set_thousands_apart_do_so_in_the_whole_column():
 )
 def test_commas_before_three_digits_are_of_thousands_or_decimal_as_the_column_shows(words, numbers):
     np.testing.assert_allclose(numbers_of(pd.Series(words), "loss"), numbers)
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "numbers"),
+    [
+        ("width", ["1,024", "2,048", "4,096"], [1024, 2048, 4096]),
+        ("loss", ["3,250", "3,000", "2,875"], [3.25, 3, 2.875]),
+        ("loss", ["1,250", "10,500"], [1250, 10500]),
+    ],
+)
+def test_commas_in_a_width_are_of_thousands_and_those_in_a_loss_of_three_are_decimal(name, words, numbers):
+    np.testing.assert_allclose(numbers_of(pd.Series(words, name=name), name), numbers)
 
 
 @pytest.mark.parametrize("word", ["diverged", "OOM", "#DIV/0!", "TBD", "?", "running", "DNF"])
@@ -418,6 +431,8 @@ def test_of_a_run_with_the_same_d_at_every_step_the_last_loss_counts(step):
     rows, left_out, _ = selected(whole)
     assert rows.sort_values("N")["loss"].tolist() == whole[whole[step] == 4].sort_values("N")["loss"].tolist()
     assert left_out == ["9 rows before the end of a run, whose D is that of all of it"]
+    beside_a_constant = pd.concat([pd.Series(1, whole.index, name="iter"), whole], axis=1)
+    assert len(selected(beside_a_constant)[0]) == 3
     for how in ({"rows": "all"}, {"run_column": "none"}, {"along": (step,)}):
         assert len(selected(whole, **how)[0]) == 12
     lengths = whole.drop(columns="D").rename(columns={step: "epochs"})  # three runs of each size
@@ -941,7 +956,8 @@ def test_columns_named_like_words_of_python_and_ones_named_anew_stand_in_conditi
 def test_numbers_with_commas_in_a_condition_are_named(condition):
     with pytest.raises(UserError, match="found a comma"):
         selected(TABLE, where=condition)
-    assert len(selected(TABLE, where="N in (1e6, 2e6)")[0]) == 2
+    for members in ("N in (1e6, 2e6)", "N == [1e6, 2e6]", "N != [1e6]"):
+        assert len(selected(TABLE, where=members)[0]) == 2
 
 
 def test_times_in_a_condition_are_those_of_the_column_s_zone():
