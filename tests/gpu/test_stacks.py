@@ -72,10 +72,12 @@ def test_members_that_leave_a_graph_disturb_no_other(gpu, tmp_path):
         assert record.points[-1].step == wanted.points[-1].step
 
 
-def test_stacks_side_by_side_have_the_bits_of_each_alone(gpu, tmp_path):
+@pytest.mark.parametrize("data", ["blobs", "teacher"])
+def test_stacks_side_by_side_have_the_bits_of_each_alone(data, gpu, tmp_path):
+    """On fresh examples, drawn by the runs' own thread, or by threads that pin them; one stream copies them for all."""
     models = [{"is": "mlp", "width": width, "depth": 2} for width in (8, 16, 32, 64)]
     keys = [[{"train": {"steps": 400 + 50 * i}, "seed": i, "model": model} for i in range(6)] for model in models]
-    runs = [[stacked(each) for each in stack] for stack in keys]
+    runs = [[stacked({**each, "data": {"is": data}}) for each in stack] for stack in keys]
     together = records([run for stack in runs for run in stack], tmp_path / "beside", device="cuda")
     each = [record for i, stack in enumerate(runs) for record in records(stack, tmp_path / str(i), device="cuda")]
     assert {record.how["launch"] for record in (*together, *each)} == {"graph"}
