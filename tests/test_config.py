@@ -38,8 +38,6 @@ def test_a_required_key_that_is_null_is_asked_for():
         ("Local", {"workers": 0}, "launcher.workers=0; wanted a value greater than 0"),
         ("Slurm", {"max_jobs": 0}, "launcher.max_jobs=0; wanted a value greater than 0"),
         ("Slurm", {"minutes": 0}, "launcher.minutes=0; wanted a value greater than 0"),
-        ("Slurm", {"extra": {"time": 5}}, "found time in launcher.extra; .* give launcher.minutes"),
-        ("Slurm", {"extra": {"array": "1-3"}}, "found array in launcher.extra; .* drop it"),
     ],
 )
 def test_a_launcher_that_could_train_nothing_is_named(kind, keys, said):

@@ -19,16 +19,6 @@ NonNegativeInt = Annotated[int, Ge(0)]
 PositiveFloat = Annotated[float, Gt(0)]
 NonNegativeFloat = Annotated[float, Ge(0)]
 
-# Options of sbatch that keys of the launcher set, which also plan with them, and those that are set for each job.
-KEYS = {
-    "time": "minutes",
-    "mem": "memory_gb",
-    "cpus-per-task": "cpus",
-    "gpus-per-node": "gpus",
-    "signal": "signal_seconds",
-}
-FOR_EACH_JOB = ("array", "dependency", "job-name", "output", "error")
-
 
 @dataclass(frozen=True)
 class Local:
@@ -107,14 +97,7 @@ class Slurm:
     """Run the code as it was when the jobs were submitted."""
 
     def __post_init__(self) -> None:
-        """Raise UserError for extra options that are set elsewhere, and for values of several lines.
-
-        Of several lines sbatch would run the second as a shell command.
-        """
-        for option in (name.replace("_", "-") for name in self.extra):
-            if option in KEYS or option in FOR_EACH_JOB:
-                advice = f"give launcher.{KEYS[option]}" if option in KEYS else "drop it"
-                raise UserError(f"found {option} in launcher.extra; wanted options that nothing else sets; {advice}")
+        """Raise UserError for values of several lines: sbatch would run the second line as a shell command."""
         words = (self.partition, self.account, self.qos, self.constraint, self.exclude, self.nodelist)
         for word in map(str, (*filter(None, words), *self.extra, *self.extra.values())):
             if not word.isprintable():

@@ -19,6 +19,16 @@ if TYPE_CHECKING:
     from scaling.dispatch.show import View
     from scaling.forecast.speed import Speed
 
+# Options of sbatch that keys of the launcher set, which also plan with them, and those that are set for each job.
+KEYS = {
+    "time": "minutes",
+    "mem": "memory_gb",
+    "cpus-per-task": "cpus",
+    "gpus-per-node": "gpus",
+    "signal": "signal_seconds",
+}
+FOR_EACH_JOB = ("array", "dependency", "job-name", "output", "error")
+
 
 class SlurmLauncher:
     """Submits jobs and returns; they continue by themselves."""
@@ -27,9 +37,10 @@ class SlurmLauncher:
         self._settings = settings
 
     def check(self, configs: Collection[RunConfig]) -> None:
-        """Check only that SLURM answers: devices and data are those of the nodes."""
+        """Check the extra options, and that SLURM answers: devices and data are those of the nodes."""
         from scaling.dispatch.slurm.cluster import needed_cluster
 
+        _check_extra(self._settings)
         needed_cluster()
 
     def prepare(self) -> None:
@@ -94,3 +105,11 @@ class SlurmLauncher:
         from scaling.dispatch.slurm.cluster import describe_cluster
 
         return describe_cluster()
+
+
+def _check_extra(settings: Slurm) -> None:
+    """Raise UserError for extra options that are set elsewhere; dispatches of earlier versions may have them."""
+    for option in (name.replace("_", "-") for name in settings.extra):
+        if option in KEYS or option in FOR_EACH_JOB:
+            advice = f"give launcher.{KEYS[option]}" if option in KEYS else "drop it"
+            raise UserError(f"found {option} in launcher.extra; wanted options that nothing else sets; {advice}")
