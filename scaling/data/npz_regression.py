@@ -13,7 +13,8 @@ from scaling.data.finite import Whole
 from scaling.data.npz import OTHER_UNITS, Npz
 from scaling.errors import UserError
 
-ENOUGH = 10  # held-out targets of which a small deviation means something
+ENOUGH = 10  # held-out targets of which a small spread means something
+NORMAL_SPAN = 3.29  # standard deviations between the 5 % and the 95 % quantile of a normal distribution
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,18 +48,26 @@ class NpzRegression(Npz):
             return Arrays(arrays.x, ((arrays.y.astype(np.float64) - mean) / std).astype(np.float32))
 
         train, validation, test = map(scaled, (whole.train, whole.validation, whole.test))
-        self._check_targets(validation.y, "val")
-        self._check_targets(test.y, "test")
+        self._check_targets(whole.train.y, whole.validation.y, "val")
+        self._check_targets(whole.train.y, whole.test.y, "test")
         facts = {**whole.facts, "target_mean": mean, "target_std": std}
         return replace(whole, train=train, validation=validation, test=test, facts=facts)
 
-    def _check_targets(self, scaled: np.ndarray, name: str) -> None:
-        """Raise UserError if held-out targets, scaled by those of training, are in other units."""
-        size, spread = float(np.sqrt(np.mean(scaled.astype(np.float64) ** 2))), float(scaled.std(dtype=np.float64))
-        if size > OTHER_UNITS or (len(scaled) >= ENOUGH and spread < 1 / OTHER_UNITS):
+    def _check_targets(self, train: np.ndarray, held: np.ndarray, name: str) -> None:
+        """Raise UserError if held-out targets are in other units than those of training.
+
+        Both the deviation and quantiles have to differ: a few extreme targets make up most of the one, and where most
+        targets are equal, as of rare events, the others say nothing.
+        """
+        (centres, spreads), (middles, others) = _moments(train), _moments(held)
+        if not spreads.all():
+            return
+        distance, ratios = float((abs(middles - centres) / spreads).min()), others / spreads
+        small = len(held) >= ENOUGH and ratios.all() and ratios.max() < 1 / OTHER_UNITS
+        if small or max(distance, ratios.min()) > OTHER_UNITS:
             raise UserError(
-                f"found y_{name} of {self.path} with standard deviation {spread:.3g} and distance {size:.3g} from the "
-                f"mean of y_train, in standard deviations of y_train; wanted both in the same units; scale one"
+                f"found y_{name} of {self.path} with {ratios[0]:.3g} times the standard deviation of y_train, "
+                f"{distance:.3g} of these from its mean; wanted both in the same units; scale one"
             )
 
     def _labels(self, y: np.ndarray, name: str) -> np.ndarray:
@@ -70,3 +79,9 @@ class NpzRegression(Npz):
                 f"example; change it"
             )
         return y.astype(np.float64)
+
+
+def _moments(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean and the median of targets, and their deviation by the variance and by quantiles."""
+    low, middle, high = np.quantile(y, [0.05, 0.5, 0.95], method="nearest")
+    return np.array([y.mean(), middle]), np.array([y.std(), (high - low) / NORMAL_SPAN])

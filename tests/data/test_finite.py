@@ -237,6 +237,23 @@ class TestNpz:
         with pytest.raises(UserError, match=r"found y_test of .* wanted both in the same units"):
             NpzRegression(file="bad.npz", root=str(tmp_path), examples=36, features=5).load(None)
 
+    @pytest.mark.parametrize(
+        "draw",
+        [
+            lambda rng, n: rng.lognormal(0.0, 3.0, n),  # few targets make up most of the deviation
+            lambda rng, n: (np.arange(n) % 50 == 0) * 1.0,  # and of few held-out ones none may be such
+            lambda rng, n: rng.poisson(0.06, n) * rng.lognormal(0.0, 1.0, n),
+        ],
+    )
+    def test_heavy_tails_and_rare_events_are_no_other_units(self, tmp_path: Path, draw: Callable[..., Any]) -> None:
+        rng = np.random.default_rng(0)
+        data = NpzRegression(file="tails.npz", root=str(tmp_path), examples=900, features=5)
+        for _ in range(30):
+            x, y = rng.standard_normal((1_021, 5)), draw(rng, 1_000)
+            held = draw(rng, 22)[1:]
+            np.savez(tmp_path / "tails.npz", x_train=x[:1000], y_train=y, x_test=x[1000:], y_test=held)
+            assert len(data.read().test) == 21
+
     def test_arrays_that_are_no_split_stay_in_the_file(self, tmp_path: Path) -> None:
         others = {"values": 0, "device": 0, "std_dev": 0, "names_of_classes": 0}
         np.savez(tmp_path / "x.npz", x_train=np.zeros((12, 5)), y_train=np.arange(12) % 3, **others)
