@@ -40,13 +40,14 @@ def stack_size(run: PlannedRun, kind: str) -> int:
     return max(1, min(MOST[kind], enough // member_work(run, batch=config.train.batch).numbers))
 
 
-def is_stack_by_itself(run: PlannedRun) -> bool:
+def is_stack_by_itself(run: PlannedRun, kind: str) -> bool:
     """Return whether a run that no other joins can be a stack, to be trained beside other stacks.
 
-    Not so a user's module, whose steps vmap makes longer.
+    Not so one that fills its device or has train.stack=1, nor a user's module, whose steps vmap makes longer. kind: of
+    device, cpu or cuda.
     """
     own = getattr(run.config.model, "module", None) is not None
-    return not own and bool(stack_key(run.config, run.quantities))
+    return not own and bool(stack_key(run.config, run.quantities)) and stack_size(run, kind) > 1
 
 
 def shares_of_the_rest(
@@ -85,7 +86,7 @@ def stack_shares(
         workers=workers,
         most=lambda run: stack_size(run, kind or device_kind(run.config)),
     )
-    parallel = _side_by_side(stacks, SIDE_BY_SIDE[used], work=lengths, workers=workers)
+    parallel = _side_by_side(stacks, used, work=lengths, workers=workers)
     for number, beside in enumerate(parallel, 1 + after):
         paid_by_all = paid_by(_steps(chain.from_iterable(beside)))
         longest = [max(_steps(stack).values()) for stack in beside]
@@ -110,25 +111,28 @@ def _steps(runs: Iterable[PlannedRun]) -> dict[str, int]:
 
 
 def _side_by_side(
-    stacks: Iterable[list[PlannedRun]], at_once: int, *, work: Mapping[str, float], workers: int
+    stacks: Iterable[list[PlannedRun]], kind: str, *, work: Mapping[str, float], workers: int
 ) -> Iterator[list[list[PlannedRun]]]:
-    """Yield the stacks that are trained in parallel, at most `at_once`; a run that is no stack comes by itself.
+    """Yield the stacks that are trained in parallel; a run that is no stack comes by itself.
 
     These have one device and precision, and are no more than make up a worker's share of the work. They begin together,
-    and the next ones when the longest has ended. work: of each run, by run_id.
+    and the next ones when the longest has ended. kind: of device; work: of each run, by run_id.
     """
+    if SIDE_BY_SIDE[kind] == 1:
+        yield from ([stack] for stack in stacks)
+        return
     beside, size = defaultdict[Hashable, list[list[PlannedRun]]](list), defaultdict[Hashable, float](float)
     enough = ENOUGH * sum(work.values()) / workers
     for stack in stacks:
-        if len(stack) == 1 and not is_stack_by_itself(stack[0]):
+        if len(stack) == 1 and not is_stack_by_itself(stack[0], kind):
             yield [stack]
             continue
-        kind = stack[0].config.train.device, asked_precision(stack[0].config)
-        beside[kind].append(stack)
-        size[kind] += sum(work[run.run_id] for run in stack)
-        if len(beside[kind]) == at_once or size[kind] >= enough:
-            size.pop(kind)
-            yield beside.pop(kind)
+        alike = stack[0].config.train.device, asked_precision(stack[0].config)
+        beside[alike].append(stack)
+        size[alike] += sum(work[run.run_id] for run in stack)
+        if len(beside[alike]) == SIDE_BY_SIDE[kind] or size[alike] >= enough:
+            size.pop(alike)
+            yield beside.pop(alike)
     yield from beside.values()
 
 

@@ -15,6 +15,7 @@ from scaling.forecast.stacks import (
     NUMBERS,
     SIDE_BY_SIDE,
     gain_of_stacking,
+    is_stack_by_itself,
     shares_of_the_rest,
     stack_shares,
     stack_size,
@@ -132,6 +133,16 @@ def test_stacks_of_two_precisions_are_not_trained_in_parallel():
     assert {share.stacks for share in found.values()} == {3.0}
     numbers = {(run.config.train.precision, found[run.run_id].beside) for run in runs}
     assert len(numbers) == len(dict(numbers)) == 2
+
+
+def test_a_run_that_gains_nothing_from_others_is_not_trained_beside_them():
+    wide = {**BASE, "model": {"is": "mlp", "width": 4_096, "depth": 3}}
+    own = {**BASE, "model": {"is": "custom", "module": "tests.train.step.nets.Net"}}
+    single = {**BASE, "train": {"steps": 40, "stack": 1}}
+    assert is_stack_by_itself(stacked(BASE), "cuda")
+    assert not any(is_stack_by_itself(stacked(keys), "cuda") for keys in (wide, own, single))
+    apart = [stacked({**single, "model": {"is": "mlp", "width": width, "depth": 1}}) for width in (8, 12)]
+    assert stack_shares(apart, kind="cuda") == {}
 
 
 def test_the_members_of_parallel_stacks_pay_together_what_their_rounds_cost():

@@ -35,6 +35,9 @@ class Bounds:
         return self.needs(len(team), len(sets))
 
 
+ALONE = Bounds(most=1, at_once=1, lone=False, kind=("", ""), room=0.0, needs=lambda members, sets: 0)
+
+
 def bounds_of(leader: Entry, *, workers: int) -> Bounds:
     """Return the bounds of a stack of runs of this shape, on the device that it names and with the memory free now.
 
@@ -51,13 +54,11 @@ def bounds_of(leader: Entry, *, workers: int) -> Bounds:
         return Bounds(
             most=stack_size(run, device.type),
             at_once=SIDE_BY_SIDE[device.type],
-            lone=is_stack_by_itself(run),
+            lone=is_stack_by_itself(run, device.type),
             kind=(str(device), asked_precision(run.config)),
             room=memory_for_stacks(device, workers=workers),
             needs=partial(stack_bytes, run, device.type),
         )
     except Exception as error:
         log.warning("run %s: %s", leader.run_id, one_line(error))
-        return Bounds(
-            1, 1, False, ("", ""), 0.0, lambda members, sets: 0
-        )  # the error is reported when it is trained alone
+        return ALONE  # where the error is reported
