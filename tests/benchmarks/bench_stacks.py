@@ -2,7 +2,8 @@
 
 Of the plain loop every eighth run is timed, in this process and in seconds of CPU (on a GPU: of the wall); Hydra's
 joblib launcher, where it is installed, trains all of them on as many workers as ours. On a GPU the same sweeps are
-trained on the CPU cores beside it as well. Run: python -m tests.benchmarks.bench_stacks [cpu|cuda]
+trained on the CPU cores beside it as well, and the quickstart not eager, which takes minutes.
+Run: python -m tests.benchmarks.bench_stacks [cpu|cuda]
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -25,6 +27,7 @@ from tests.benchmarks.bench_dispatch import WORKERS, timed
 
 OURS = [sys.executable, "-m", "scaling"]
 RUNS = plain.RATES * plain.SEEDS
+ENGINES = ("stacked", "eager")
 EACH = 8  # of how many runs the plain loop trains one
 
 
@@ -37,12 +40,13 @@ def main() -> None:
         console.print(quickstart(Path(folder), device))
 
 
-def ways(command: list[str], device: str, folder: Path, *, workers: int) -> dict[str, tuple[float, float]]:
-    """Time a command of ours: stacked and eager on the device, and on a GPU stacked on the CPU cores beside it."""
+def ways(
+    command: list[str], device: str, folder: Path, *, workers: int, engines: Sequence[str] = ENGINES
+) -> dict[str, tuple[float, float]]:
+    """Time a command of ours on the device, stacked or eager, and on a GPU stacked on the CPU cores beside it."""
     here = [f"train.device={device}", *([f"launcher.workers={workers}"] if device == "cpu" else [])]
     took = {
-        engine: run([*command, *here, f"train.engine={engine}", f"results={folder}/{engine}"])
-        for engine in ("stacked", "eager")
+        engine: run([*command, *here, f"train.engine={engine}", f"results={folder}/{engine}"]) for engine in engines
     }
     if device == "cuda":
         beside = ["train.device=cpu", "train.engine=stacked", f"launcher.workers={cores()}", f"results={folder}/beside"]
@@ -67,7 +71,8 @@ def many_small(folder: Path, device: str) -> Table:
 
 def quickstart(folder: Path, device: str) -> Table:
     """Time sweep=quickstart; of the plain loop some steps of each run."""
-    took = ways([*OURS, "run", "sweep=quickstart"], device, folder / "quickstart", workers=WORKERS)
+    engines, command = ENGINES if device == "cpu" else ENGINES[:1], [*OURS, "run", "sweep=quickstart"]
+    took = ways(command, device, folder / "quickstart", workers=WORKERS, engines=engines)
     with session() as loader:
         runs = expand(loader, ["sweep=quickstart", f"train.device={device}"]).runs
     first = {(each.config.model, each.quantities.steps): each for each in runs if each.config.seed == 0}

@@ -7,6 +7,7 @@ from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, partial
 from typing import Protocol, Self
+from weakref import WeakSet
 
 import torch
 from torch import Tensor
@@ -112,7 +113,8 @@ class Chunks:
             drawn = fresh.draw(i) if i else first
             return drawn if device.type == "cpu" else Pinned.of(drawn)
 
-        threads, last = drawers(device.type), -(-until // fresh.chunk)
+        threads, last = max(1, drawers(device.type) // (1 + len(DRAWING))), -(-until // fresh.chunk)
+        DRAWING.add(self)
         # A stream that uses the global random streams must not draw while the run uses them too.
         drawn = Ahead(draw, until=last, threads=threads) if fresh.apart else LAST_TWO(draw)
         # A chunk is small, so that the free memory of a GPU is not looked up each time.
@@ -125,6 +127,9 @@ class Chunks:
         if len(parts) == 1:
             return parts[0]
         return torch.cat([x for x, _ in parts]), torch.cat([y for _, y in parts])
+
+
+DRAWING: WeakSet[Chunks] = WeakSet()  # those of all members of a stack, which share the cores
 
 
 def _blocks(start: int, stop: int, n: int) -> range:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import sys
+import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
@@ -13,7 +15,7 @@ import torch
 
 from scaling.data.base import Arrays, Stream
 from scaling.train.feed import resident
-from scaling.train.feed.feed import Chunks
+from scaling.train.feed.feed import DRAWING, Chunks
 from scaling.train.feed.normalisation import Normalisation
 from scaling.train.feed.resident import copied
 
@@ -57,3 +59,17 @@ def test_threads_that_copy_examples_leave_the_filters_of_warnings_alone():
         sys.setswitchinterval(interval)
     found, warnings.filters[:] = list(warnings.filters), before
     assert found == before
+
+
+def test_the_feeds_of_a_large_stack_share_the_threads_that_draw(monkeypatch):
+    """A hundred seeds are not a hundred times sixteen threads, of which each holds a chunk."""
+    gc.collect()
+    monkeypatch.setattr("scaling.train.feed.feed.drawers", lambda kind: 16)
+    before, alive = threading.active_count(), len(DRAWING)
+    feeds = [chunks(CPU, apart=True) for _ in range(100)]
+    for feed in feeds:
+        feed.examples(0, CHUNK)
+    assert threading.active_count() - before <= 100 + 16 * 4
+    del feeds, feed
+    gc.collect()
+    assert len(DRAWING) == alive
