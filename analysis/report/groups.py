@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ import pandas as pd
 from analysis.errors import Refusal, UserError, attempt
 from analysis.numbers import setting
 from analysis.table.cells import budgets
+from analysis.table.mixtures import with_mixtures
 from analysis.table.remarks import POOLED
 from analysis.table.select import RECIPE, has_milestones, origins, recipe_differences, select_rows, tasks_of
 from analysis.table.slices import Slice, find_slices
@@ -140,18 +142,19 @@ def _kinds(rows: pd.DataFrame, pool: Sequence[str]) -> list[Kind]:
         return [(" on ".join(one), "", rows)]
     found = []
     for values, group in rows.groupby(names, dropna=False, sort=False):
-        named = [(name, value) for name, value in zip(names, values, strict=True) if value == value]
-        words = [
-            str(value) if name in ("family", "data") else f"{RECIPE_WORDS.get(name, name)} {setting(value)}"
-            for name, value in named
-        ]
-        found.append((", ".join(words), " and ".join(f"{name} == {_literal(value)}" for name, value in named), group))
+        words, conditions = zip(*map(_named, names, values), strict=True)
+        own = with_mixtures(group.copy(deep=False), (), response_of(rows))
+        found.append((", ".join(words), " and ".join(conditions), own))
     return found
 
 
-def _literal(value: object) -> str:
-    """Write a value as a literal in a condition, NumPy numbers as Python ones."""
-    return repr(value.item() if isinstance(value, np.generic) else value)
+def _named(name: str, value: Any) -> tuple[str, str]:
+    """Return the words for a value of a column, and the condition that selects it; value: NaN where there is none."""
+    known = RECIPE_WORDS.get(name, name)
+    if pd.isna(value):
+        return f"no {known}", f"{name} != {name}"
+    literal = repr(value.item() if isinstance(value, np.generic) else value)
+    return str(value) if name in ("family", "data") else f"{known} {setting(value)}", f"{name} == {literal}"
 
 
 def _large(kinds: list[Kind], varied: Sequence[str]) -> tuple[list[Kind], list[str]]:

@@ -22,6 +22,7 @@ from analysis.report.page import Report, write_report
 from analysis.report.summary import read_sweep, summarise
 from analysis.report.tables.accuracy_table import result_table
 from analysis.table.read import load_table, write_table
+from analysis.table.select import rows_where
 from tests.analysis import worlds
 from tests.analysis.conftest import QUICK, SWEEP, troubled
 from tests.analysis.worlds import OFF_CENTRE, World, write_results
@@ -446,6 +447,13 @@ def test_a_table_of_errors_alone_has_their_laws(tmp_path):
     assert "loss" not in said
 
 
+def test_a_page_without_n_does_not_speak_of_its_count(tmp_path):
+    said = "The choice of N moves"
+    for columns in (["C", "loss"], ["N", "D", "loss"]):
+        page = write_report(tmp_path / "t.csv", table=worlds.small()[columns], out=tmp_path, resampling=QUICK).page
+        assert (said in page.read_text()) == ("N" in columns)
+
+
 def test_families_without_seeds_and_runs_without_a_schedule_are_a_report_too(tmp_path):
     table = worlds.small().drop(columns="seed")
     kinds = [table.assign(family=name, run_id=name + table["run_id"]) for name in ("mlp", "vit")]
@@ -455,6 +463,17 @@ def test_families_without_seeds_and_runs_without_a_schedule_are_a_report_too(tmp
     both["final"] = [True, False] * (len(both) // 2)
     groups = write_report(tmp_path / "t.csv", table=both, out=tmp_path, resampling=Resampling(resamples=0)).groups
     assert {group.name.partition(" ")[0] for group in groups} == {"mlp", "vit"}
+
+
+def test_a_group_without_a_value_is_named_and_selected_and_groups_are_not_said_to_be_pooled(tmp_path):
+    plain = worlds.small()[["N", "D", "C", "loss"]]
+    table = pd.concat([plain.assign(augment="mixup"), plain.assign(augment=None)], ignore_index=True)
+    table.to_csv(tmp_path / "t.csv", index=False)
+    written = write_report(tmp_path / "t.csv", out=tmp_path, resampling=Resampling(resamples=0))
+    assert [group.name for group in written.groups] == ["augmentation mixup", "no augmentation"]
+    assert "are pooled" not in written.page.read_text()
+    for group in written.groups:
+        assert len(rows_where(load_table(tmp_path / "t.csv"), group.to_dict()["where"])) == len(plain)
 
 
 def test_models_of_different_size_are_no_repeats_of_each_other():
