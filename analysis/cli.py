@@ -104,7 +104,7 @@ def frontier(
 
     if law == "none" and (fix or tie):
         raise UserError("found --fix or --tie with --law none; wanted the law whose parameters they are; name it")
-    rows, left_out = chosen.rows(y)
+    rows, left_out = chosen.rows(y, (x,))
     found = find(rows, y=y, x=x, rule=rule, **how)
     fitted = None if law == "none" else fit_frontier(found, law, objective=objective, fix=fix, tie=tie, **how)
     content = {**found.to_dict(), "left_out": left_out, "fit": fitted.to_dict() if fitted else None}

@@ -135,11 +135,11 @@ class TableChoice:
         typed += [("--where", where or ""), ("--convention", self.convention if self.convention != "ours" else "")]
         return " ".join(f"{name} {shlex.quote(value)}" for name, value in typed if value)
 
-    def rows(self, y: str) -> tuple[pd.DataFrame, list[str]]:
-        """Read the table and select its rows; return them and sentences on rows left out."""
+    def rows(self, y: str, along: Sequence[str] = ()) -> tuple[pd.DataFrame, list[str]]:
+        """Read the table and select its rows; return them and sentences on rows left out. along: its variables."""
         from analysis.table.select import select_rows
 
-        return select_rows(self.table(), y=y, **self.selection)
+        return select_rows(self.table(), y=y, along=along, **self.selection)
 
 
 def _with(command: Command, options: Sequence[Callable[[Command], Command]]) -> Command:

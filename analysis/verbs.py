@@ -95,7 +95,7 @@ def frontier(
     Raises `Refusal` where fewer than three points are on it.
     """
     settings_of(resamples=resamples, level=level, seed=seed)
-    rows = _rows(table, y, selection)
+    rows = _rows(table, y, selection, (x,))
     return frontier_of_rows(rows, y=y, x=x, rule=rule, resamples=resamples, level=level, seed=seed)
 
 
@@ -251,10 +251,12 @@ def _name(table: pd.DataFrame | str | Path, otherwise: str) -> str:
     return str(table).rstrip("/") if isinstance(table, str | Path) else otherwise
 
 
-def _rows(table: pd.DataFrame | str | Path, y: str, selection: Mapping[str, Any]) -> pd.DataFrame:
+def _rows(
+    table: pd.DataFrame | str | Path, y: str, selection: Mapping[str, Any], along: Sequence[str] = ()
+) -> pd.DataFrame:
     known = ("rows", "where", "pool", "keep", "task", "run_column")
     unknown = [name for name in selection if name not in known]
     if unknown:
         raise UserError(f"found the option {unknown[0]!r}; wanted some of {', '.join(known)}")
-    rows, left_out = select_rows(load_table(table), y=y, **selection)
+    rows, left_out = select_rows(load_table(table), y=y, along=along, **selection)
     return with_remarks(rows, *([f"left out: {', '.join(left_out)}"] if left_out else []))

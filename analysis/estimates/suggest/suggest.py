@@ -244,7 +244,7 @@ def _spread(
     """Suggest space-filling runs for at most `CAUTION` of the limit; raise `Refusal` if the law has enough runs."""
     from analysis.table.select import select_rows
 
-    made, _ = select_rows(frame, y=y, **vars(settings.selection))
+    made, _ = select_rows(frame, y=y, along=(x,) if x else (), **vars(settings.selection))
     if len(made) >= ENOUGH * len(law.params):
         raise Refusal(why)
     by = list(input_columns(made, law, x).values())

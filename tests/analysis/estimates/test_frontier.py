@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from analysis import verbs
 from analysis.errors import Refusal, UserError
 from analysis.estimates.frontier import envelope, frontier, hull, pareto
 from analysis.estimates.powerline import power_line
@@ -95,6 +96,13 @@ def test_foreign_table_needs_only_x_and_y():
     assert found.line.exponent == pytest.approx(-0.2)
     assert found.N_line is None
     json.dumps(found.line.to_dict())
+
+
+def test_a_frontier_in_hours_has_the_rows_within_runs_that_end_at_one_D():
+    hours = np.geomspace(1, 64, 7)
+    curves = [pd.DataFrame({"run_id": f"n{n}", "N": n * 1e6, "D": 1e9, "step": range(1, 8), "hours": n * hours,
+                            "loss": 2 + (n * hours) ** -0.3}) for n in (1, 2)]  # fmt: skip
+    assert verbs.frontier(pd.concat(curves, ignore_index=True), x="hours", resamples=0).n_cells == 14
 
 
 def test_table_of_points_can_be_fitted():
