@@ -17,19 +17,18 @@ RUNS = click.argument("words", nargs=-1, metavar="[RUN_ID|KEY=VALUE]...")
 WHERE = click.option(
     "--where",
     multiple=True,
-    callback=lambda _context, _option, texts: " and ".join(f"({text})" for text in texts) or None,
     metavar="EXPR",
     help="Select runs by a condition on the columns of plan.csv; may be repeated.",
 )
 
 
-def chosen(folder: SweepFolder, words: Sequence[str], where: str | None) -> list[str] | None:
+def chosen(folder: SweepFolder, words: Sequence[str], where: Sequence[str]) -> list[str] | None:
     """Return the selected runs, None for all if there is no selection.
 
-    words: ids or their first digits, each of which selects a run, and overrides, all of which must match; where: an
-    expression. A run that is queued but no longer in the plan can be selected by its id.
+    words: ids or their first digits, each of which selects a run, and overrides, all of which must match; where:
+    conditions, all of which must hold. A run that is queued but no longer in the plan can be selected by its id.
     """
-    if not words and where is None:
+    if not words and not where:
         return None
     overrides = [word for word in words if "=" in word]
     run_ids = tuple(word for word in words if "=" not in word)
@@ -41,7 +40,7 @@ def chosen(folder: SweepFolder, words: Sequence[str], where: str | None) -> list
                 f"found no run with {' '.join(overrides)} in {folder.plan}; wanted overrides as `scaling status --all` "
                 f"shows them"
             )
-    return [row["run_id"] for row in rows if where is None or _holds(row, where)]
+    return [row["run_id"] for row in rows if all(_holds(row, condition) for condition in where)]
 
 
 def the_one(folder: SweepFolder, words: Sequence[str]) -> str:
@@ -52,7 +51,7 @@ def the_one(folder: SweepFolder, words: Sequence[str]) -> str:
     asked = " ".join(words).split()
     if len(asked) == 1 and "=" not in asked[0]:
         return asked[0]
-    found = chosen(folder, asked, None) or []
+    found = chosen(folder, asked, ()) or []
     if len(found) == 1:
         return found[0]
     labels = {row["run_id"]: row.get("overrides", "") for row in _rows(folder, ())}
@@ -84,10 +83,10 @@ def _has_all(row: Mapping[str, str], overrides: Sequence[str]) -> bool:
     return all(key in has and _number(has[key]) == _number(value) for key, value in wanted)
 
 
-def _holds(row: Mapping[str, str], where: str) -> bool:
+def _holds(row: Mapping[str, str], condition: str) -> bool:
     from scaling.plan.expressions import parse
 
-    return bool(parse(where, where="--where").evaluate(partial(_column, row)))
+    return bool(parse(condition, where="--where").evaluate(partial(_column, row)))
 
 
 def _column(row: Mapping[str, str], name: str) -> Any:

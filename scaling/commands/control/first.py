@@ -30,7 +30,7 @@ Examples:
 @WHERE
 @click.option("--clear", is_flag=True, help="Restore the usual order.")
 @json_option
-def first(folder: str, words: tuple[str, ...], where: str | None, clear: bool, json_path: str | None) -> None:
+def first(folder: str, words: tuple[str, ...], where: tuple[str, ...], clear: bool, json_path: str | None) -> None:
     """Train some runs, and the runs from which they start, before all others of a sweep, here and on SLURM.
 
     Select runs by their ids, by overrides, or by --where. Running runs continue. Workers take one of these as soon as

@@ -18,7 +18,7 @@ from scaling.errors import UserError, printable
 @RUNS
 @WHERE
 @json_option
-def cancel(folder: str, words: tuple[str, ...], where: str | None, json_path: str | None) -> None:
+def cancel(folder: str, words: tuple[str, ...], where: tuple[str, ...], json_path: str | None) -> None:
     """Stop a sweep or some of its runs, here and on SLURM. Checkpoints stay; nothing restarts by itself."""
     from scaling.dispatch.control import cancel as stop
 
@@ -47,7 +47,7 @@ def cancel(folder: str, words: tuple[str, ...], where: str | None, json_path: st
 @click.option("--wait", is_flag=True, help="On SLURM: wait until all runs are settled.")
 @json_option
 def retry(
-    folder: str, words: tuple[str, ...], failed: bool, where: str | None, wait: bool, json_path: str | None
+    folder: str, words: tuple[str, ...], failed: bool, where: tuple[str, ...], wait: bool, json_path: str | None
 ) -> None:
     """Try failed or cancelled runs again, with the launcher that they used last."""
     from scaling.commands.settling import settle

@@ -29,18 +29,19 @@ def sweep(scaling) -> SweepFolder:
 @pytest.mark.parametrize(
     ("words", "where", "found"),
     [
-        ([], None, None),
-        (["a"], None, ["aa1", "ab2"]),
-        (["aa", "bb3"], None, ["aa1", "bb3"]),
-        (["model.width=8"], None, ["aa1", "ab2"]),
-        (["model.width=8", "train.budget=1e9"], None, ["ab2"]),
-        (["model.width=8.0", "optim=lion"], "C > 1", ["ab2"]),
-        (["a", "train.budget=300000000"], None, ["aa1"]),
-        ([], "width > 8", ["bb3"]),
-        ([], "budget == 3e8", ["aa1"]),  # which others do not have
-        ([], "budget > 1", ["aa1"]),
-        ([], "budget != 3e8", ["ab2", "bb3"]),
-        ([], "origin == '12e4'", ["ab2"]),  # an id that looks like a number
+        ([], [], None),
+        (["a"], [], ["aa1", "ab2"]),
+        (["aa", "bb3"], [], ["aa1", "bb3"]),
+        (["model.width=8"], [], ["aa1", "ab2"]),
+        (["model.width=8", "train.budget=1e9"], [], ["ab2"]),
+        (["model.width=8.0", "optim=lion"], ["C > 1"], ["ab2"]),
+        (["a", "train.budget=300000000"], [], ["aa1"]),
+        ([], ["width > 8"], ["bb3"]),
+        ([], ["width > 8 or C > 1", "width < 9"], ["ab2"]),
+        ([], ["budget == 3e8"], ["aa1"]),  # which others do not have
+        ([], ["budget > 1"], ["aa1"]),
+        ([], ["budget != 3e8"], ["ab2", "bb3"]),
+        ([], ["origin == '12e4'"], ["ab2"]),  # an id that looks like a number
     ],
 )
 def test_runs_are_named_by_ids_overrides_and_expressions(sweep, words, where, found):
@@ -50,7 +51,10 @@ def test_runs_are_named_by_ids_overrides_and_expressions(sweep, words, where, fo
 def test_what_names_no_run_is_one_sentence(sweep):
     for words in (["model.width=9"], ["model.depth=1"], ["c"]):
         with pytest.raises(UserError, match="found no run"):
-            chosen(sweep, words, None)
+            chosen(sweep, words, [])
+    for where in ([""], ["width > 9)", "(C > 1"]):  # each is an expression by itself
+        with pytest.raises(UserError, match="found"):
+            chosen(sweep, [], where)
 
 
 def test_one_run_is_named_alike(sweep):
