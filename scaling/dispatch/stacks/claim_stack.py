@@ -103,11 +103,12 @@ def _teams(worker: Claimer, leader: Entry, rest: Sequence[Entry], results: dict[
             continue
         keys.add(other.stack_key)
         own = bounds_of(other, workers=worker.task.workers)
-        if own.kind != bounds.kind or any(_has_died(worker.task, each) for each in (*taken, other)):
+        if own.kind != bounds.kind or _any_died(worker.task, (*taken, other)):
             continue
         share = fair_share(other, rest[place:], worker.task)
         team = _team(worker, share, results, bounds=own, room=room, after=taken)
-        if _is_stack(team, own) and own.memory(team) <= room:
+        fits = _is_stack(team, own) and own.memory(team) <= room
+        if fits and not _any_died(worker.task, team):  # that of a dead worker is noted when its run is claimed
             teams.append(team)
             room -= own.memory(team)
         else:
@@ -149,9 +150,9 @@ def _team(
     return team
 
 
-def _has_died(task: Task, entry: Entry) -> bool:
-    """Return whether a run's last stack died, or the run failed alone."""
-    return largest_stack(read_attempts(task.folder.run(entry.run_id))) is not None
+def _any_died(task: Task, entries: Sequence[Entry]) -> bool:
+    """Return whether the last stack of one of these runs died, or it failed alone."""
+    return any(largest_stack(read_attempts(task.folder.run(entry.run_id))) is not None for entry in entries)
 
 
 class Team:

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from scaling.devices import HostMemory
+from scaling.dispatch.claims.claim import Claim
 from scaling.dispatch.claims.heartbeat import Heartbeat
 from scaling.dispatch.claims.stop import Stop
 from scaling.dispatch.launchers import Local
@@ -24,6 +25,7 @@ from scaling.forecast.work import stack_bytes
 from scaling.limits import Limits
 from scaling.record import read_record
 from scaling.train.device import SHARE_FOR_STACKS, memory_for_stacks, torch_threads
+from tests.dispatch.claimants import leave_claim
 from tests.dispatch.conftest import run_quietly
 from tests.dispatch.stacks.poison import BAD
 from tests.train import runs
@@ -122,6 +124,23 @@ def test_runs_that_no_other_joins_are_trained_side_by_side_too(folder, tmp_path,
         record = read_record(folder.run(run.run_id))
         assert losses(record) == pytest.approx(losses(alone(k, tmp_path / "alone")), rel=ROUNDING)
     assert_time_is_divided(folder, [run for run in planned if run.run_id in seen[0]])
+
+
+def test_a_run_whose_worker_just_died_in_a_stack_is_trained_beside_no_other(folder, monkeypatch):
+    monkeypatch.setitem(stacks.SIDE_BY_SIDE, "cpu", 3)
+    planned = [stacked(keys(0, model={"is": "mlp", "width": width, "depth": 1})) for width in (12, 10, 8)]
+    claim = folder.run(planned[1].run_id).claim
+    leave_claim(claim)
+    claim.write_bytes(replace(Claim.parse(claim.read_bytes()), stack=3).dump())
+    seen = []
+    monkeypatch.setattr(
+        "scaling.dispatch.stacks.claim_stack.Team", lambda _, teams, results: seen.append(teams) or Idle()
+    )
+    queue = list(order_of(folder, planned).entries)
+    claim_together(worker_of(folder, planned), queue[0], queue, {})
+    assert [entry.run_id for team in seen[0] for entry in team] == [planned[0].run_id, planned[2].run_id]
+    assert causes(folder, planned[1]) == [("stack_died", 3)]
+    assert not claim.exists()
 
 
 def test_a_worker_takes_no_more_stacks_than_its_part_of_the_work(folder, monkeypatch):
