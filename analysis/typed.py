@@ -15,7 +15,8 @@ def where_option(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]
     """Return the option --where, of which all hold if it is given several times. text: its help."""
 
     def joined(_context: click.Context, _option: click.Parameter, texts: Sequence[str]) -> str | None:
-        return " and ".join(f"({one})" for one in texts) if len(texts) > 1 else next(iter(texts), None)
+        given = [text for text in texts if text.strip()]
+        return " and ".join(f"({one})" for one in given) if len(given) > 1 else next(iter(given), None)
 
     more = f"{text.removesuffix('.')}; may be repeated."
     return click.option("--where", multiple=True, callback=joined, metavar='"loss < 3.4"', help=more)

@@ -274,7 +274,7 @@ def test_of_several_conditions_all_hold(capsys, tmp_path):
     table.to_csv(tmp_path / "t.csv", index=False)
     N, D = table["N"].median(), table["D"].median()
     said = run_json(capsys, "fit", tmp_path / "t.csv", "--law", "power", "--x", "D", "--resamples", 0,
-                    "--where", f"N <= {N}", "--where", f"D <= {D} or D > 1e9")  # fmt: skip
+                    "--where", f"N <= {N}", "--where", "", "--where", f"D <= {D} or D > 1e9")  # fmt: skip
     assert said["n_points"] == int(((table["N"] <= N) & (table["D"] <= D)).sum())
 
 
