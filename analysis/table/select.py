@@ -200,10 +200,12 @@ def _other_data(chosen: pd.DataFrame) -> list[str]:
     """Say which data sets had other contents in some of the runs, as after a change of their files."""
     if not {"data", "data_digest"} <= set(chosen.columns):
         return []
-    found = chosen.groupby("data", sort=False)["data_digest"].unique()
+    known = chosen[chosen["data_digest"].notna()]  # runs of version 0.1.0 have none
+    found = known.groupby("data", sort=False)["data_digest"].unique()
     return [
         f"runs of data={data} read {len(digests)} different contents of it ({listed(list(digests), 4)}): their files "
-        f"were changed, or have several names; leave some out with --where, such as \"data_digest == '{digests[0]}'\""
+        f"were changed, or have several names or image sizes; leave some out with --where, such as "
+        f"\"data_digest == '{digests[0]}'\""
         for data, digests in found.items()
         if len(digests) > 1
     ]
