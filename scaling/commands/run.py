@@ -105,8 +105,6 @@ def execute(
     from scaling.config import read_group
     from scaling.dispatch.launcher import launcher_of
     from scaling.dispatch.states.paused import refuse_paused
-    from scaling.forecast.estimate import forecast_rows
-    from scaling.plan.files import write_plan
     from scaling.security.rights import shared_as
 
     console = terminal(stderr=json_path == "-")
@@ -117,12 +115,7 @@ def execute(
         with shared_as(plan.results):
             launcher.prepare()
     forecast = _checked(plan, settings, launcher, redo=redo, keep_stale=keep_stale)
-    with shared_as(plan.results):
-        rows = forecast_rows(forecast.forecasts, forecast.work, forecast.stack_shares)
-        extra = write_plan(plan, rows, join=plan.single)
-    if extra:
-        console.print(f"{extra:,} runs of an earlier plan are not in this one; they stay in {plan.results}/runs")
-        _print_still_queued(plan.folder, console)
+    _write(plan, forecast, console)
     if not plan.single:
         console.say(*summary(forecast))
     again = shlex.join(["scaling", "run", *plan.arguments])
@@ -156,6 +149,20 @@ def _checked(plan: Plan, settings: Settings, launcher: Launcher, *, redo: str | 
         forecast = _train_again(forecast, settings, REDO[redo])
         refuse_stale({} if keep_stale else forecast.stale)
     return forecast
+
+
+def _write(plan: Plan, forecast: PlanForecast, console: Terminal) -> None:
+    """Write the plan, and print which runs of an earlier one it no longer has."""
+    from scaling.forecast.estimate import forecast_rows
+    from scaling.plan.files import write_plan
+    from scaling.security.rights import shared_as
+
+    with shared_as(plan.results):
+        rows = forecast_rows(forecast.forecasts, forecast.work, forecast.stack_shares)
+        extra = write_plan(plan, rows, join=plan.single)
+    if extra:
+        console.print(f"{extra:,} runs of an earlier plan are not in this one; they stay in {plan.results}/runs")
+        _print_still_queued(plan.folder, console)
 
 
 def _print_still_queued(folder: SweepFolder, console: Terminal) -> None:

@@ -77,8 +77,6 @@ def tune(
     from scaling.compose.session import session
     from scaling.compose.write_rules import write_rules
     from scaling.plan.expand import expand
-    from scaling.plan.planned import as_overrides
-    from scaling.tune import label
 
     ranges = read_ranges(keys, bounds)
     with session() as loader:
@@ -88,15 +86,24 @@ def tune(
     found = _search(plan, ranges, by, tries=tries, at_once=at_once, widen=widen, seed=study_seed, console=console)
     law, reason = _law(plan.folder.path, [one.key for one in ranges])
     rules = rules_of(law, [one.key for one in ranges])
-    for entry in found if not law else ():
-        values = " ".join(as_overrides(entry.values))
-        console.print(f"best of {entry.tried} at {label(entry.group)}: {values} (val_loss {entry.val_loss:.4g})")
+    if not law:
+        _print_best(found, console)
     best = [{**dataclasses.asdict(entry), "group": dict(entry.group)} for entry in found]
     facts = {"keys": [one.key for one in ranges], "best": best, "rules": rules, "tuned": law, "reason": reason}
     written = ", ".join(f"{key}: {rule}" for key, rule in rules.items())
     answer(facts, json_path, f"set: {{{written}}}" if rules else f"no law yet: {reason or 'too few optima'}")
     if apply_to is not None:
         write_rules(Path(apply_to), rules, source=f"tuned in {as_typed(plan.folder.path)}")
+
+
+def _print_best(found: Sequence[Best], console: Terminal) -> None:
+    """Print the best values of each size and length, which no law sums up."""
+    from scaling.plan.planned import as_overrides
+    from scaling.tune import label
+
+    for entry in found:
+        values = " ".join(as_overrides(entry.values))
+        console.print(f"best of {entry.tried} at {label(entry.group)}: {values} (val_loss {entry.val_loss:.4g})")
 
 
 def read_ranges(keys: Sequence[str], bounds: Sequence[tuple[float, float]]) -> list[Range]:
