@@ -85,7 +85,7 @@ class SlurmJob:
         heartbeat.start()
         task = replace(bounded(self.task, self.dispatch), job=job, deadline=self._deadline(job), place=self._place)
         observer = Observer(job=job, knows=Known(self.task.folder.jobs))
-        MEMORY.limit = affordable("cuda" if task.gpus else "cpu")
+        MEMORY.limit = kept_bytes(gpus=task.gpus)
         load(task.train)
         begin_work()
         with shared_as(task.folder.results):
@@ -230,6 +230,12 @@ class SlurmWorker(Worker):
             return self._own_deaths[claim.process.pid]
         unknown = "requeued" if own else "killed"
         return scheduler.cause_of_death(self.task.folder.jobs, claim.job, claim.since) or unknown
+
+
+def kept_bytes(*, gpus: int) -> int:
+    """Return the bytes of data that this job may keep: of its memory at most a quarter, if no control group says it."""
+    most, asked = affordable("cuda" if gpus else "cpu"), os.environ.get("SLURM_MEM_PER_NODE", "")  # in MiB
+    return min(most, (int(asked) << 20) // 4) if asked.isdigit() and int(asked) else most
 
 
 def place() -> int:
