@@ -30,6 +30,8 @@ from analysis.report.tables.text_table import TextTable
 from analysis.table.select import OWN_TASK
 from analysis.wording import counted
 
+NUMBERS = re.compile(r"\d[\d.,]*(×10)?[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]*")
+
 
 @dataclass(frozen=True)
 class Contents:
@@ -165,9 +167,14 @@ def _slice_tables(group: GroupResults) -> list[dict[str, Any]]:
 
 
 def _tally(laws: Sequence[dict[str, Any]]) -> list[str]:
-    """Return each distinct warning with the number of laws that have it."""
-    counts: Counter[tuple[str, str]] = Counter()
+    """Return each warning with the number of laws that have it, be it with other numbers."""
+    found: dict[tuple[str, str], list[str]] = {}
     total = Counter(row["law"] for row in laws)
     for row in laws:
-        counts.update((row["law"], re.sub(r" \([^)]*\)", "", text)) for text in dict.fromkeys(row["notes"]))
-    return [f"{law}, {n} of {total[law]}: {text}" for (law, text), n in counts.items()]
+        texts = dict.fromkeys(re.sub(r" \([^)]*\)", "", text) for text in row["notes"])
+        for kind, text in {NUMBERS.sub("", text): text for text in texts}.items():
+            found.setdefault((row["law"], kind), []).append(text)
+    return [
+        f"{law}, {len(texts)} of {total[law]}{' (numbers of the first)' if len(set(texts)) > 1 else ''}: {texts[0]}"
+        for (law, _), texts in found.items()
+    ]

@@ -447,6 +447,16 @@ def test_a_table_of_errors_alone_has_their_laws(tmp_path):
     assert "loss" not in said
 
 
+def test_warnings_of_slices_that_differ_in_numbers_alone_are_counted_together(tmp_path):
+    table = worlds.grid(World(noise=0.001), (8, 16, 32, 64, 128), (1024, 2048, 4096, 8192, 16384), seeds=1)
+    table = table[["N", "D", "loss"]]
+    page = write_report(tmp_path / "t.csv", table=table, out=tmp_path, resampling=QUICK).page.read_text()
+    said = [text for text in re.findall("<li>(.*?)</li>", page) if re.match(r"(power|saturating), \d of", text)]
+    kinds = [re.sub(r"\d[\d.]*", "", text.replace(" (numbers of the first)", "")) for text in said]
+    assert "(numbers of the first)" in " ".join(said)
+    assert len(kinds) <= 2 * len(set(kinds))  # each along N and along D
+
+
 def test_a_page_without_n_does_not_speak_of_its_count(tmp_path):
     said = "The choice of N moves"
     for columns in (["C", "loss"], ["N", "D", "loss"]):
