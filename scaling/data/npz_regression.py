@@ -67,7 +67,7 @@ class NpzRegression(Npz):
         if small or max(distance, ratios.min()) > OTHER_UNITS:
             raise UserError(
                 f"found y_{name} of {self.path} with {ratios[0]:.3g} times the standard deviation of y_train, "
-                f"{distance:.3g} of these from its mean; wanted both in the same units; scale one"
+                f"{distance:.3g} such deviations from its mean; wanted both in the same units; scale one"
             )
 
     def _labels(self, y: np.ndarray, name: str) -> np.ndarray:

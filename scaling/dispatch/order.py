@@ -153,7 +153,12 @@ def entries(
         )
         for run in runs
     ]
-    depth, last = _depths(made), _killers(folder, tried)
+    return _in_order(made, last=_killers(folder, tried))
+
+
+def _in_order(made: Sequence[Entry], *, last: set[str]) -> list[Entry]:
+    """Return entries as they are queued; last: run ids that come after others of their depth."""
+    depth = _depths(made)
 
     def place(entry: Entry) -> tuple[Any, ...]:
         run_id = entry.run_id
