@@ -202,16 +202,25 @@ def without_repeats(rows: pd.DataFrame, columns: Sequence[str], y: str) -> tuple
     apart = np.where(np.diff(group[order]) == 0, np.diff(value[order]), np.inf)
     size = np.abs(value[order][1:])
     repeated = list(order[1:][apart <= SAME * size])
-    for k in np.flatnonzero((apart > SAME * size) & (apart <= ROUNDED * size)):
-        short, long = sorted(order[k : k + 2].tolist(), key=lambda row: _decimals(value[row].item()))
-        written, exact = _decimals(value[short].item()), _decimals(value[long].item())
-        if exact - written >= FEWER and round(value[long].item(), written) == value[short]:
-            repeated.append(short)
+    short = _has_few_digits(value[order])
+    near = (apart > SAME * size) & (apart <= ROUNDED * size) & (short[1:] | short[:-1])
+    for k in np.flatnonzero(near):
+        fewer, more = sorted(order[k : k + 2].tolist(), key=lambda row: _decimals(value[row].item()))
+        written, exact = _decimals(value[fewer].item()), _decimals(value[more].item())
+        if exact - written >= FEWER and round(value[more].item(), written) == value[fewer]:
+            repeated.append(fewer)
     if not repeated:
         return rows, 0
     kept = np.ones(len(rows), dtype=bool)
     kept[repeated] = False
     return rows[kept].reset_index(drop=True), int((~kept).sum())
+
+
+def _has_few_digits(values: np.ndarray) -> np.ndarray:
+    """Tell which values (n,) have eight digits at most, as one that is rounded by more than `SAME` has."""
+    with np.errstate(all="ignore"):
+        digits = values / 10.0 ** np.floor(np.log10(np.abs(values)))
+    return np.abs(np.round(digits, 7) - digits) < 1e-12
 
 
 def distinct(rows: pd.DataFrame, columns: Sequence[str], y: str) -> pd.DataFrame:
