@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from itertools import product
+from itertools import chain, product
 
 import pytest
 
@@ -86,12 +87,17 @@ def train(runs: list[Run], *, workers: int) -> float:
     return max(free)
 
 
-def together(team: list[Run], worker: str, at: float) -> float:
-    """Train a stack from a time on; return when its last member has ended."""
+def of_one_stack(members: list[Run]) -> float:
+    """Return the seconds of a step of a stack."""
+    return members[0].once + len(members) * members[0].step_seconds
+
+
+def together(team: list[Run], worker: str, at: float, pace_of: Callable[[list[Run]], float] = of_one_stack) -> float:
+    """Train runs at once from a time on; return when the last one has ended. pace_of: seconds of a step of all."""
     done, ordered = 0, sorted(team, key=lambda run: run.steps)
     for gone, ending in enumerate(ordered):
         members = ordered[gone:]
-        pace = ending.once + len(members) * ending.step_seconds
+        pace = pace_of(members)
         for run in members:
             run.worker = worker
             run.pieces.append((at, done, pace, len(members)))
@@ -158,24 +164,14 @@ def in_parallel(runs: list[Run]) -> float:
         stacks.setdefault(run.width, []).append(run)
     at, waiting = 0.0, list(stacks.values())
     while waiting:
-        at, waiting = side_by_side(waiting[:AT_ONCE], at), waiting[AT_ONCE:]
+        beside, waiting = waiting[:AT_ONCE], waiting[AT_ONCE:]
+        at = together(list(chain.from_iterable(beside)), "worker", at, of_parallel_stacks)
     return at
 
 
-def side_by_side(stacks: list[list[Run]], at: float) -> float:
-    """Train some stacks from a time on, each a step in each round; return when the last run has ended."""
-    done, ordered = 0, sorted((run for stack in stacks for run in stack), key=lambda run: run.steps)
-    for gone, ending in enumerate(ordered):
-        members = ordered[gone:]
-        pace = ALONE * (1 + BESIDE * (len({run.width for run in members}) - 1))
-        for run in members:
-            run.worker = "worker"
-            run.pieces.append((at, done, pace, len(members)))
-            run.seconds += (ending.steps - done) * pace / len(members)
-            run.paid += (ending.steps - done) / len(members)
-        at, done = at + (ending.steps - done) * pace, ending.steps
-        ending.end = at
-    return at
+def of_parallel_stacks(members: list[Run]) -> float:
+    """Return the seconds of a round, in which each stack takes a step."""
+    return ALONE * (1 + BESIDE * (len({run.width for run in members}) - 1))
 
 
 @pytest.mark.parametrize("slower", [1.0, 2.0])
