@@ -88,22 +88,28 @@ def stack_shares(
     )
     parallel = _side_by_side(stacks, used, work=lengths, workers=workers)
     for number, beside in enumerate(parallel, 1 + after):
-        paid_by_all = paid_by(_steps(chain.from_iterable(beside)))
-        longest = [max(_steps(stack).values()) for stack in beside]
-        for stack in beside:
-            steps, parts = _steps(stack), drawn.parts(stack)
-            paid = paid_by(steps)
-            found |= {
-                run_id: StackShare(
-                    members=steps[run_id] / paid[run_id],
-                    drawn=parts.get(run_id, 1.0),
-                    stacks=sum(longest) / max(longest),
-                    runs=steps[run_id] / paid_by_all[run_id],
-                    beside=number if len(beside) > 1 or (after and len(stack) > 1) else 0,
-                )
-                for run_id in steps
-            }
+        found |= _shares_beside(beside, drawn, number, numbered=len(beside) > 1 or after > 0)
     return {run_id: share for run_id, share in found.items() if share != ALONE}
+
+
+def _shares_beside(
+    beside: Sequence[Sequence[PlannedRun]], drawn: _Drawn, number: int, *, numbered: bool
+) -> dict[str, StackShare]:
+    """Return what the runs of stacks that are trained in parallel share; numbered: whether they have the number."""
+    paid_by_all = paid_by(_steps(chain.from_iterable(beside)))
+    longest, found = [max(_steps(stack).values()) for stack in beside], dict[str, StackShare]()
+    for stack in beside:
+        steps, parts = _steps(stack), drawn.parts(stack)
+        paid, alone = paid_by(steps), len(beside) == len(stack) == 1
+        for run_id in steps:
+            found[run_id] = StackShare(
+                members=steps[run_id] / paid[run_id],
+                drawn=parts.get(run_id, 1.0),
+                stacks=sum(longest) / max(longest),
+                runs=steps[run_id] / paid_by_all[run_id],
+                beside=number if numbered and not alone else 0,
+            )
+    return found
 
 
 def _steps(runs: Iterable[PlannedRun]) -> dict[str, int]:
