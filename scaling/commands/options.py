@@ -53,8 +53,12 @@ def recipe_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(command)
     def with_recipe(*given: Any, arguments: tuple[str, ...], recipe: int | None, **options: Any) -> Any:
-        version = () if recipe is None else (f"recipe_version={recipe}",)
-        return command(*given, arguments=(*arguments, *version), **options)
+        if recipe is not None:
+            own = next((word for word in arguments if word.lstrip("+~").partition("=")[0] == "recipe_version"), None)
+            if own is not None:
+                raise UserError(f"found --recipe {recipe} and {own}; wanted one of the two; drop one")
+            arguments = (*arguments, f"recipe_version={recipe}")
+        return command(*given, arguments=arguments, **options)
 
     text = "Use an older recipe, so that its settled runs count: 1 is that of version 0.1 (auto precision is fp32)."
     return click.option("--recipe", type=int, metavar="N", help=text)(with_recipe)

@@ -417,6 +417,12 @@ def test_a_command_is_run_at_the_end_of_a_run_and_of_nothing_else(swept):
     assert "on_end: `exit 3` failed with exit code 3" in failing
 
 
+@pytest.mark.parametrize("own", ["recipe_version=2", "++recipe_version=1", "recipe_version=1,2"])
+def test_a_recipe_that_is_given_twice_is_refused(scaling, own):
+    said = scaling("plan", "train.steps=5", "--recipe", "1", own, code=2)
+    assert f"found --recipe 1 and {own}; wanted one of the two; drop one" in said
+
+
 def test_a_plan_for_a_card_that_is_not_here(scaling):
     asked = ("plan", "model.width=64,128", "train.budget=1e13", "seed=0,1")
     plan = json.loads(scaling(*asked, "--device", "h100", "--json", "-"))
