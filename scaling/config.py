@@ -36,6 +36,7 @@ MEMBERS = {  # what a class of a group must have
     "optim": ("name",),  # least squares is solved and builds nothing
     "schedule": ("name", "factor"),
     "augment": ("name", "build", "check"),
+    "launcher": ("name", "implementation", "threads", "retries"),
 }
 PLAIN = (str, int, float, bool, type(None))
 MOST_READ = 4096  # groups in the cache
@@ -44,7 +45,6 @@ Mirror = Literal["wandb", "tensorboard", "mlflow"]  # tools that can show runs w
 MIRRORS: tuple[str, ...] = get_args(Mirror)
 FROM_SCRATCH = {"_target_": "scaling.stages.train.FromScratch"}  # the stage of a config without one
 RECIPE_VERSION = 2  # raised whenever a default changes or the same config would give other weights
-UNNUMBERED = 1  # the recipe of stored configs without a recipe_version
 
 
 def part(default: Any = dataclasses.MISSING, *, identity: bool = True) -> Any:
@@ -153,8 +153,8 @@ def read_config(raw: Mapping[str, Any]) -> RunConfig:
 
 
 def read_stored_config(raw: Mapping[str, Any]) -> RunConfig:
-    """Check a config that was stored by `plain`, perhaps before configs had a recipe_version."""
-    return read_config({"recipe_version": UNNUMBERED, **raw})
+    """Check a config that was stored by `plain`; one without a recipe_version is from before there was a second."""
+    return read_config({"recipe_version": 1, **raw})
 
 
 def _read_alike(name: str, raw: Any) -> Any:

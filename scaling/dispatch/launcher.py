@@ -15,6 +15,7 @@ from scaling.dispatch.dispatches import Dispatch, DispatchFolder
 from scaling.dispatch.launchers import LAUNCHERS
 from scaling.dispatch.order import Order
 from scaling.dispatch.states.outcome import Outcome
+from scaling.errors import UserError
 from scaling.folders import SweepFolder
 from scaling.security.trust import check_trusted
 
@@ -113,10 +114,15 @@ class Launcher(Protocol):
 
 
 def launcher_of(settings: Settings) -> Launcher:
-    """Return the launcher for these settings."""
+    """Return the launcher for these settings; UserError if its class lacks a method of `Launcher`."""
     module, _, name = settings.implementation.partition(":")
-    made: Launcher = getattr(import_module(module), name)(settings)
-    return made
+    kind: type[Launcher] = getattr(import_module(module), name)
+    methods = [method for method in vars(Launcher) if not method.startswith("_")]
+    if lacking := [method for method in methods if not hasattr(kind, method)]:
+        raise UserError(
+            f"found the launcher {settings.implementation} without {lacking[0]}; wanted {', '.join(methods)}; add it"
+        )
+    return kind(settings)
 
 
 def launcher_of_dispatch(dispatch: Dispatch) -> Launcher:

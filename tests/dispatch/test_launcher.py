@@ -124,3 +124,25 @@ def test_it_is_rehearsed_probed_and_described(inline):
 
 def test_its_keys_are_checked(inline):
     assert "launcher.mots" in inline("run", "launcher=inline", "+launcher.mots=3", "train.steps=3", code=2)
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "sentence"),
+    [
+        (
+            "prepare",
+            "    def prepare(self):\n        pass\n",
+            "found the launcher less_prepare:InlineLauncher without prepare;",
+        ),
+        (
+            "threads",
+            "    threads: int = 1\n",
+            "found Inline without threads; wanted name, implementation, threads, retries",
+        ),
+    ],
+)
+def test_one_that_lacks_something_is_refused_in_a_sentence(inline, name, line, sentence):
+    assert line in MODULE
+    (inline.folder / f"less_{name}.py").write_text(MODULE.replace(line, "").replace('"inline:', f'"less_{name}:'))
+    (inline.folder / "conf" / "launcher" / "less.yaml").write_text(f"_target_: less_{name}.Inline\n")
+    assert sentence in inline("run", "launcher=less", *HERE[1:], code=2)
