@@ -60,6 +60,7 @@ def read_request(loader: ConfigLoader, arguments: Sequence[str]) -> Request:
     Of two overrides of a key the later one counts.
     """
     check_hydras(arguments)
+    _check_one_line(arguments)
     with one_sentence_errors():
         parser = OverridesParser.create(config_loader=loader)
         typed = parser.parse_overrides(list(map(_with_quotes, arguments)))
@@ -88,6 +89,16 @@ def read_request(loader: ConfigLoader, arguments: Sequence[str]) -> Request:
         fixed |= given
         axes = {name: values for name, values in axes.items() if name not in given}
     return Request(_sweep_name(fixed), tuple(lines), fixed, frozenset(merged), tuple(dropped), axes)
+
+
+def _check_one_line(arguments: Sequence[str]) -> None:
+    """Raise UserError for an argument of several lines: sweep.yaml keeps the command as a comment of one line."""
+    for argument in arguments:
+        if "".join(argument.splitlines()) != argument:
+            raise UserError(
+                f"found {argument!r}, an argument of several lines; wanted one line; put the text into a script, or "
+                f"into a sweep file"
+            )
 
 
 def _with_quotes(argument: str) -> str:

@@ -328,6 +328,13 @@ def test_one_run_id_is_pinned(here):
     assert again.run_id == older.run_id, "by recipe 1 auto was fp32"
 
 
+@pytest.mark.parametrize("argument", ["on_end=echo a\necho b", "on_end='echo a\u2028'", "name=a\n"])
+def test_an_argument_of_several_lines_is_refused(here, argument):
+    """The command is kept as one line of sweep.yaml, from which `resume`, `suggest` and `extend` read it."""
+    with pytest.raises(UserError, match="an argument of several lines; wanted one line"):
+        planned("train.steps=5", argument)
+
+
 def test_a_recipe_that_is_not_known_is_refused(here):
     for found in ("3", "0", "1.5"):
         with pytest.raises(UserError, match=r"found recipe_version=.*; wanted (1 to 2|a whole number)"):
