@@ -43,7 +43,7 @@ Examples:
 @click.option(
     "--reach", type=float, metavar="VALUE", help="With --inference: the response to reach, instead of that of --at."
 )
-@click.option("--law", cls=LawOption, metavar="LAW", help="With --inference: the law in N and D (chinchilla): {laws}.")
+@click.option("--law", cls=LawOption, metavar="LAW", help="With --inference: a law of N and D.  [chinchilla]")
 @click.option("--measured", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="CSV",
               help="With --inference: also find the cheapest in seconds, from the output of `scaling measure`.  "
               "[results/NAME/efficiency.csv]")  # fmt: skip

@@ -37,8 +37,8 @@ Examples:
 )
 @click.option("--via", metavar="loss|COLUMN", help="Forecast in two steps: first this column of the training run by "
               "the law, then the response from it.")  # fmt: skip
-@click.option("--link", cls=LawOption, metavar="LAW", help="With --via: the law of the second step in x = 1/via "
-              "(power): {laws}.")  # fmt: skip
+@click.option("--link", cls=LawOption, metavar="LAW", help="With --via: the law of the second step, a law of one "
+              "variable in x = 1/via.  [power]")  # fmt: skip
 @interval_options
 @json_option
 def forecast(
