@@ -27,6 +27,9 @@ METHODS = (
     ("runs", "bca", "huber"),
     ("wild", "percentile", "huber"),
 )
+METHOD_NAMES = ("runs, percentile", "runs, bca", "wild")
+CURVES = ["curve inside", "curve 10x beyond", "new run"]
+"""Columns shown for the first method alone."""
 
 
 @dataclass(frozen=True)
@@ -139,18 +142,17 @@ def inside(ends: tuple[float, float], value: float) -> float:
 
 
 def report(results: Iterator[tuple[Scenario, pd.DataFrame]], show: Callable[[str], None]) -> str:
-    """Write the results as markdown tables."""
-    parts = []
+    """Write the results as one markdown table, a row a scenario."""
+    names = [f"parameters, {method}" for method in METHOD_NAMES]
+    lines = [f"| tables of | {' | '.join(names + CURVES)} |", "|" + "---|" * (1 + len(names) + len(CURVES))]
+    show("\n".join(lines))
     for scenario, frame in results:
-        names = [name for name in frame.columns if name not in ("method", "tables")]
-        lines = [f"### {scenario.name}", "", "| method | tables | " + " | ".join(names) + " |"]
-        lines.append("|" + "---|" * (len(names) + 2))
-        for _, row in frame.iterrows():
-            cells = " | ".join("" if np.isnan(row[name]) else f"{100 * row[name]:.0f}" for name in names)
-            lines.append(f"| {row['method']} | {row['tables']} | {cells} |")
-        parts.append("\n".join(lines))
-        show(parts[-1])
-    return "\n\n".join(parts)
+        parameters = frame.drop(columns=["method", "tables", *CURVES], errors="ignore") * 100
+        cells = [f"{row.min():.0f} to {row.max():.0f}" for _, row in parameters.iterrows()]
+        cells += [f"{100 * frame[name].iloc[0]:.0f}" if name in frame else "" for name in CURVES]
+        lines.append(f"| {scenario.name} | {' | '.join(cells)} |")
+        show(lines[-1])
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -165,7 +167,7 @@ def main() -> None:
     began = time.perf_counter()
     text = report(
         ((scenario, measure(scenario, given.sims, given.resamples)) for scenario in chosen),
-        lambda part: sys.stdout.write(part + "\n\n"),
+        lambda line: print(line, flush=True),
     )
     sys.stdout.write(f"{time.perf_counter() - began:.0f} s\n")
     if given.write:

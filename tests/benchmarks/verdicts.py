@@ -90,12 +90,12 @@ def judged_column(kind: str, sim: int) -> Judged:
 
 def of_columns(sims: int, run: Run) -> str:
     """Write how often tables whose fault a column shows are ok, and how often that is a miss, as a markdown table."""
-    lines = ["| kind | tables | ok | miss |", "|---|---|---|---|"]
+    lines = ["| kind | ok | miss |", "|---|---|---|"]
     for kind in SHOWN:
         found = list(run(judged_column, [kind] * sims, range(sims)))
         ok = np.mean([one.status == "ok" for one in found])
         miss = np.mean([one.status == "ok" and not one.holds for one in found])
-        lines.append(f"| {kind} | {sims} | {100 * ok:.0f} | {100 * miss:.0f} |")
+        lines.append(f"| {kind} | {100 * ok:.0f} | {100 * miss:.0f} |")
     return "\n".join(lines)
 
 
@@ -106,25 +106,27 @@ def _bent(floors: float, slopes: float, at: pd.DataFrame) -> np.ndarray:
 
 
 def measure(design: Design, sims: int, run: Run) -> dict[str, float]:
-    """Return the share of true laws that are ok; of each kind, the share that is ok and that which is a miss."""
+    """Return the share of true laws that are ok; of the worst kind, the share that is ok and that which is a miss."""
     true = list(run(judged, [design] * sims, ["true"] * sims, range(sims)))
-    row = {"true: ok": np.mean([one.status == "ok" for one in true])}
-    for kind in KINDS:
-        found = list(run(judged, [design] * sims, [kind] * sims, range(sims)))
-        row[f"{kind}: ok"] = np.mean([one.status == "ok" for one in found])
-        row[f"{kind}: miss"] = np.mean([one.status == "ok" and not one.holds for one in found])
-    return {name: float(value) for name, value in row.items()}
+    kinds = [list(run(judged, [design] * sims, [kind] * sims, range(sims))) for kind in KINDS]
+    return {
+        "true law: ok": float(np.mean([one.status == "ok" for one in true])),
+        "worst fault: ok": max(float(np.mean([one.status == "ok" for one in found])) for found in kinds),
+        "worst fault: miss": max(
+            float(np.mean([one.status == "ok" and not one.holds for one in found])) for found in kinds
+        ),
+    }
 
 
-def report(results: Iterator[tuple[Design, dict[str, float]]], sims: int, show: Callable[[str], None]) -> str:
+def report(results: Iterator[tuple[Design, dict[str, float]]], show: Callable[[str], None]) -> str:
     """Write the results as one markdown table, a row a design."""
     lines = []
     for design, row in results:
         if not lines:
-            lines = ["| table | tables a kind | " + " | ".join(row) + " |", "|" + "---|" * (len(row) + 2)]
+            lines = ["| table | " + " | ".join(row) + " |", "|" + "---|" * (len(row) + 1)]
             show("\n".join(lines))
         cells = " | ".join(f"{100 * value:.0f}" for value in row.values())
-        lines.append(f"| {design.name} | {sims} | {cells} |")
+        lines.append(f"| {design.name} | {cells} |")
         show(lines[-1])
     return "\n".join(lines)
 
@@ -142,7 +144,6 @@ def main() -> None:
     with ProcessPoolExecutor(given.jobs) as pool:
         text = report(
             ((design, measure(design, given.sims, pool.map)) for design in chosen),
-            given.sims,
             lambda line: print(line, file=sys.stdout, flush=True),
         )
         text += f"\n\n{of_columns(given.sims, pool.map)}" if not given.only else ""
