@@ -16,7 +16,7 @@ from scaling.plan.planned import PlannedRun
 from scaling.plan.quantities import count_model
 from scaling.train.device import find_device, hardware_name, torch_threads
 from scaling.train.errors import is_out_of_memory
-from scaling.train.precision import computed_precision, matmul_precision
+from scaling.train.precision import autocast, computed_precision, matmul_precision
 
 BATCHES = tuple(4**k for k in range(9))  # 1 … 65,536
 MOST_ON_CPU = 4_096  # largest batch: larger ones do not fit into the cache
@@ -83,7 +83,7 @@ def measure_model(config: RunConfig, where: torch.device) -> Efficiency:
     generator = torch.Generator().manual_seed(0)
     module = config.model.build(config.data.shape, config.data.outputs, generator).to(where).eval()
     counts, precision = count_model(config), computed_precision(config, where)
-    forward = _forward(module, where, bf16=precision == "bf16")
+    forward = _forward(module, config, where)
     throughput, best = 0.0, 1
     for batch in BATCHES:
         if where.type == "cpu" and batch > MOST_ON_CPU:
@@ -116,9 +116,9 @@ def measure_model(config: RunConfig, where: torch.device) -> Efficiency:
     )
 
 
-def _forward(module: nn.Module, where: torch.device, *, bf16: bool) -> Callable[[torch.Tensor], None]:
+def _forward(module: nn.Module, config: RunConfig, where: torch.device) -> Callable[[torch.Tensor], None]:
     def forward(x: torch.Tensor) -> None:
-        with torch.inference_mode(), torch.autocast(where.type, torch.bfloat16, enabled=bf16):
+        with torch.inference_mode(), autocast(config, where):
             module(x)
         if where.type == "cuda":
             torch.cuda.synchronize(where)

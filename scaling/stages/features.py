@@ -24,7 +24,6 @@ from scaling.data.memory import MEMORY, load_array
 from scaling.errors import UserError
 from scaling.folders import atomic_folder
 from scaling.global_streams import own_streams
-from scaling.plan.identity import asked_precision
 from scaling.stages.feature_cache import cached_splits, feature_key
 from scaling.stages.networks import check_head, parent_network, replace_head, with_resize
 from scaling.train.attempt import PlacedRun
@@ -33,7 +32,7 @@ from scaling.train.feed.normalisation import normalisation_of
 from scaling.train.feed.resident import bring
 from scaling.train.feed.run_data import RunData, load_splits
 from scaling.train.loop import shape_if_own
-from scaling.train.precision import computed_precision
+from scaling.train.precision import autocast, computed_precision
 from scaling.train.sizes import EVALUATED_ROWS, TRAIN_EXAMPLES
 from scaling.train.streams import derive_seed, stream
 
@@ -147,13 +146,12 @@ def _passes(placed: PlacedRun, body: nn.Module, splits: Splits, name: str) -> It
     parent = run.parent
     assert parent is not None, "a run from scratch has no body"
     scale = normalisation_of(splits, run.config.data.shape, device)
-    bf16 = asked_precision(run.config) == "bf16"
     rows = EVALUATED_ROWS[device.type]
     with own_streams(derive_seed(parent.config.seed, "features", name)):
         for start in range(0, len(examples), rows):
             part = examples.part(start, start + rows)
             x, _ = bring(part, scale, device, reads=0).between(0, len(part))
-            with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            with torch.no_grad(), autocast(run.config, device):
                 yield body(x).float().cpu().numpy()
 
 

@@ -12,7 +12,6 @@ from torch.nn import functional
 from scaling.config import RunConfig
 from scaling.data.chance import mean_and_error
 from scaling.global_streams import own_streams
-from scaling.plan.identity import asked_precision
 from scaling.stages.base import Stop, Watch
 from scaling.stages.crops import Crops
 from scaling.stages.label_lists import read_label_lists
@@ -25,6 +24,7 @@ from scaling.train.feed.normalisation import normalisation_of
 from scaling.train.feed.resident import Resident, bring
 from scaling.train.feed.run_data import RunData, load_splits
 from scaling.train.losses import Score
+from scaling.train.precision import autocast
 from scaling.train.sizes import EVALUATED_ROWS
 from scaling.train.streams import derive_seed, stream
 
@@ -70,12 +70,11 @@ def log_probabilities(
     """Return log probabilities of the test set (n, classes) float64, None if `stop` asked for an end."""
     test, device = attempt.sets.test, attempt.device
     generator = stream(attempt.run.config.seed, "crops", device=device)
-    bf16 = asked_precision(attempt.run.config) == "bf16"
     network.eval()
     size = crop_size(attempt)
     parts, rows = [], EVALUATED_ROWS[device.type]
     streams = own_streams(derive_seed(attempt.run.config.seed, "evaluation"))
-    with torch.autocast(device.type, torch.bfloat16, enabled=bf16), streams:
+    with autocast(attempt.run.config, device), streams:
         for start in range(0, len(test), rows):
             if stop is not None and stop():
                 return None

@@ -10,10 +10,8 @@ from torch import nn
 from scaling.data.base import Splits
 from scaling.global_streams import own_streams
 from scaling.models.blocks import LinearMap
-from scaling.plan.identity import asked_precision
 from scaling.plan.planned import PlannedRun
 from scaling.record import Point
-from scaling.train.feed.resident import Examples
 from scaling.train.feed.run_data import RunData
 from scaling.train.losses import Score, score
 from scaling.train.streams import derive_seed
@@ -41,19 +39,15 @@ def evaluate(run: PlannedRun, sets: RunData, module: nn.Module) -> Evaluation:
     Where the data set can compute the expected loss of a linear map, that is the test loss. A module that draws random
     numbers in evaluation draws the same ones at every milestone, and none from the streams of training.
     """
-    metric, bf16 = run.config.data.metric, asked_precision(run.config) == "bf16"
     population = sets.splits.population_loss
-
-    def scored(examples: Examples) -> Score:
-        return score(module, examples, metric, bf16=bf16)
-
     with own_streams(derive_seed(run.config.seed, "evaluation")):
         if population is not None and isinstance(module, LinearMap):
             weights = module.head.weight.detach().double().cpu().numpy()[0]
             test = Score(population(weights), 0.0)
         else:
-            test = scored(sets.test)
-        return Evaluation(test, scored(sets.validation), scored(sets.train))
+            test = score(module, sets.test, run.config)
+        validation, train = (score(module, examples, run.config) for examples in (sets.validation, sets.train))
+        return Evaluation(test, validation, train)
 
 
 def make_point(run: PlannedRun, evaluation: Evaluation, *, step: int, lr: float | None, final: bool) -> Point:

@@ -10,10 +10,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from scaling.augment.mixed import Mixed, mixed_cross_entropy
+from scaling.config import RunConfig
 from scaling.data.base import Metric
 from scaling.data.chance import mean_and_error
 from scaling.models.parts import as_evaluated
 from scaling.train.feed.resident import Examples
+from scaling.train.precision import autocast
 from scaling.train.sizes import EVALUATED_ROWS
 
 Labels = Tensor | Mixed  # class indices or targets (n,), or those of mixed examples
@@ -55,11 +57,11 @@ def losses(metric: Metric, outputs: Tensor, y: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def score(module: nn.Module, examples: Examples, metric: Metric, *, bf16: bool) -> Score:
-    """Score a module in evaluation mode, and restore its mode."""
-    device = examples.device
+def score(module: nn.Module, examples: Examples, config: RunConfig) -> Score:
+    """Score a run's module in evaluation mode, and restore its mode."""
+    metric, device = config.data.metric, examples.device
     loss, wrong, rows = [], [], EVALUATED_ROWS[device.type]
-    with as_evaluated(module), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+    with as_evaluated(module), autocast(config, device):
         for start in range(0, len(examples), rows):
             x, y = examples.between(start, start + rows)
             outputs = module(x)

@@ -1,4 +1,4 @@
-"""The precision of matrix products and convolutions on a GPU during a run."""
+"""The precision of a run: of matrix products and convolutions on a GPU, and bf16 by autocast."""
 
 from __future__ import annotations
 
@@ -28,6 +28,11 @@ def matmul_precision(precision: str) -> Iterator[None]:
     finally:
         torch.set_float32_matmul_precision(products)
         torch.backends.cudnn.allow_tf32 = convolutions
+
+
+def autocast(config: RunConfig, device: torch.device) -> torch.autocast:
+    """Return the context in which a run's module is called: torch's autocast, enabled only for bf16."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=asked_precision(config) == "bf16")
 
 
 def computed_precision(config: RunConfig, device: torch.device) -> str:

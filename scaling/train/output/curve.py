@@ -14,11 +14,11 @@ from torch import Tensor, nn
 
 from scaling.global_streams import own_streams
 from scaling.models.parts import as_evaluated
-from scaling.plan.identity import asked_precision
 from scaling.plan.planned import PlannedRun
 from scaling.train.attempt import Attempt
 from scaling.train.loop import CHECK_STEPS
 from scaling.train.losses import losses
+from scaling.train.precision import autocast
 from scaling.train.streams import derive_seed
 
 ENOUGH = 3  # a run with so many milestones needs no further curve
@@ -70,11 +70,10 @@ def sample_of(attempt: Attempt) -> Sample:
 def take_curve(attempt: Attempt, module: nn.Module, *, step: int) -> None:
     """Log the losses of a module at a step of its run's learning curve, and restore its mode."""
     run, sample = attempt.run, sample_of(attempt)
-    bf16 = asked_precision(run.config) == "bf16"
     with (
         as_evaluated(module),
         own_streams(derive_seed(run.config.seed, "evaluation")),
-        torch.autocast(sample.x.device.type, torch.bfloat16, enabled=bf16),
+        autocast(run.config, sample.x.device),
     ):
         found = losses(run.config.data.metric, module(sample.x), sample.y)
     [train_loss], [val_loss] = sample.means(found[None])

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import torch
 
-from scaling.plan.identity import asked_precision
 from scaling.train.errors import of_its_own
 from scaling.train.losses import losses
 from scaling.train.output.curve import Sample, curve_steps, is_alike, sample_of, take_curve
+from scaling.train.precision import autocast
 from scaling.train.stacked.evaluation import forward_of
 from scaling.train.stacked.layers import Forward
 from scaling.train.stacked.member_state import MemberState
@@ -40,7 +40,7 @@ def take_curves(members: Sequence[MemberState], places: Sequence[int], rows: Row
 @torch.no_grad()
 def _note(members: Sequence[MemberState], samples: Sequence[Sample], forward: Forward) -> None:
     config, x = members[0].attempt.run.config, torch.stack([sample.x for sample in samples])
-    with torch.autocast(x.device.type, torch.bfloat16, enabled=asked_precision(config) == "bf16"):
+    with autocast(config, x.device):
         outputs = forward(x)
     found = losses(config.data.metric, outputs.flatten(0, 1), torch.cat([sample.y for sample in samples]))
     for member, *means in zip(members, *samples[0].means(found.view(len(members), -1)), strict=True):

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from scaling.config import RunConfig
-from scaling.plan.identity import asked_precision
 from scaling.train.errors import of_its_own
 from scaling.train.evaluation import Evaluation, evaluate
 from scaling.train.feed.resident import Examples
 from scaling.train.losses import Score
+from scaling.train.precision import autocast
 from scaling.train.sizes import EVALUATED_NUMBERS, EVALUATED_ROWS
 from scaling.train.stacked.layers import Forward, Stacking, UnknownLayer, stack_layers
 from scaling.train.stacked.losses import log_probabilities, missed
@@ -91,7 +91,7 @@ def _widest(rows: Rows) -> int:
 def _scores(forward: Forward, sets: Sequence[Examples], config: RunConfig, most: int) -> list[Score]:
     """Score members on sets of the same size, which may be a single shared one."""
     losses, wrong, metric = list[Tensor](), list[Tensor](), config.data.metric
-    with torch.autocast(sets[0].device.type, torch.bfloat16, enabled=asked_precision(config) == "bf16"):
+    with autocast(config, sets[0].device):
         for start in range(0, len(sets[0]), most):
             x, y = _between(sets, start, start + most)
             outputs = forward(x)
