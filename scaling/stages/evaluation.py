@@ -39,8 +39,18 @@ class EvaluationStage(Stage):
                 f"found stage={config.stage.name} with data={config.data.name}, a regression; wanted classes; "
                 f"choose another stage"
             )
-        counts = count(layers_of(parent, config.data.outputs))
-        return Quantities(counts, 1, 0, 0, 0, False, 0, 0, None, (1,))
+        return Quantities(
+            counts=count(layers_of(parent, config.data.outputs)),
+            steps=1,
+            batch=0,
+            D=0,
+            D_unique=0,
+            fresh=False,
+            C=0,
+            C_counted=0,
+            budget=None,
+            milestones=(1,),
+        )
 
     def load(self, placed: PlacedRun) -> RunData:
         """Copy the test set to the device."""

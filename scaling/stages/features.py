@@ -25,7 +25,7 @@ from scaling.errors import UserError
 from scaling.folders import atomic_folder
 from scaling.global_streams import own_streams
 from scaling.stages.feature_cache import cached_splits, feature_key
-from scaling.stages.networks import check_head, parent_network, replace_head, with_resize
+from scaling.stages.networks import check_head, parent_network, replace_head, start_of, with_resize
 from scaling.train.attempt import PlacedRun
 from scaling.train.feed.feed import epoch_feed
 from scaling.train.feed.normalisation import normalisation_of
@@ -100,10 +100,8 @@ def features(placed: PlacedRun, splits: Splits) -> dict[str, np.ndarray]:
 def content_of_features(placed: PlacedRun, splits: Splits) -> str:
     """Return a digest of all that features depend on: the data, the body's weights, and the user's own code."""
     run = placed.run
-    parent, start = run.parent, run.config.parent
-    assert parent is not None, "a run without a parent has no features"
-    step = None if start is None else start.step
-    weights = placed.folder.other(parent.run_id).kept_weights(parent.quantities.steps if step is None else step)
+    parent, step = start_of(run)
+    weights = placed.folder.other(parent.run_id).kept_weights(step)
     data = run.config.data.digest() if splits.digest is None else splits.digest
     return joined([data, digest_of(weights), code_of(run.config)])
 
@@ -143,8 +141,7 @@ def _passes(placed: PlacedRun, body: nn.Module, splits: Splits, name: str) -> It
     """Yield the features of one split in blocks of examples; random draws of a body do not depend on the run's seed."""
     examples: Arrays | Picked = getattr(splits, name)
     run, device = placed.run, placed.device
-    parent = run.parent
-    assert parent is not None, "a run from scratch has no body"
+    parent, _ = start_of(run)
     scale = normalisation_of(splits, run.config.data.shape, device)
     rows = EVALUATED_ROWS[device.type]
     with own_streams(derive_seed(parent.config.seed, "features", name)):

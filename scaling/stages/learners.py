@@ -11,7 +11,7 @@ from scaling.train.learner import Learner
 def head_learner(attempt: Attempt) -> Learner:
     """Return a new head to be trained alone; the sets hold the features of the frozen body."""
     network = parent_network(attempt, new_head=True)
-    return Learner(head_of(network), lambda: network)
+    return Learner(head_of(network), network)
 
 
 def network_learner(attempt: Attempt, *, head_alone: bool) -> Learner:
@@ -21,4 +21,4 @@ def network_learner(attempt: Attempt, *, head_alone: bool) -> Learner:
     """
     network = parent_network(attempt, new_head=True)
     module = with_resize(network, attempt)
-    return Learner(FrozenBody(module) if head_alone else module, lambda: network, crop_size(attempt))
+    return Learner(FrozenBody(module) if head_alone else module, network, crop_size(attempt))

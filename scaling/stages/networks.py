@@ -10,6 +10,7 @@ from scaling.errors import UserError
 from scaling.global_streams import own_streams
 from scaling.models.build_model import build_model
 from scaling.models.parts import head_of
+from scaling.plan.planned import PlannedRun
 from scaling.train.attempt import PlacedRun
 from scaling.train.output.kept_weights import read_kept_weights
 from scaling.train.streams import stream
@@ -79,18 +80,24 @@ def crop_size(placed: PlacedRun) -> tuple[int, int] | None:
     return height, width
 
 
+def start_of(run: PlannedRun) -> tuple[PlannedRun, int]:
+    """Return the run that a stage starts from, and the step whose weights it takes."""
+    parent, start = run.parent, run.config.parent
+    step = None if start is None else start.step
+    assert parent is not None, "a run from scratch starts from no other run"
+    assert step is not None, "a plan states the step"
+    return parent, step
+
+
 def parent_network(placed: PlacedRun, *, new_head: bool) -> nn.Module:
     """Return the parent's network with the weights that it kept; UserError if it kept none.
 
     new_head: replace its head by one for the run's own outputs, initialised as in training from scratch.
     """
     run = placed.run
-    parent, start = run.parent, run.config.parent
-    assert parent is not None, "a run from scratch has no parent"
-    assert start is not None
+    parent, step = start_of(run)
     outputs = (run if new_head else parent).config.data.outputs
     network = build_model(run.config.model, run.input_shape, outputs, stream(run.config.seed, "init"))
-    step = parent.quantities.steps if start.step is None else start.step
     weights = read_kept_weights(placed.folder.other(parent.run_id), step)
     if new_head:
         head = f"{name_of_head(network)}."

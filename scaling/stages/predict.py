@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from scaling.augment.standard import StandardBatch
 from scaling.config import RunConfig
 from scaling.data.chance import mean_and_error
 from scaling.global_streams import own_streams
@@ -94,10 +95,11 @@ def _over_crops(
     crops: Crops, network: nn.Module, x: Tensor, generator: torch.Generator, size: tuple[int, int] | None
 ) -> Tensor:
     """Return log probabilities (n, classes) of the mean logits, or the logarithm of the mean probabilities."""
-    augment = crops.augmentation.build_at(tuple(x.shape[1:]), 0, size)
+    augment = StandardBatch(crops.augmentation, size)
     total: Tensor | float = 0.0
     for _ in range(crops.number):
-        found = network(augment(x, x[:, 0, 0, 0], generator)[0]).double()
+        flip, uniform, _ = augment.draw(len(x), generator)
+        found = network(augment.sampled(x, flip, uniform)).double()
         total = total + (found if crops.average == "logits" else found.softmax(1))
     mean = total / crops.number
     assert isinstance(mean, Tensor), "there is at least one crop"

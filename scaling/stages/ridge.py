@@ -58,7 +58,18 @@ class Ridge(Stage):
         body = body_of(layers_of(parent, data.outputs)).forward_flops
         C = body * D + closed_form_C(D, features, data.outputs)
         head = count([dense(features, data.outputs, role="head", first=True)])
-        return Quantities(head, 1, D, D, pool, False, C, C, None, (1,))
+        return Quantities(
+            counts=head,
+            steps=1,
+            batch=D,
+            D=D,
+            D_unique=pool,
+            fresh=False,
+            C=C,
+            C_counted=C,
+            budget=None,
+            milestones=(1,),
+        )
 
     def metric(self, data: DataSet) -> Metric:
         """Return the squared error."""

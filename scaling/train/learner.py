@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import nn
@@ -12,10 +11,10 @@ from torch import nn
 class Learner:
     """The trained module and its network.
 
-    module: the trained module; whole: returns the network that it is part of, whose weights later stages start from;
+    network: of which the module is a part, or which is a part of the module; its weights are kept for later stages;
     size: (height, width) of the network's images, if it differs from the data's.
     """
 
     module: nn.Module
-    whole: Callable[[], nn.Module]
+    network: nn.Module
     size: tuple[int, int] | None = None

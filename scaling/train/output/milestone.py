@@ -26,7 +26,7 @@ def note_point(
     """Keep the weights of an evaluated module's network if requested, and add the point to the journal."""
     run = attempt.run
     if step in run.kept_steps and isfinite(evaluation.test.loss):
-        keep_weights(attempt.folder, run.run_id, step, learner.whole() if learner else module)
+        keep_weights(attempt.folder, run.run_id, step, learner.network if learner else module)
     attempt.journal.add(make_point(run, evaluation, step=step, lr=lr, final=step == run.quantities.steps))
 
 
@@ -34,4 +34,4 @@ def finish(attempt: Attempt, module: nn.Module, learner: Learner | None, *, seco
     """Record the speed of a finished attempt, and keep the first layer's filters if requested."""
     attempt.journal.trained(seconds, examples)
     if attempt.run.config.train.filters:
-        keep_filters(attempt.folder.path, learner.whole() if learner else module, attempt.run.input_shape)
+        keep_filters(attempt.folder.path, learner.network if learner else module, attempt.run.input_shape)
