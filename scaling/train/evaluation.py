@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from math import hypot, nan
+from math import hypot, isfinite, nan
 
 from torch import nn
 
@@ -69,7 +69,7 @@ def has_diverged(evaluation: Evaluation, splits: Splits) -> bool:
     """Return whether a loss is not finite, or the training loss is above chance by more than 3 standard errors."""
     train = evaluation.train
     margin = ABOVE * hypot(train.loss_se or 0.0, splits.chance_se or 0.0) + ROUNDING * splits.chance
-    return not train.loss <= splits.chance + margin or evaluation.test.loss != evaluation.test.loss
+    return not train.loss <= splits.chance + margin or not isfinite(evaluation.test.loss)
 
 
 def is_at_chance(evaluation: Evaluation, splits: Splits) -> bool:

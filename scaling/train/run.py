@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from math import isnan
+from math import isfinite
 
 import torch
 import yaml
@@ -90,7 +90,7 @@ def settled(attempt: Attempt, evaluation: Evaluation, forecast_seconds: float | 
 def _record(attempt: Attempt, evaluation: Evaluation, forecast_seconds: float | None) -> Record:
     run, journal, splits = attempt.run, attempt.journal, attempt.sets.splits
     quantities, data, stage = run.quantities, run.config.data, run.config.stage
-    diverged = has_diverged(evaluation, splits) if stage.fits else isnan(evaluation.test.loss)
+    diverged = has_diverged(evaluation, splits) if stage.fits else not isfinite(evaluation.test.loss)
     facts = {**splits.facts, **attempt.notes}
     return Record(
         run_id=run.run_id,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from functools import partial
 from itertools import product
-from math import log
+from math import inf, log, nan
 
 import numpy as np
 import pytest
@@ -13,13 +13,15 @@ import torch
 import yaml
 
 from scaling.config import plain, read_config
+from scaling.data.base import Arrays, Splits
 from scaling.errors import UserError
 from scaling.folders import read_lines
 from scaling.record import read_record
 from scaling.train.errors import OutOfMemory, explain_memory_errors
-from scaling.train.evaluation import evaluate
+from scaling.train.evaluation import Evaluation, evaluate, has_diverged
 from scaling.train.feed.run_data import load_run_data
 from scaling.train.loop import TICK_SECONDS
+from scaling.train.losses import Score
 from scaling.train.output.kept_weights import read_kept_weights
 from scaling.train.run import train_run
 from tests.default_cases import default_cases
@@ -174,6 +176,14 @@ def test_a_run_that_is_no_longer_finite_stops_as_diverged(tmp_path):
     assert record.points[-1].final
     raw = json.loads(folder_of(run, tmp_path).record.read_text())
     assert raw["points"][-1]["loss"] is None
+
+
+def test_a_run_whose_test_loss_is_infinite_has_diverged():
+    finite, infinite = Score(1.0, 0.1), Score(inf, nan)
+    none = np.zeros(0)
+    splits = Splits(Arrays(none, none), Arrays(none, none), Arrays(none, none), chance=log(3), chance_se=0.0)
+    assert has_diverged(Evaluation(infinite, finite, finite), splits)
+    assert not has_diverged(Evaluation(finite, infinite, finite), splits)
 
 
 def test_a_run_that_ends_above_chance_has_diverged(tmp_path):
