@@ -13,7 +13,7 @@ from scaling.errors import suggestion
 VERBS = {  # verb: (where it lives, one line of help)
     "plan": ("scaling.commands.plan:plan", "Print the runs of a sweep with N, D, C and cost; start nothing."),
     "run": ("scaling.commands.run:run", "Train the unfinished runs of a sweep, or one run, here or on SLURM."),
-    "tune": ("scaling.commands.tune:tune", "Find the best learning rate for each size and length of a sweep."),
+    "tune": ("scaling.commands.tuning.tune:tune", "Find the best learning rate for each size and length of a sweep."),
     "probe": ("scaling.commands.probe:probe", "Measure the speed of this device, for forecasts."),
     "measure": ("scaling.commands.tools.measure:measure", "Time the models of a sweep at inference."),
     "status": ("scaling.commands.monitor.status:status", "Show the progress of a sweep."),

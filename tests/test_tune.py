@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from scaling.commands.rounds.run_groups import group_runs
-from scaling.commands.rounds.tunable import check_keys
-from scaling.commands.tune import command_again, tune
+from scaling.commands.tuning.run_groups import group_runs
+from scaling.commands.tuning.tunable import check_keys
+from scaling.commands.tuning.tune import command_again, tune
 from scaling.compose.session import session
 from scaling.compose.write_rules import write_rules
 from scaling.errors import UserError

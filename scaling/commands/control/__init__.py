@@ -1,1 +1,1 @@
-"""Verbs that control a sweep while it runs: which runs go first, and pauses."""
+"""Verbs that control a sweep while it runs: cancel, retry, logs, pause, resume, and which runs go first."""

@@ -1,1 +1,1 @@
-"""Rounds of runs: candidates and their costs, the sweep of the chosen ones, and the loop around both."""
+"""Rounds of `scaling suggest` and `extend`: candidates and their costs, the sweep of the chosen ones, the loop."""

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from scaling.commands.rounds.run_groups import group_runs
-from scaling.commands.rounds.trial_runs import TrialPlanner
+from scaling.commands.tuning.run_groups import group_runs
+from scaling.commands.tuning.trial_runs import TrialPlanner
 from scaling.compose.session import session
 from scaling.errors import UserError
 from scaling.folders import SweepFolder

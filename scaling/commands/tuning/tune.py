@@ -13,6 +13,7 @@ import click
 from scaling.commands.options import (
     OVERRIDES,
     answer,
+    as_typed,
     json_option,
     only_overrides,
     overrides,
@@ -20,7 +21,6 @@ from scaling.commands.options import (
     run_verb,
     terminal,
 )
-from scaling.commands.settling import as_typed
 from scaling.errors import UserError
 
 if TYPE_CHECKING:
@@ -151,22 +151,13 @@ def _search(
     seed: int,
     console: Terminal,
 ) -> list[Best]:
+    """Try values round by round until every group of runs has had its tries, and return the best of each group."""
     from scaling import tune as tuning
-    from scaling.commands.rounds.run_groups import group_runs
-    from scaling.commands.rounds.trial_runs import TrialPlanner
-    from scaling.commands.rounds.tunable import check_keys
-    from scaling.config import read_group
-    from scaling.dispatch.control import stale_in
-    from scaling.dispatch.launcher import launcher_of
-    from scaling.dispatch.states.stale import refuse_stale
-    from scaling.folders import check_writable
+    from scaling.commands.tuning.run_groups import group_runs
+    from scaling.commands.tuning.trial_runs import TrialPlanner
     from scaling.security.rights import shared_as
 
-    check_keys(plan.runs, ranges)
-    settings = read_group("launcher", plan.launcher)
-    check_writable(plan.folder, group=plan.group)
-    launcher_of(settings).check([run.config for run in plan.runs])
-    refuse_stale(stale_in(plan.folder), ways_out=WAYS_OUT)
+    settings = _checked_settings(plan, ranges)
     groups = group_runs(plan.runs, by, [one.key for one in ranges])
     planner = TrialPlanner(plan, [one.key for one in ranges])
     with shared_as(plan.results):
@@ -181,6 +172,23 @@ def _search(
                 if not held or tuning.was_tried(proposal, plan.folder):
                     tuning.tell(studies[proposal.group], proposal, plan.folder)
         return tuning.best(studies, groups)
+
+
+def _checked_settings(plan: Plan, ranges: Sequence[Range]) -> Settings:
+    """Check that the plan can be tuned and trained here; return the launcher's settings."""
+    from scaling.commands.tuning.tunable import check_keys
+    from scaling.config import read_group
+    from scaling.dispatch.control import stale_in
+    from scaling.dispatch.launcher import launcher_of
+    from scaling.dispatch.states.stale import refuse_stale
+    from scaling.folders import check_writable
+
+    check_keys(plan.runs, ranges)
+    settings: Settings = read_group("launcher", plan.launcher)
+    check_writable(plan.folder, group=plan.group)
+    launcher_of(settings).check([run.config for run in plan.runs])
+    refuse_stale(stale_in(plan.folder), ways_out=WAYS_OUT)
+    return settings
 
 
 def _train_proposals(plan: Plan, proposals: Sequence[Proposal], settings: Settings, console: Terminal) -> str:
