@@ -9,9 +9,11 @@ from functools import partial
 from typing import Any
 
 from scaling.commands.forecast_runs import worker_kind
+from scaling.commands.plan_disk import checkpoint_bytes, disk_use
 from scaling.commands.plan_warnings import plan_warnings
 from scaling.dispatch.launcher import Capacity, Settings, launcher_of
 from scaling.dispatch.local.capacity import workers_a_gpu
+from scaling.dispatch.states.attempts import SETTLED
 from scaling.dispatch.states.read_state import Reader
 from scaling.dispatch.states.settled import SettledRuns
 from scaling.dispatch.states.stale import stale_of
@@ -25,13 +27,6 @@ from scaling.numbers import flops
 from scaling.plan.identity import stack_key
 from scaling.plan.plan import Plan
 from scaling.plan.planned import PlannedRun, as_overrides
-from scaling.stages.feature_cache import cached_splits, feature_bytes, feature_key
-
-FILES_PER_RUN = 4  # config.yaml, record.json, attempts.jsonl, log.jsonl
-BYTES_PER_RUN = 3_000  # config, record and attempts without points, as measured on the shipped sweeps
-BYTES_PER_POINT = 900  # one milestone in record.json and in log.jsonl
-STATE_COPIES = 3  # a checkpoint holds the weights and (AdamW) two moments
-BYTES_PER_NUMBER = 4  # fp32
 
 
 @dataclass(frozen=True)
@@ -66,14 +61,12 @@ class PlanForecast:
     @property
     def remaining(self) -> list[PlannedRun]:
         """The runs that are not settled."""
-        return [run for run in self.plan.runs if self.status[run.run_id] not in ("finished", "diverged")]
+        return [run for run in self.plan.runs if self.status[run.run_id] not in SETTLED]
 
     def totals(self) -> dict[str, Any]:
         """Add up runs, FLOPs, time, disk and files; time is None if no speed is known."""
         runs, remaining = self.plan.runs, self.remaining
-        kept = [*map(_kept_weights, runs), *_features(runs)]
-        points = sum(len(run.quantities.milestones) for run in runs)
-        seconds = self._seconds(remaining)
+        seconds, disk = self._seconds(remaining), disk_use(runs)
         return {
             "runs": len(runs),
             "finished": len(runs) - len(remaining),
@@ -94,9 +87,9 @@ class PlanForecast:
             "wall_seconds": None if seconds is None else self._wall(remaining),
             "basis": self._basis(),
             "stacked_gain": self.stacked_gain,
-            "disk_bytes": len(runs) * BYTES_PER_RUN + points * BYTES_PER_POINT + sum(size for _, size in kept),
+            "disk_bytes": disk.bytes,
             "peak_checkpoint_bytes": self._peak_checkpoint_bytes(),
-            "files": len(runs) * FILES_PER_RUN + sum(files for files, _ in kept),
+            "files": disk.files,
         }
 
     def to_dict(self) -> dict[str, Any]:
@@ -124,7 +117,7 @@ class PlanForecast:
 
     def _peak_checkpoint_bytes(self) -> int:
         """Return the largest bytes of checkpoints at a time, for all runs that the workers train at once in stacks."""
-        each = {run.run_id: _checkpoint_bytes(run) for run in self.plan.runs}
+        each = {run.run_id: checkpoint_bytes(run) for run in self.plan.runs}
         at_once = self.workers * max(size * self.stack_shares.get(run_id, ALONE).runs for run_id, size in each.items())
         return min(round(at_once), sum(each.values()))
 
@@ -151,13 +144,12 @@ class PlanForecast:
 
     def check_limit(self) -> None:
         """Raise UserError for a plan beyond its own limits."""
-        totals, limit = self.totals(), self.plan.limit
-        if limit.flops is not None and totals["C"] > limit.flops:
+        limit, C, seconds = self.plan.limit, self.flops(self.plan.runs), self._seconds(self.remaining)
+        if limit.flops is not None and limit.flops < C:
             raise UserError(
-                f"found a plan of {flops(totals['C'])} FLOPs; wanted at most sweep.limit.flops={limit.flops:g}; "
+                f"found a plan of {flops(C)} FLOPs; wanted at most sweep.limit.flops={limit.flops:g}; "
                 f"take cells out or raise the limit"
             )
-        seconds = totals["forecast_seconds"]
         if limit.gpu_hours is not None and seconds is not None and seconds / 3600 > limit.gpu_hours:
             raise UserError(
                 f"found a plan of {seconds / 3600:.3g} device hours; wanted at most "
@@ -177,20 +169,12 @@ def forecast_plan(plan: Plan, settings: Settings, *, card: str | None = None) ->
     capacity = launcher_of(settings).capacity(devices_named, len(plan.runs))
     status = {run.run_id: "pending" if run.state == State.MISSING else run.state.value for run in states}
     done = [] if capacity.speed_name else _trained_here(plan.runs, states)
-    threads, partition = settings.threads, capacity.speed_name
     kind, at_work = (worker_kind(settings, capacity), capacity.workers) if card is None else ("cuda", 1)
-
-    def forecasts_of(
-        runs: Sequence[PlannedRun], shared: Mapping[str, StackShare], *, done: Sequence[tuple[PlannedRun, float]] = ()
-    ) -> dict[str, Forecast]:
-        if card is not None:
-            return _on_card(runs, card, shared)
-        return forecast_all(runs, threads=threads, done=done, partition=partition, stack_shares=shared)
-
-    settled_ids = {run_id for run_id, state in status.items() if state in (State.FINISHED, State.DIVERGED)}
+    forecasts_of = partial(_forecasts, threads=settings.threads, partition=capacity.speed_name, card=card)
+    settled_ids = {run_id for run_id, state in status.items() if state in SETTLED}
     shared = shares_of_the_rest(runs, settled_ids, kind=kind, workers=at_work)
     forecasts = forecasts_of(runs, shared, done=done)
-    workers = _workers(runs, forecasts, capacity, threads) if card is None else at_work
+    workers = _workers(runs, forecasts, capacity, settings.threads) if card is None else at_work
     return PlanForecast(
         plan=plan,
         settled=settled,
@@ -206,6 +190,24 @@ def forecast_plan(plan: Plan, settings: Settings, *, card: str | None = None) ->
         work=relative_work(runs, stack_shares=shared) if len(forecasts) < len(runs) else {},
         stack_shares=shared,
     )
+
+
+def _forecasts(
+    runs: Sequence[PlannedRun],
+    stack_shares: Mapping[str, StackShare],
+    *,
+    threads: int,
+    partition: str | None,
+    card: str | None,
+    done: Sequence[tuple[PlannedRun, float]] = (),
+) -> dict[str, Forecast]:
+    """Forecast runs by run_id as `forecast_all` does or, for a card, by the table of cards."""
+    if card is None:
+        return forecast_all(runs, threads=threads, done=done, partition=partition, stack_shares=stack_shares)
+    from scaling.forecast.cards import speed_of_card
+
+    speed = speed_of_card(card)
+    return {run.run_id: forecast(run, speed, stack_share=stack_shares.get(run.run_id, ALONE)) for run in runs}
 
 
 def states_of(plan: Plan, settled: SettledRuns) -> Sequence[RunState]:
@@ -232,14 +234,6 @@ def _workers(runs: Sequence[PlannedRun], forecasts: Mapping[str, Forecast], capa
         memory=[forecast.memory_bytes for _, forecast in known],
         stacked=any(stack_key(run.config, run.quantities) for run in runs),
     )
-
-
-def _on_card(runs: Sequence[PlannedRun], card: str, shared: Mapping[str, StackShare]) -> dict[str, Forecast]:
-    """Forecast runs on a GPU by the table of cards; shared: the runs' stacks, by run_id."""
-    from scaling.forecast.cards import speed_of_card
-
-    speed = speed_of_card(card)
-    return {run.run_id: forecast(run, speed, stack_share=shared.get(run.run_id, ALONE)) for run in runs}
 
 
 def _lacks_milestones(run: PlannedRun, settled: SettledRuns) -> bool:
@@ -273,23 +267,3 @@ def _trained_here(runs: Sequence[PlannedRun], states: Sequence[RunState]) -> lis
         for run, state in zip(runs, states, strict=True)
         if state.state == State.FINISHED and state.host == here and state.seconds
     ]
-
-
-def _checkpoint_bytes(run: PlannedRun) -> int:
-    return STATE_COPIES * BYTES_PER_NUMBER * run.quantities.counts.N_total
-
-
-def _features(runs: Sequence[PlannedRun]) -> list[tuple[int, int]]:
-    """Return the number of files and bytes of cached features, once for each checkpoint and data set."""
-    featured = {
-        feature_key(run.config, run.quantities.D_unique, cached_splits(run.config)): run
-        for run in runs
-        if run.config.stage.featured
-    }
-    return [(len(cached_splits(run.config)), feature_bytes(run.config, run.quantities)) for run in featured.values()]
-
-
-def _kept_weights(run: PlannedRun) -> tuple[int, int]:
-    """Return how many files of weights a run keeps for later stages, and their bytes."""
-    files = {"none": 0, "last": 1, "milestones": len(run.quantities.milestones)}[run.config.train.keep]
-    return files, files * BYTES_PER_NUMBER * run.quantities.counts.N_total

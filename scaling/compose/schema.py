@@ -13,7 +13,6 @@ from scaling.config import GROUPS, MIRRORS, Train, load_class, schema_of
 
 Schema = dict[str, Any]
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
-FOLDER = "schema"  # the output folder of `scaling schema`, beside sweeps/ and conf/
 
 INTERPOLATION: Schema = {"type": "string", "pattern": r"\$\{.+\}"}
 SCALAR: Schema = {"type": ["number", "string", "boolean", "null"]}

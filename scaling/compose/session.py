@@ -9,7 +9,6 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import yaml
 from hydra import initialize_config_dir
@@ -167,8 +166,3 @@ def check_hydras(arguments: Sequence[str]) -> None:
             f"found {key}, of Hydra's own, which nothing here follows; wanted keys of runs and of the plan, such as "
             f"results=DIR and name=NAME for where things are written; drop it"
         )
-
-
-def choices(cfg: DictConfig) -> dict[str, Any]:
-    """Return which member of each group a composed config chose."""
-    return dict(cfg.hydra.runtime.choices)

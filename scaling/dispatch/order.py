@@ -106,11 +106,18 @@ def order_of(
         made = [replace(entry, keeps=keeps[entry.run_id]) for entry in made]
     settled.write_index()
     asked = {entry.run_id for entry in made}
-    others = _others(folder, asked) if limits else ()
-    cancelled = cancelled_runs(folder) & asked if not single else frozenset[str]()
-    first = frozenset(front_runs(folder))
     return Order(
-        folder, tuple(made), settled, limits, others, cancelled, memory, single, train, since=since, front=first
+        folder,
+        tuple(made),
+        settled,
+        limits=limits,
+        others=_others(folder, asked) if limits else (),
+        cancelled=cancelled_runs(folder) & asked if not single else frozenset(),
+        memory=memory,
+        single=single,
+        train=train,
+        since=since,
+        front=frozenset(front_runs(folder)),
     )
 
 

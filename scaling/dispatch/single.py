@@ -30,7 +30,7 @@ def run_single(order: Order, settings: Local, *, watch: Callable[[Any], None] | 
     [entry] = order.entries
     check_writable(order.folder)
     if not order.open_entries:
-        return Outcome(1, 1, 1)
+        return Outcome(runs=1, settled=1, found=1)
     folder, stop = order.folder, Stop()
     heartbeat = Watched(stop, watch, looks=(pause_file(folder.paused),))
     task = Task(folder, folder.queue, name="single", beat_seconds=settings.beat_seconds, train=order.train)
@@ -43,13 +43,13 @@ def run_single(order: Order, settings: Local, *, watch: Callable[[Any], None] | 
         heartbeat.end()
     seconds = time.monotonic() - started
     if result is Result.SETTLED:
-        return Outcome(1, 1, 0, seconds=seconds)
+        return Outcome(runs=1, settled=1, found=0, seconds=seconds)
     files = folder.run(entry.run_id)
     _refuse_unready(entry, result, files)
     if stop.reason and stop.reason != "disk_full":
-        return Outcome(1, 0, 0, stopped=True, seconds=seconds)
+        return Outcome(runs=1, settled=0, found=0, stopped=True, seconds=seconds)
     _refuse_unwritable(entry, worker.report, stop.reason, files)
-    return Outcome(1, 0, 0, _failures(entry, files), seconds=seconds)
+    return Outcome(runs=1, settled=0, found=0, failures=_failures(entry, files), seconds=seconds)
 
 
 def _refuse_unready(entry: Entry, result: Result, files: RunFolder) -> None:

@@ -27,7 +27,7 @@ from scaling.dispatch.task import PROCESS_CHANGED, Report, Result, Task, Train, 
 from scaling.folders import RunFolder, remove_temporary_files
 from scaling.security.worker_reuse import permanent_changes
 
-__all__ = ["Report", "Result", "Task", "Worker", "load"]  # Task: pickles of version 0.1.0 name it here
+__all__ = ["Task", "Worker"]  # Task: pickles of version 0.1.0 name it here
 log = logging.getLogger(__name__)
 PASSING_PAUSE = 2.0  # seconds before a run is tried again after a temporary file error
 STUCK_FORECASTS = 20  # times the forecast, without a step, after which a run is stuck

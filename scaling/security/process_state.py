@@ -66,34 +66,26 @@ def _restored(restore: Restore) -> None:
 
 
 def _torch_state() -> Iterator[Restore]:
-    """Set torch's global settings to their defaults; yield functions that restore the previous ones."""
+    """Set torch's global settings to their defaults; yield a function that restores the previous ones."""
     if "torch" not in sys.modules:
         return
     import torch
 
     from scaling.internals.torch import global_hooks
 
-    threads, grad = torch.get_num_threads(), torch.is_grad_enabled()
-    strict, warn = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
-    cudnn, anomaly = torch.backends.cudnn, torch.is_anomaly_enabled()
-    benchmark, repeatable = cudnn.benchmark, cudnn.deterministic
+    threads, grad, anomaly = torch.get_num_threads(), torch.is_grad_enabled(), torch.is_anomaly_enabled()
+    cudnn, repeatable = torch.backends.cudnn, _repeatable()
+    benchmark, deterministic = cudnn.benchmark, cudnn.deterministic
     hooks = [(place, place.copy()) for place in global_hooks()]
     casts = {device: torch.is_autocast_enabled(device) for device in ("cpu", "cuda")}
 
-    def plain() -> None:
-        torch.set_default_dtype(torch.float32)
-        if torch.empty(0).device.type != "cpu":  # torch 2.6 cannot name its default after it was set to None
-            torch.set_default_device(None)
-        torch.set_flush_denormal(False)
-
     def given_back() -> None:
-        plain()
+        _reset_torch()
         torch.set_grad_enabled(grad)
         if torch.get_num_threads() != threads:
             torch.set_num_threads(threads)
-        now = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
-        if now != (strict, warn):  # setting it imports torch._inductor, which takes 0.7 s
-            torch.use_deterministic_algorithms(strict, warn_only=warn)
+        if _repeatable() != repeatable:  # setting it imports torch._inductor, which takes 0.7 s
+            torch.use_deterministic_algorithms(repeatable[0], warn_only=repeatable[1])
         for place, before in hooks:
             if place != before:
                 place.clear()
@@ -102,10 +94,27 @@ def _torch_state() -> Iterator[Restore]:
             if torch.is_autocast_enabled(device) != cast:
                 torch.set_autocast_enabled(device, cast)
         torch.set_anomaly_enabled(anomaly)
-        cudnn.benchmark, cudnn.deterministic = benchmark, repeatable
+        cudnn.benchmark, cudnn.deterministic = benchmark, deterministic
 
-    plain()
+    _reset_torch()
     yield given_back
+
+
+def _reset_torch() -> None:
+    """Set those of torch's global settings to their defaults that a run must not inherit."""
+    import torch
+
+    torch.set_default_dtype(torch.float32)
+    if torch.empty(0).device.type != "cpu":  # torch 2.6 cannot name its default after it was set to None
+        torch.set_default_device(None)
+    torch.set_flush_denormal(False)
+
+
+def _repeatable() -> tuple[bool, bool]:
+    """Return whether torch uses only deterministic algorithms, and whether it only warns of others."""
+    import torch
+
+    return torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
 
 
 def _system_state() -> Iterator[Restore]:

@@ -14,7 +14,8 @@ from scaling.dispatch.claims.stop import Stop, gone, stop_file
 from scaling.dispatch.dispatches import DispatchFolder, bounded
 from scaling.dispatch.process import Process
 from scaling.dispatch.states.paused import pause_file
-from scaling.dispatch.worker import Report, Task, Worker, load
+from scaling.dispatch.task import Report, Task, load
+from scaling.dispatch.worker import Worker
 from scaling.folders import Place
 from scaling.security.rights import shared_as
 from scaling.security.trust import trust_all

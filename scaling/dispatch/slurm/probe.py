@@ -46,7 +46,8 @@ def probe_cluster(folder: SweepFolder, launcher: Slurm) -> Speed:
     """Submit one job with the launcher's resources, and return the speed that it measures; UserError if it fails."""
     check_writable(folder)
     dispatch = new_dispatch(folder)
-    share = JobShare("probe", 1, 0, 0.0, minutes=math.ceil(launcher.min_minutes), memory_gb=launcher.min_memory_gb)
+    minutes, memory = math.ceil(launcher.min_minutes), launcher.min_memory_gb
+    share = JobShare(group="probe", jobs=1, runs=0, seconds=0.0, minutes=minutes, memory_gb=memory)
     executor = executor_for(share, replace(launcher, snapshot=False), dispatch, name="scaling-probe")
     with kept_to_oneself():
         job = executor.submit(ProbeHere(launcher.threads))

@@ -77,11 +77,6 @@ def plain_environment() -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if not CHANGES_ANSWERS.match(key)}
 
 
-def present() -> bool:
-    """Return whether this machine has SLURM's tools."""
-    return shutil.which("squeue") is not None
-
-
 def own_job() -> str:
     """Return the SLURM job of this process: an array element as ARRAY_INDEX."""
     array, index = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
