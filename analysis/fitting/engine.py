@@ -15,7 +15,7 @@ from analysis.fitting.certificate import LEVEL, Certificate, certify, may_be_zer
 from analysis.fitting.intervals import check_interval
 from analysis.fitting.objective import Objective, Problem, residuals
 from analysis.fitting.points import Points
-from analysis.fitting.resample import MOST_VALUES, Samples, check_resample, refit
+from analysis.fitting.resample import MOST_VALUES, Samples, check_resample, clusters, refit
 from analysis.fitting.result import Engine, Fit, Minimised
 from analysis.fitting.seeds import lack_of_fit, weights_from_seeds
 from analysis.fitting.solver import solve
@@ -89,9 +89,8 @@ def fit_points(points: Points, law: Law, *, y: str, goal: Objective, how: How) -
     spread = Uncertainty(problem, points, theta, samples, how.resample, how.interval, how.level)
     ends, forecast = spread.inner(LEVEL), spread.forecast_interval(LEVEL)
     certificate = weaken_by_refits(certificate, problem, theta, ends=ends, forecast=forecast, columns=points.columns)
-    if samples is None and failed is not None:
-        reason = f"no interval: {percent(failed)} of the refits did not converge; take a law with fewer parameters"
-        certificate = weakened(certificate, [reason])
+    if samples is None and how.resamples:
+        certificate = weakened(certificate, [_no_interval(failed)])
     params = law.complete(dict(zip(law.params, problem.law.unscale(theta, problem.units).tolist(), strict=True)))
     rest = residuals(problem, theta[:, None])[0]
     value = _goal_value(problem, rest, points.weights)
@@ -119,8 +118,8 @@ def fit_points(points: Points, law: Law, *, y: str, goal: Objective, how: How) -
 
 
 def _refits(problem: Problem, points: Points, found: Sequence[Array], how: How) -> Samples | None:
-    """Refit to resamples, starting from the optima found; None if none were asked for."""
-    if not how.resamples:
+    """Refit to resamples, starting from the optima found; None if none were asked for, or one run has all points."""
+    if not how.resamples or clusters(points, how.resample).max() == 0:
         return None
     return refit(
         problem,
@@ -131,6 +130,13 @@ def _refits(problem: Problem, points: Points, found: Sequence[Array], how: How) 
         seed=how.seed,
         most=how.most_refitted,
     )
+
+
+def _no_interval(failed: float | None) -> str:
+    """Return why a fit has no interval. failed: share of refits that did not converge, None where there are none."""
+    if failed is None:
+        return "no interval: all points are of one run, which does not show how runs differ; add runs"
+    return f"no interval: {percent(failed)} of the refits did not converge; take a law with fewer parameters"
 
 
 def _options(how: How, points: Points, starts: int) -> dict[str, Any]:
@@ -250,7 +256,7 @@ def _warnings(
             f"all runs share the test set's sampling error ({number(points.y_se, 2)}); E is known no better than that"
         )
     if failed is not None and points.n_runs < 10:
-        found.append(f"intervals from {points.n_runs} runs are usually too narrow")
+        found.append(f"intervals from {counted(points.n_runs, 'run')} are usually too narrow")
     if failed is not None and 0.01 < failed <= MOST_FAILED:
         found.append(f"{percent(failed)} of the refits did not converge")
     return tuple(found)

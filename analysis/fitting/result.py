@@ -180,8 +180,9 @@ class Fit(Shown):
         return json.dumps(self.to_dict(), indent=2)
 
     def _samples(self) -> Array:
-        if self.engine.samples is None and self.card["resamples"]:
-            raise Refusal("found no interval: most refits did not converge; take a law with fewer parameters")
+        why = next((reason for reason in self.certificate.reasons if reason.startswith("no interval")), None)
+        if why is not None:
+            raise Refusal(f"found {why}, or take --resamples 0 for values alone")
         if self.engine.samples is None:
             raise UserError("found a fit without resamples; wanted some for an interval; fit with resamples=1000")
         return self.engine.samples

@@ -18,6 +18,8 @@ NAMES = ("run", "run_name", "run_id", "runid", "name", "id", "uuid", "trial", "t
 SIZES = ("N", "D", "C")
 STEP = re.compile(r"(trainer_|train_|training_|progress_)?((global_)?step|iteration|iter|epoch)")
 """Columns of a point of a learning curve, which a table of whole runs seldom has."""
+STEP_IN_NAME = re.compile(r"(?<![a-z])(step|iter|ckpt|checkpoint|epoch)[-_=: ]*\d", re.IGNORECASE)
+"""A point of a learning curve in a text: gpt-70m/step1000, checkpoint-500."""
 PROGRESS = ("tokens", "epochs")
 NONE = "none"
 """The value of run_column for a table in which each row is a run."""
@@ -28,7 +30,8 @@ def with_runs(table: pd.DataFrame, run_column: str | None) -> pd.DataFrame:
 
     run_column: the column to use, or "none" if each row is a run. Without it, an existing run_id is kept; else a column
     with a run-like name is used if the rows of each value look like milestones (one N, different D or steps), with a
-    remark. Another text column with such rows is only suggested in a remark. Raises `UserError`.
+    remark. Another text column with such rows is only suggested in a remark. Runs of one name and several seeds are
+    several runs. Raises `UserError`.
     """
     if run_column == NONE:
         return table.assign(run_id=np.arange(len(table)))
@@ -38,7 +41,7 @@ def with_runs(table: pd.DataFrame, run_column: str | None) -> pd.DataFrame:
                 f"found no column {run_column!r} to name the runs; the table has {listed(table.columns)}; "
                 f"name one of them, or {NONE} where each row is a run of its own"
             )
-        return table.assign(run_id=_names(table[run_column]))
+        return table.assign(run_id=_names(table, run_column))
     if "run_id" in table.columns or table.empty:
         return table
     sizes = table.attrs.get(TAKEN, {}).values()
@@ -46,34 +49,51 @@ def with_runs(table: pd.DataFrame, run_column: str | None) -> pd.DataFrame:
     candidates = [name for name in candidates if name not in sizes]
     named = [name for name in candidates if is_run_name(name)]
     if named:
-        return with_remarks(table.assign(run_id=_names(table[named[0]])), _taken(table, named[0]))
-    steps = "N" in table.columns and _step_within(table, "N")
-    alone = any(is_run_name(name) and table[name].is_unique for name in table.columns)  # each row has a name of its own
-    curves = ["N"] if steps and not alone and _are_milestones(table, "N") else []  # a curve of each size, unnamed
-    return with_remarks(table, *(_asked(name) for name in (candidates or curves)[:1]))
+        runs = _names(table, named[0])
+        return with_remarks(table.assign(run_id=runs), _taken(runs, _keys(table, named[0])))
+    curves = ["N"] if _is_curve_of_each_size(table) else []
+    return with_remarks(table, *(_asked(table, name) for name in (candidates or curves)[:1]))
 
 
-def _taken(table: pd.DataFrame, name: str) -> str:
-    runs = table[name].nunique(dropna=False)
+def _is_curve_of_each_size(table: pd.DataFrame) -> bool:
+    """Tell whether the rows of one N are points of a learning curve, by a column of steps or names with a step."""
+    if "N" not in table.columns:
+        return False
+    texts = [name for name in table.columns if not pd.api.types.is_numeric_dtype(table[name])]
+    steps = [name for name in texts if all(STEP_IN_NAME.search(str(text)) for text in table[name])]
+    alone = any(is_run_name(name) and table[name].is_unique for name in table.columns.difference(steps))
+    differ = any(not table.duplicated([*_keys(table, "N"), step]).any() for step in steps)
+    return not alone and bool(differ or _step_within(table, "N")) and _are_milestones(table, "N")
+
+
+def _taken(runs: np.ndarray, keys: list[str]) -> str:
+    by = f"the column {keys[0]}" if len(keys) == 1 else f"the columns {' and '.join(keys)}"
     return (
-        f"{counted(len(table), 'row')} are milestones of {counted(runs, 'run')}, by the column {name}: drawn together "
+        f"{counted(len(runs), 'row')} are milestones of {counted(len(set(runs)), 'run')}, by {by}: drawn together "
         f"for intervals (--run-column {NONE} where each row is a run of its own). The loss before the end of a run is "
         "that of a run of that length only at a constant rate"
     )
 
 
-def _asked(name: str) -> str:
+def _asked(table: pd.DataFrame, name: str) -> str:
     what = "rising D" if name == "N" else "one N and rising D"
     return (
-        f"rows that share {name} have {what}: where they are milestones of one run, intervals are too "
-        f"narrow; then say --run-column {one_word(name)}"
+        f"rows that share {' and '.join(_keys(table, name))} have {what}: where they are milestones of one run, "
+        f"intervals are too narrow; then say --run-column {one_word(name)}"
     )
 
 
-def _names(column: pd.Series) -> np.ndarray:
-    """Return the values as strings; a row without one becomes a run of its own."""
-    words = column.astype(object).map(str).to_numpy(object)
-    lone = column.isna().to_numpy()
+def _keys(table: pd.DataFrame, name: str) -> list[str]:
+    """Return the columns that tell runs apart: their names, and the seed where those of one name have several."""
+    several = "seed" in table.columns and name != "seed"
+    return [name, "seed"] if several and (table.groupby(name)["seed"].nunique() > 1).any() else [name]
+
+
+def _names(table: pd.DataFrame, name: str) -> np.ndarray:
+    """Return the names of the rows' runs; a row without one becomes a run of its own."""
+    first, *seed = (table[key].astype(object).map(str).to_numpy(object) for key in _keys(table, name))
+    words = first + ", seed " + seed[0] if seed else first
+    lone = table[name].isna().to_numpy()
     words[lone] = [f"row {i}" for i in np.flatnonzero(lone)]
     return words
 
@@ -91,12 +111,13 @@ def _may_name(table: pd.DataFrame, name: str) -> bool:
     column = table[name]
     if pd.api.types.is_bool_dtype(column) or (pd.api.types.is_numeric_dtype(column) and not is_run_name(name)):
         return False
-    return 1 < column.nunique(dropna=False) < len(table)
+    least = 1 if "run" in plain_name(name) else 2  # one run, as after a condition
+    return least <= column.nunique(dropna=False) < len(table)
 
 
 def _are_milestones(table: pd.DataFrame, name: str) -> bool:
     """Tell whether rows with the same value share N and differ in D (or another measure of training progress)."""
-    groups = table.groupby(name, dropna=False, sort=False)
+    groups = table.groupby(_keys(table, name), dropna=False, sort=False)
     if "N" in table.columns and name != "N" and (groups["N"].nunique() > 1).any():
         return False
     sizes = groups.size()
@@ -113,7 +134,7 @@ def _step_within(table: pd.DataFrame, name: str) -> str:
     """Return the column of a step that differs in all rows with the same value of a column; '' without one."""
     steps = [column for column in table.columns if STEP.fullmatch(plain_name(column))]
     steps = [column for column in steps if pd.api.types.is_numeric_dtype(table[column])]
-    groups = table.groupby(name, dropna=False, sort=False)
+    groups = table.groupby(_keys(table, name), dropna=False, sort=False)
     return next((step for step in steps if (groups[step].nunique() == groups.size()).all()), "")
 
 

@@ -266,6 +266,20 @@ def test_refits_that_do_not_settle_give_no_interval(monkeypatch: pytest.MonkeyPa
         found.interval({"D": [1e10]})
 
 
+@pytest.mark.parametrize("resample", ["runs", "wild"])
+def test_points_of_one_run_give_no_interval(resample: str) -> None:
+    x = np.geomspace(1e3, 1e9, 30)
+    y = (0.3 + 8 * x**-0.3) * np.exp(0.001 * np.random.default_rng(0).standard_normal(30))
+    curve = pd.DataFrame({"D": x, "loss": y, "run_name": "a"})
+    found = fit(curve, "saturating", x="D", resamples=20, resample=resample)
+    assert found.intervals == {}
+    assert found.certificate.status == "weak"
+    assert "no interval: all points are of one run" in " ".join(found.warnings)
+    with pytest.raises(Refusal, match="no interval: all points are of one run"):
+        found.interval({"D": [1e10]})
+    assert fit(curve, "saturating", x="D", resamples=20, run_column="none").certificate.status == "ok"
+
+
 @pytest.mark.slow
 def test_a_break_beyond_the_data_is_found_and_weak() -> None:
     x = np.geomspace(1e3, 1e7, 40)

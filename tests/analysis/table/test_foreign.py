@@ -425,6 +425,29 @@ def test_milestones_under_a_run_s_name_are_of_one_run(column):
     assert selected(curves(column), run_column="none")[0]["run_id"].nunique() == 12
 
 
+@pytest.mark.parametrize("column", ["run_name", "Model kind"])
+def test_runs_of_one_name_and_several_seeds_are_several(column):
+    seeds = pd.concat([curves(column).assign(seed=seed) for seed in (0, 1)])
+    assert selected(seeds, run_column=column)[0]["run_id"].nunique() == 6
+    said = "by the columns run_name and seed" if column == "run_name" else "share Model kind and seed"
+    assert said in selected(seeds)[2]
+    assert "seed" not in selected(curves(column).assign(seed=[0] * 4 + [1] * 4 + [2] * 4))[2]
+
+
+def test_a_condition_that_leaves_one_run_leaves_its_rows_one_run():
+    rows, _, said = selected(curves("run_name"), where='run_name == "a"')
+    assert rows["run_id"].nunique() == 1
+    assert "4 rows are milestones of 1 run, by the column run_name" in said
+
+
+@pytest.mark.parametrize("text", ["gpt-{N:.0f}/step{i}000", "checkpoint-{i}", "step{i}-tokens4B"])
+def test_names_that_hold_a_step_are_of_points_of_a_curve(text):
+    table = curves("a").drop(columns="a")
+    names = [text.format(N=N, i=i % 4) for i, N in enumerate(table["N"])]
+    assert "rows that share N have rising D" in selected(table.assign(name=names))[2]
+    assert "run-column" not in selected(table.assign(name=[f"steps{i}" for i in range(12)]))[2]
+
+
 @pytest.mark.parametrize("step", ["step", "_step", "trainer/global_step", "epoch"])
 def test_of_a_run_with_the_same_d_at_every_step_the_last_loss_counts(step):
     whole = curves("run").assign(D=1e9, **{step: np.tile([1, 2, 3, 4], 3)}).sample(frac=1, random_state=0)
