@@ -167,7 +167,7 @@ def _write(plan: Plan, forecast: PlanForecast, console: Terminal) -> None:
 
 def _print_still_queued(folder: SweepFolder, console: Terminal) -> None:
     """Print which runs are still queued although the sweep no longer has them, and how to stop them."""
-    from scaling.dispatch.control import queued_outside_plan
+    from scaling.dispatch.control.cancel import queued_outside_plan
 
     queued = queued_outside_plan(folder)
     if queued:

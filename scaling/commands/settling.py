@@ -87,7 +87,7 @@ def _watch_jobs(done: Dispatched, order: Order, console: Terminal, *, again: str
 def _outcome(done: Dispatched, order: Order, console: Terminal) -> Outcome:
     """Show a submitted sweep until its jobs have ended, and return the outcome."""
     from scaling.commands.monitor.status import watch_sweep
-    from scaling.dispatch.control import was_cancelled
+    from scaling.dispatch.control.cancel import was_cancelled
     from scaling.dispatch.limits import explain_cancelled
     from scaling.dispatch.states.outcome import outcome_of
     from scaling.dispatch.states.read_state import read_status

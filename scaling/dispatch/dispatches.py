@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaling.dispatch.claims.stop import StopRequest
-from scaling.dispatch.limits import NOTHING, Offer, Spent
+from scaling.dispatch.limits import Offer
 from scaling.dispatch.process import Process, this_process, this_user
 from scaling.dispatch.queue import LazyQueue
+from scaling.dispatch.spent import NOTHING, Spent
 from scaling.errors import UserError
 from scaling.folders import SweepFolder, write_atomically
 from scaling.limits import UNLIMITED, Limits
@@ -57,6 +58,11 @@ class Dispatch:
     target: str = ""
     user: str = ""
     since: Mapping[str, int] | None = None
+
+    @property
+    def may_be_at_work(self) -> bool:
+        """Whether it has not ended, as far as is known without asking a scheduler."""
+        return not self.ended and (bool(self.jobs) or not self.process.gone)
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from scaling.dispatch.limits import NOTHING, Spent
 from scaling.dispatch.order import TRAIN
+from scaling.dispatch.spent import NOTHING, Spent
 from scaling.folders import SweepFolder
 from scaling.limits import UNLIMITED, Limits
 

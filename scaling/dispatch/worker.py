@@ -14,8 +14,8 @@ from scaling.dispatch.claims.parents import ParentStates, has_weights
 from scaling.dispatch.claims.queue_walk import QueueWalk
 from scaling.dispatch.claims.spending import Spending
 from scaling.dispatch.claims.stop import Stop
-from scaling.dispatch.limits import Spent, beyond
 from scaling.dispatch.queue import Entry, LazyQueue
+from scaling.dispatch.spent import Spent, beyond
 from scaling.dispatch.stacks.claim_stack import claim_together
 from scaling.dispatch.stacks.share import LOOKED_AT
 from scaling.dispatch.states import attempts

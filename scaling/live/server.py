@@ -14,7 +14,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from scaling.dispatch.control import read_log
+from scaling.dispatch.control.logs import read_log
 from scaling.errors import UserError
 from scaling.folders import SweepFolder
 from scaling.live.reports import Reports

@@ -9,10 +9,11 @@ import pytest
 from scaling.dispatch.claims.claim import acquire
 from scaling.dispatch.dispatches import new_dispatch, queued_elsewhere
 from scaling.dispatch.launchers import Local
-from scaling.dispatch.limits import Offer, Spent, beyond, check_again, offer_of, spent
+from scaling.dispatch.limits import Offer, check_again, offer_of
 from scaling.dispatch.order import Order, entries, order_of
 from scaling.dispatch.process import Process
 from scaling.dispatch.queue import write_queue
+from scaling.dispatch.spent import Spent, beyond, spent
 from scaling.dispatch.states.attempts import PastAttempt, iso
 from scaling.dispatch.states.settled import SettledRuns, supersede
 from scaling.errors import UserError

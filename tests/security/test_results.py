@@ -13,7 +13,7 @@ from analysis.publish.bundle import bundle
 from analysis.report.law_results import Resampling
 from analysis.table.read import load_table
 from scaling.dispatch.claims.claim import Claim, Observer, acquire, read_claim, take
-from scaling.dispatch.control import job_logs, read_log
+from scaling.dispatch.control.logs import job_logs, read_log
 from scaling.dispatch.leftovers.find import find_leftovers
 from scaling.dispatch.states.front import front_runs
 from scaling.dispatch.states.index import SETTLED, Index

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from scaling.commands.monitor.status import watch_sweep
-from scaling.dispatch.control import cancel, read_log
+from scaling.dispatch.control.cancel import cancel
+from scaling.dispatch.control.logs import read_log
 from scaling.dispatch.dispatches import dispatches
 from scaling.dispatch.slurm.scheduler import all_jobs
 from scaling.dispatch.slurm.submit import submit

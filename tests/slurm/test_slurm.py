@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from scaling.dispatch.control import cancel
+from scaling.dispatch.control.cancel import cancel
 from scaling.dispatch.dispatches import dispatches
 from scaling.dispatch.slurm import scheduler
 from scaling.dispatch.slurm.cluster import describe_cluster, read_cluster

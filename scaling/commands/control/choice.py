@@ -63,7 +63,7 @@ def the_one(folder: SweepFolder, words: Sequence[str]) -> str:
 
 def _rows(folder: SweepFolder, run_ids: tuple[str, ...]) -> list[dict[str, str]]:
     """Return the plan's rows, or those of the given runs."""
-    from scaling.dispatch.control import queued_outside_plan
+    from scaling.dispatch.control.cancel import queued_outside_plan
     from scaling.plan.rows import read_rows
 
     rows = read_rows(folder)

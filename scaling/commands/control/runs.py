@@ -20,7 +20,7 @@ from scaling.errors import UserError, printable
 @json_option
 def cancel(folder: str, words: tuple[str, ...], where: tuple[str, ...], json_path: str | None) -> None:
     """Stop a sweep or some of its runs, here and on SLURM. Checkpoints stay; nothing restarts by itself."""
-    from scaling.dispatch.control import cancel as stop
+    from scaling.dispatch.control.cancel import cancel as stop
 
     sweep = sweep_folder(folder)
     cancelled = stop(sweep, runs=chosen(sweep, words, where))
@@ -52,7 +52,7 @@ def retry(
     """Try failed or cancelled runs again, with the launcher that they used last."""
     from scaling.commands.settling import settle
     from scaling.config import read_part
-    from scaling.dispatch.control import entries_to_retry, runs_to_retry, stale_in
+    from scaling.dispatch.control.retry import entries_to_retry, runs_to_retry, stale_in
     from scaling.dispatch.dispatches import last_dispatch
     from scaling.dispatch.launcher import launcher_of, settings_class
     from scaling.dispatch.order import order_of
@@ -95,7 +95,7 @@ def logs(folder: str, run: tuple[str, ...], follow: bool) -> None:
 
     Name a run by its id, the first digits of its id, or overrides that match it alone.
     """
-    from scaling.dispatch.control import follow_log, read_log
+    from scaling.dispatch.control.logs import follow_log, read_log
 
     sweep = sweep_folder(folder)
     shown = False

@@ -178,7 +178,7 @@ def _checked_settings(plan: Plan, ranges: Sequence[Range]) -> Settings:
     """Check that the plan can be tuned and trained here; return the launcher's settings."""
     from scaling.commands.tuning.tunable import check_keys
     from scaling.config import read_group
-    from scaling.dispatch.control import stale_in
+    from scaling.dispatch.control.retry import stale_in
     from scaling.dispatch.launcher import launcher_of
     from scaling.dispatch.states.stale import refuse_stale
     from scaling.folders import check_writable

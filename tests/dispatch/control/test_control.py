@@ -6,15 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from scaling.dispatch.control import (
-    cancel,
-    entries_to_retry,
-    find_run,
-    follow_log,
-    queued_outside_plan,
-    read_log,
-    runs_to_retry,
-)
+from scaling.dispatch.control.cancel import cancel, queued_outside_plan
+from scaling.dispatch.control.logs import find_run, follow_log, read_log
+from scaling.dispatch.control.retry import entries_to_retry, runs_to_retry
 from scaling.dispatch.dispatches import new_dispatch
 from scaling.dispatch.launchers import Local
 from scaling.dispatch.limits import Offer, offer_of
