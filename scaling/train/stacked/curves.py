@@ -22,7 +22,7 @@ def is_on_curve(member: MemberState) -> bool:
 
 
 def take_curves(members: Sequence[MemberState], places: Sequence[int], rows: Rows) -> dict[int, Exception]:
-    """Log a point of the members' learning curves; return the errors of single members, by position.
+    """Log a point of the members' learning curves; return the errors of single members, by their position here.
 
     places: the members' rows. They are evaluated together if their modules and samples allow it, otherwise one by one.
     """
@@ -31,10 +31,8 @@ def take_curves(members: Sequence[MemberState], places: Sequence[int], rows: Row
     if forward is not None:
         _note(members, samples, forward)
         return {}
-    raised = {
-        number: _alone(member, place, rows) for number, (member, place) in enumerate(zip(members, places, strict=True))
-    }
-    return {number: error for number, error in raised.items() if error is not None}
+    raised = {i: _alone(member, place, rows) for i, (member, place) in enumerate(zip(members, places, strict=True))}
+    return {i: error for i, error in raised.items() if error is not None}
 
 
 @torch.no_grad()

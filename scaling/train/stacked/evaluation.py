@@ -34,12 +34,12 @@ def evaluate_together(
     for i, member in enumerate(members):
         groups.setdefault(tuple(map(len, _sets(member))), []).append(i)
     found: dict[int, Evaluation | Exception] = {}
-    most = max(1, _numbers(rows) // (LEAST_ROWS * _widest(rows)))
+    most = max(1, _most_numbers(rows) // (LEAST_ROWS * _widest(rows)))
     for group in groups.values():
         for start in range(0, len(group), most):
-            numbers = group[start : start + most]
-            part, at = [members[i] for i in numbers], [places[i] for i in numbers]
-            found |= dict(zip(numbers, _evaluated(part, at, rows), strict=True))
+            positions = group[start : start + most]
+            part, at = [members[i] for i in positions], [places[i] for i in positions]
+            found |= dict(zip(positions, _evaluated(part, at, rows), strict=True))
     return [found[i] for i in range(len(members))]
 
 
@@ -48,7 +48,7 @@ def _evaluated(members: Sequence[MemberState], places: Sequence[int], rows: Rows
     forward = None if members[0].attempt.sets.splits.population_loss else forward_of(members, places, rows)
     if forward is None:
         return [_alone(member, place, rows) for member, place in zip(members, places, strict=True)]
-    config, most = members[0].attempt.run.config, max(1, _numbers(rows) // (len(members) * _widest(rows)))
+    config, most = members[0].attempt.run.config, max(1, _most_numbers(rows) // (len(members) * _widest(rows)))
     most = min(most, EVALUATED_ROWS[rows.trained.device.type])
     parts = [_scores(forward, sets, config, most) for sets in zip(*map(_sets, members), strict=True)]
     return [Evaluation(*scores) for scores in zip(*parts, strict=True)]
@@ -78,7 +78,8 @@ def _alone(member: MemberState, place: int, rows: Rows) -> Evaluation | Exceptio
     return of_its_own(lambda: evaluate(member.attempt.run, member.attempt.sets, member.module))
 
 
-def _numbers(rows: Rows) -> int:
+def _most_numbers(rows: Rows) -> int:
+    """Return how many numbers of the widest layer, for all members together, are computed at a time."""
     return EVALUATED_NUMBERS[rows.trained.device.type]
 
 

@@ -40,7 +40,8 @@ class StackedFeed:
 
     def batches(self, count: int, device: torch.device, shape: tuple[int, ...]) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield x (K, batch, *shape) and y (K, batch) of the next `count` steps."""
-        batch, each, feeds = self.batch, len(self.orders) < len(self.followed), [order.feed for order in self.orders]
+        batch, feeds = self.batch, [order.feed for order in self.orders]
+        is_shared = len(self.orders) < len(self.followed)
         followed = torch.tensor(self.followed, device=device)
         at_once = batches_at_once(feeds, batch=batch, features=prod(shape), device=device)
         for start in range(0, count, at_once):
@@ -48,7 +49,7 @@ class StackedFeed:
             x, y = self.examples(start, stop)
             for first in range(0, (stop - start) * batch, batch):
                 part = x[:, first : first + batch], y[:, first : first + batch]
-                yield (part[0].index_select(0, followed), part[1].index_select(0, followed)) if each else part
+                yield (part[0].index_select(0, followed), part[1].index_select(0, followed)) if is_shared else part
 
     def examples(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
         """Return the examples of the steps from `start` up to `stop` of each order, (orders, n, *shape) and labels."""

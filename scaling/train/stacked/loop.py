@@ -118,12 +118,9 @@ class StackLoop:
         self._saved = monotonic()
 
     def _stopped(self) -> list[int]:
-        """Return the rows of members that are asked to stop."""
-        return [
-            row
-            for row, member in enumerate(self.stack.members)
-            if member.hooks.stop is not None and member.hooks.stop()
-        ]
+        """Return the positions of members that are asked to stop."""
+        hooks = [member.hooks for member in self.stack.members]
+        return [i for i, hook in enumerate(hooks) if hook.stop is not None and hook.stop()]
 
     def _watch(self, now: float) -> None:
         totals = self.stack.read_totals()
@@ -133,23 +130,23 @@ class StackLoop:
             member.read_at = (member.step, total)
         self._watched = now
 
-    def _leave(self, rows: Collection[int]) -> None:
+    def _leave(self, positions: Collection[int]) -> None:
         """Write the checkpoints of members that are asked to stop, and remove them from the stack."""
-        if not rows:
+        if not positions:
             return
         self._saver.wait()
-        leaving, states = [self.stack.members[row] for row in rows], _states(self.stack)
+        leaving, states = [self.stack.members[i] for i in positions], _states(self.stack)
         _write(self._folders, {run_id: snapshot(states[run_id]) for run_id in map(_run_id, leaving)})
-        self._without(rows)
+        self._without(positions)
         for member in leaving:
             member.hooks.ended(None)
 
-    def _without(self, rows: Collection[int]) -> None:
-        """Remove these members from the stack."""
-        if rows:
+    def _without(self, positions: Collection[int]) -> None:
+        """Remove the members at these positions from the stack."""
+        if positions:
             self._saver.wait()  # it may be writing the checkpoint of a member whose record is written next
-            self.stack.select([row for row in range(len(self.stack.members)) if row not in rows])
-            self.clock.leave(len(rows))
+            self.stack.select([i for i in range(len(self.stack.members)) if i not in positions])
+            self.clock.leave(len(positions))
 
     def _keep_forks(self) -> None:
         """Save the whole state of members that are at a step from which a run of another length continues."""
@@ -165,23 +162,25 @@ class StackLoop:
 
     def _look(self) -> None:
         """Check the members that are due for finite losses, and evaluate those that are at a milestone."""
-        turn = [row for row, member in enumerate(self.stack.members) if _is_looked_at(member)]
-        if not turn:
+        looked_at = [i for i, member in enumerate(self.stack.members) if _is_looked_at(member)]
+        if not looked_at:
             return
         totals, due = self.stack.read_totals(), list[int]()
-        ends: dict[int, Evaluation | Exception] = dict(self.stack.take_curves([i for i in turn if isfinite(totals[i])]))
-        for row in turn:
-            member = self.stack.members[row]
-            if not isfinite(totals[row]):
+        ends: dict[int, Evaluation | Exception] = dict(
+            self.stack.take_curves([i for i in looked_at if isfinite(totals[i])])
+        )
+        for i in looked_at:
+            member = self.stack.members[i]
+            if not isfinite(totals[i]):
                 point = make_point(member.attempt.run, NOT_FINITE, step=member.step, lr=member.lr, final=True)
                 member.attempt.journal.add(point)
-                ends[row] = NOT_FINITE
-            elif _is_due(member) and row not in ends:
-                due.append(row)
-        for row, evaluation in zip(due, self.stack.evaluate(due), strict=True):
-            end = self._noted(self.stack.members[row], evaluation)
+                ends[i] = NOT_FINITE
+            elif _is_due(member) and i not in ends:
+                due.append(i)
+        for i, evaluation in zip(due, self.stack.evaluate(due), strict=True):
+            end = self._noted(self.stack.members[i], evaluation)
             if end is not None:
-                ends[row] = end
+                ends[i] = end
         self._settle(ends)
 
     def _noted(self, member: MemberState, evaluation: Evaluation | Exception) -> Evaluation | Exception | None:
@@ -197,8 +196,8 @@ class StackLoop:
         return evaluation if member.step == member.steps else None
 
     def _settle(self, ends: dict[int, Evaluation | Exception]) -> None:
-        """Remove members that have ended; save a checkpoint of the others if one is due at a milestone."""
-        leaving = [(self.stack.members[row], end) for row, end in ends.items()]
+        """Remove members that have ended, by position; save a checkpoint of the others if one is due at a milestone."""
+        leaving = [(self.stack.members[i], end) for i, end in ends.items()]
         self._without(ends)
         for member, end in leaving:
             if not isinstance(end, Exception):

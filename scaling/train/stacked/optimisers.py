@@ -20,7 +20,7 @@ from scaling.optim.sgd import SGD
 from scaling.train.stacked.rows import Layout
 
 
-class Steps:
+class StackedOptimiser:
     """The optimiser of a stack; subclasses define the moments and the formula.
 
     moments: names of the moments in torch's state of a parameter; here each is a tensor (K, width).
@@ -37,7 +37,7 @@ class Steps:
     def _make_columns(self, like: Tensor) -> None:
         """Compute what depends on the members but not on the step, and allocate memory for intermediate results."""
         self.decays = any(optim.weight_decay for optim in self.optims)
-        self.room = torch.zeros_like(like), torch.empty_like(like)
+        self.scratch = torch.zeros_like(like), torch.empty_like(like)
 
     def column(self, like: Tensor, *values: float) -> Tensor:
         """Return one number for each member as (K, 1)."""
@@ -72,15 +72,15 @@ class Steps:
         groups = enumerate(self.layout.groups)
         return {"rate": rates, **{f"kept {i}": 1 - rates * (group.share * group.decay) * decays for i, group in groups}}
 
-    def step(self, parameters: Tensor, gradients: Tensor, numbers: Tensor) -> None:
-        """Take a step; gradients (K, width) may be overwritten; numbers (T, K, 1): the step's part of `table`."""
-        named = dict(zip(self.names, numbers, strict=True))
+    def step(self, parameters: Tensor, gradients: Tensor, factors: Tensor) -> None:
+        """Take a step; gradients (K, width) may be overwritten; factors (T, K, 1): the step's part of `table`."""
+        named = dict(zip(self.names, factors, strict=True))
         for i, group in enumerate(self.layout.groups):
             if f"kept {i}" in named:
                 parameters[:, group.start : group.stop].mul_(named[f"kept {i}"])
         self._update(parameters, gradients, named)
 
-    def _update(self, parameters: Tensor, gradients: Tensor, numbers: Mapping[str, Tensor]) -> None:
+    def _update(self, parameters: Tensor, gradients: Tensor, factors: Mapping[str, Tensor]) -> None:
         raise TypeError(f"{type(self).__name__} takes no step")
 
     def _descend(self, parameters: Tensor, direction: Tensor, rate: Tensor) -> None:
@@ -92,7 +92,7 @@ class Steps:
         parameters.sub_(direction)
 
 
-class AdamWSteps(Steps):
+class StackedAdamW(StackedOptimiser):
     """AdamW as in scaling/optim/adamw.py: m, v with bias correction, and decoupled weight decay.
 
     Members with the same betas, eps and number of steps share torch's fused kernel: it computes an update from zeros at
@@ -135,22 +135,22 @@ class AdamWSteps(Steps):
         )
         return {**super()._tables(rates, taken), "rate": rates / correction1, "scale": correction2**-0.5}
 
-    def _update(self, parameters: Tensor, gradients: Tensor, numbers: Mapping[str, Tensor]) -> None:
+    def _update(self, parameters: Tensor, gradients: Tensor, factors: Mapping[str, Tensor]) -> None:
         mean, square = self.state["exp_avg"], self.state["exp_avg_sq"]
-        below, squared = self.room
+        direction, squared = self.scratch
         if self.alike:
-            self._update_alike(gradients, below)
+            self._update_alike(gradients, direction)
             if all(group.share == 1.0 for group in self.layout.groups):
-                parameters.addcmul_(below, numbers["rate"])
+                parameters.addcmul_(direction, factors["rate"])
                 return
             for group in self.layout.groups:
                 span = slice(group.start, group.stop)
-                parameters[:, span].addcmul_(below[:, span], numbers["rate"], value=group.share)
+                parameters[:, span].addcmul_(direction[:, span], factors["rate"], value=group.share)
             return
         mean.lerp_(gradients, self.new1)
         square.lerp_(torch.mul(gradients, gradients, out=squared), self.new2)
-        torch.sqrt(square, out=below).mul_(numbers["scale"]).add_(self.eps)
-        self._descend(parameters, torch.div(mean, below, out=below), numbers["rate"])
+        torch.sqrt(square, out=direction).mul_(factors["scale"]).add_(self.eps)
+        self._descend(parameters, torch.div(mean, direction, out=direction), factors["rate"])
 
     def _update_alike(self, gradients: Tensor, direction: Tensor) -> None:
         """Write the update at learning rate 1 into `direction`; a weight decay of 1 removes its previous value."""
@@ -161,7 +161,7 @@ class AdamWSteps(Steps):
         fused_adamw([direction], [gradients], *moments, [], [self.taken], **settings, amsgrad=False, maximize=False)
 
 
-class LionSteps(Steps):
+class StackedLion(StackedOptimiser):
     """LION as in scaling/optim/foreach.py."""
 
     moments = ("momentum",)
@@ -171,19 +171,19 @@ class LionSteps(Steps):
         self.new1 = self.column(like, *(1 - optim.beta1 for optim in self.optims))
         self.new2 = self.column(like, *(1 - optim.beta2 for optim in self.optims))
 
-    def _update(self, parameters: Tensor, gradients: Tensor, numbers: Mapping[str, Tensor]) -> None:
-        momentum, direction = self.state["momentum"], self.room[0]
+    def _update(self, parameters: Tensor, gradients: Tensor, factors: Mapping[str, Tensor]) -> None:
+        momentum, direction = self.state["momentum"], self.scratch[0]
         torch.lerp(momentum, gradients, self.new1, out=direction).sign_()
         momentum.lerp_(gradients, self.new2)
-        self._descend(parameters, direction, numbers["rate"])
+        self._descend(parameters, direction, factors["rate"])
 
 
-class SGDSteps(Steps):
+class StackedSGD(StackedOptimiser):
     """SGD with momentum and decoupled weight decay, as in scaling/optim/foreach.py."""
 
     moments = ("momentum_buffer",)
 
-    def _update(self, parameters: Tensor, gradients: Tensor, numbers: Mapping[str, Tensor]) -> None:
+    def _update(self, parameters: Tensor, gradients: Tensor, factors: Mapping[str, Tensor]) -> None:
         optim = self.optims[0]  # momentum and nesterov are the same for all
         if optim.momentum:
             buffer = self.state["momentum_buffer"].mul_(optim.momentum).add_(gradients)
@@ -191,7 +191,7 @@ class SGDSteps(Steps):
                 gradients.add_(buffer, alpha=optim.momentum)
             else:
                 gradients.copy_(buffer)
-        self._descend(parameters, gradients, numbers["rate"])
+        self._descend(parameters, gradients, factors["rate"])
 
 
-STEPS: dict[type, type[Steps]] = {AdamW: AdamWSteps, Lion: LionSteps, SGD: SGDSteps}
+STACKED: dict[type, type[StackedOptimiser]] = {AdamW: StackedAdamW, Lion: StackedLion, SGD: StackedSGD}

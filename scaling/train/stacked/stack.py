@@ -26,7 +26,7 @@ from scaling.train.stacked.feeds import StackedFeed
 from scaling.train.stacked.layers import Stacking, stack_layers
 from scaling.train.stacked.losses import stacked_objective, stacked_slopes
 from scaling.train.stacked.member_state import MemberState, optimizer_state, streams_state
-from scaling.train.stacked.optimisers import STEPS
+from scaling.train.stacked.optimisers import STACKED
 from scaling.train.stacked.rows import Rows, layout_of
 from scaling.train.stacked.steps.gradients import Gradients, gradients_by_autograd, gradients_by_hand
 from scaling.train.stacked.steps.inputs import Block
@@ -47,8 +47,8 @@ class _Planned(NamedTuple):
 class Stack:
     """The members that are being trained together; NotStackable if their modules cannot be stacked.
 
-    places: each member's row. While steps are replayed from a graph, the rows of members that have left remain, until
-    half of all rows are unused.
+    A member's position in `members` is not its row in the tensors, which is at the same position in `places`: while
+    steps are replayed from a graph, the rows of members that have left remain, until half of all rows are unused.
     """
 
     def __init__(self, members: Sequence[MemberState], device: torch.device) -> None:
@@ -63,9 +63,9 @@ class Stack:
         layout = layout_of(first.module, body_share=getattr(optim, "body_share", 1.0), sgd=isinstance(optim, SGD))
         self.rows = Rows(layout, [member.module for member in members])
         optims = [member.attempt.run.config.optim for member in members]
-        if type(optim) not in STEPS:
+        if type(optim) not in STACKED:
             raise NotStackable(f"{type(optim).__name__} has no stacked form")
-        self.optimiser = STEPS[type(optim)](layout, optims, self.rows.trained)
+        self.optimiser = STACKED[type(optim)](layout, optims, self.rows.trained)
         self.totals = torch.tensor([member.total for member in members], dtype=torch.float64, device=device)
         self._load_moments()
         self.rows.mapped = self._is_mapped()
@@ -156,18 +156,18 @@ class Stack:
         done, begun = 0, [member.step for member in self.members]
         (_, rates, block), self._ahead = self._planned(count), None
 
-        def stand() -> None:
-            for row, place, member in zip(range(len(begun)), self.places, self.members, strict=True):
-                member.step, member.lr = begun[row] + done, float(rates[done - 1, place])
+        def note_progress() -> None:
+            for start, place, member in zip(begun, self.places, self.members, strict=True):
+                member.step, member.lr = start + done, float(rates[done - 1, place])
 
         for _ in self._launched(block).steps(block):
             done += 1
             if monotonic() >= self._next_tick:
-                stand()
+                note_progress()
                 if not tick():
                     break
                 self._next_tick = monotonic() + loop.TICK_SECONDS
-        stand()
+        note_progress()
 
     def prepare(self, count: int) -> None:
         """Compute the inputs of the next steps while the device works; `advance` uses them if they still fit."""
@@ -212,19 +212,19 @@ class Stack:
         totals = self.totals.tolist()
         return [totals[place] for place in self.places]
 
-    def evaluate(self, numbers: Sequence[int]) -> list[Evaluation | Exception]:
+    def evaluate(self, positions: Sequence[int]) -> list[Evaluation | Exception]:
         """Evaluate some of the members; the error of a single one takes the place of its scores."""
-        members, places = [self.members[number] for number in numbers], [self.places[number] for number in numbers]
+        members, places = [self.members[i] for i in positions], [self.places[i] for i in positions]
         for member, place in zip(members, places, strict=True):
             if member.reads_module:
                 self.rows.write_to(member.module, place)
         return evaluate_together(members, places, self.rows)
 
-    def take_curves(self, numbers: Sequence[int]) -> dict[int, Exception]:
+    def take_curves(self, positions: Sequence[int]) -> dict[int, Exception]:
         """Log the losses of those members that are at a step of their learning curve; return errors of single ones."""
-        numbers = [number for number in numbers if is_on_curve(self.members[number])]
-        members, places = [self.members[number] for number in numbers], [self.places[number] for number in numbers]
-        return {numbers[i]: error for i, error in take_curves(members, places, self.rows).items()}
+        due = [i for i in positions if is_on_curve(self.members[i])]
+        members, places = [self.members[i] for i in due], [self.places[i] for i in due]
+        return {due[i]: error for i, error in take_curves(members, places, self.rows).items()}
 
     def states(self) -> list[dict[str, Any]]:
         """Return each member's state in the format of its own trainer, in host memory."""

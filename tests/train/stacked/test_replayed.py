@@ -76,7 +76,7 @@ def test_it_is_captured_again_only_where_half_of_the_members_have_left(tmp_path,
 
 
 def test_large_examples_fill_the_buffers_more_often(tmp_path, captured, monkeypatch):
-    monkeypatch.setattr(inputs, "BYTES", 3 * 2 * 32 * (6 * 4 + 8))  # two steps of three members
+    monkeypatch.setattr(inputs, "MOST_BYTES", 3 * 2 * 32 * (6 * 4 + 8))  # two steps of three members
     check(seeded({"steps": 41}), tmp_path, captured)
 
 

@@ -12,28 +12,28 @@ from torch import Tensor
 from scaling.train.stacked.feeds import StackedFeed
 from scaling.train.step.graph import WARM_UPS
 
-STEPS = 64  # most steps that the buffers hold
-BYTES = 1 << 28  # 256 MiB: largest size of the buffers of examples; of large ones they hold fewer steps
+MOST_STEPS = 64  # most steps that the buffers hold
+MOST_BYTES = 1 << 28  # 256 MiB: largest size of the buffers of examples; of large ones they hold fewer steps
 
 
 @dataclass(frozen=True)
 class Block:
-    """The steps until the next check of the stack; numbers (steps, T, K) float32: see `Steps.table`."""
+    """The steps until the next check of the stack; factors (steps, T, K) float32: see `StackedOptimiser.table`."""
 
-    numbers: np.ndarray
+    factors: np.ndarray
     feed: StackedFeed
 
     def __len__(self) -> int:
-        return len(self.numbers)
+        return len(self.factors)
 
     @property
     def members(self) -> int:
         """The number of members, K."""
-        return self.numbers.shape[2]
+        return self.factors.shape[2]
 
     def table(self, device: torch.device, start: int = 0, stop: int | None = None) -> Tensor:
         """Return the factors of some steps, (steps, T, K, 1), on the host, pinned for a GPU."""
-        part = torch.from_numpy(self.numbers[start:stop]).unsqueeze(3)
+        part = torch.from_numpy(self.factors[start:stop]).unsqueeze(3)
         return part.pin_memory() if device.type == "cuda" else part
 
 
@@ -45,14 +45,14 @@ class Buffers:
     """
 
     def __init__(self, block: Block, device: torch.device) -> None:
-        feed, (_, kinds, members) = block.feed, block.numbers.shape
+        feed, (_, kinds, members) = block.feed, block.factors.shape
         self.device, self._shared = device, feed.shared()
         sample = feed.indices(0, 1) if self._shared is not None else feed.examples(0, 1)
         each = sum(part.nbytes for part in sample)
-        self.steps = max(WARM_UPS, min(STEPS, BYTES // each))
+        self.steps = max(WARM_UPS, min(MOST_STEPS, MOST_BYTES // each))
         self._parts = [_room(part, self.steps, feed.batch, device) for part in sample]
         self.places = torch.zeros(1 + members, dtype=torch.int64, device=device)
-        self._numbers = torch.zeros((self.steps, kinds, members, 1), device=device)
+        self._factors = torch.zeros((self.steps, kinds, members, 1), device=device)
 
     def values(self, block: Block, start: int, stop: int) -> list[Tensor]:
         """Return the buffers' values for the steps of a block from `start` up to `stop`, at most `steps`.
@@ -73,20 +73,20 @@ class Buffers:
     def fill(self, values: Sequence[Tensor]) -> None:
         """Copy the values for the next steps into the buffers."""
         table, first, *parts = values
-        self._numbers[: len(table)].copy_(table, non_blocking=True)
+        self._factors[: len(table)].copy_(table, non_blocking=True)
         self.places.copy_(first, non_blocking=True)
         for room, part in zip(self._parts, parts, strict=True):
             room[: len(part), : len(table)].copy_(part, non_blocking=True)
 
     def read(self) -> tuple[Tensor, Tensor, Tensor]:
         """Return x (K, batch, *shape), y (K, batch) and factors (T, K, 1) of the next step, and advance by one step."""
-        numbers = self._numbers.index_select(0, self.places[:1]).squeeze(0)
+        factors = self._factors.index_select(0, self.places[:1]).squeeze(0)
         found = [part.flatten(0, 1).index_select(0, self.places[1:]) for part in self._parts]
         self.places.add_(1)
         if self._shared is None:
-            return found[0], found[1], numbers
+            return found[0], found[1], factors
         x, y = self._shared.take(found[0].flatten())
-        return x.unflatten(0, found[0].shape), y.unflatten(0, found[0].shape), numbers
+        return x.unflatten(0, found[0].shape), y.unflatten(0, found[0].shape), factors
 
 
 def _room(part: Tensor, steps: int, batch: int, device: torch.device) -> Tensor:

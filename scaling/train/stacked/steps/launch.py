@@ -47,8 +47,8 @@ class Eager:
     def steps(self, block: Block) -> Iterator[None]:
         """Take the steps of a block."""
         table = block.table(self._device).to(self._device, non_blocking=True)
-        for (x, y), numbers in zip(block.feed.batches(len(block), self._device, self._shape), table, strict=True):
-            self._step(x, y, numbers)
+        for (x, y), factors in zip(block.feed.batches(len(block), self._device, self._shape), table, strict=True):
+            self._step(x, y, factors)
             yield
 
 

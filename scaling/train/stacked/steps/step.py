@@ -10,7 +10,7 @@ from torch import Tensor
 from scaling.augment.mixed import Mixed
 from scaling.train.losses import Labels
 from scaling.train.stacked.augmentation import StackedAugment
-from scaling.train.stacked.optimisers import Steps
+from scaling.train.stacked.optimisers import StackedOptimiser
 from scaling.train.stacked.rows import Rows
 from scaling.train.stacked.steps.gradients import Gradients
 
@@ -31,12 +31,12 @@ class StackedStep:
     clip: Tensor | None
     micro_batch: int
     rows: Rows
-    optimiser: Steps
+    optimiser: StackedOptimiser
     totals: Tensor
     gradients: Tensor
 
-    def __call__(self, x: Tensor, y: Tensor, numbers: Tensor) -> None:
-        """Take one step on examples x (K, n, *shape) and y (K, n); numbers (T, K, 1): see `Steps.table`."""
+    def __call__(self, x: Tensor, y: Tensor, factors: Tensor) -> None:
+        """Take one step on examples x (K, n, *shape) and y (K, n); factors (T, K, 1): see `StackedOptimiser.table`."""
         labels: Labels = y
         if self.augment is not None:
             x, labels = self.augment(x, y)
@@ -44,7 +44,7 @@ class StackedStep:
         if self.clip is not None:
             norms = self.gradients.norm(dim=1)
             self.gradients.mul_((self.clip / (norms + CLIP_EPS)).clamp_(max=1.0).unsqueeze(1))
-        self.optimiser.step(self.rows.trained, self.gradients, numbers)
+        self.optimiser.step(self.rows.trained, self.gradients, factors)
         self.totals.add_(losses)
 
     def _take_gradients(self, x: Tensor, y: Labels) -> Tensor:
