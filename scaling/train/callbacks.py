@@ -33,7 +33,7 @@ class Progress:
     seconds: float | None = None
 
 
-def pause(cost: float, *, most: float, trained: float | None) -> float:
+def checkpoint_interval(cost: float, *, most: float, trained: float | None) -> float:
     """Return the seconds between two checkpoints: a compromise between work lost and time spent on writing.
 
     cost: seconds for one checkpoint; most: largest interval allowed. trained: seconds that this attempt had trained
@@ -44,6 +44,11 @@ def pause(cost: float, *, most: float, trained: float | None) -> float:
     if trained is not None:
         every = min(every, max(LEAST_SECONDS, cost, REGAINED * trained))
     return min(every, most)
+
+
+def milestone_interval(interval: float, cost: float) -> float:
+    """Return the least seconds between a checkpoint and one at a milestone; interval: between two other checkpoints."""
+    return min(interval, max(MILESTONE_SECONDS, 10 * cost))
 
 
 class Callbacks:
@@ -79,14 +84,14 @@ class Callbacks:
 
     def milestone(self) -> None:
         """Checkpoint after a milestone, unless the last checkpoint is only seconds old."""
-        if monotonic() - self._saved >= min(self.interval, max(MILESTONE_SECONDS, 10 * self.saver.cost)):
+        if monotonic() - self._saved >= milestone_interval(self.interval, self.saver.cost):
             self._checkpoint()
 
     @property
     def interval(self) -> float:
         """The current interval between checkpoints, in seconds."""
         most, trained = self.trainer.run.config.train.checkpoint_seconds, self._saved - self._began
-        return pause(self.saver.cost, most=most, trained=trained if self.again else None)
+        return checkpoint_interval(self.saver.cost, most=most, trained=trained if self.again else None)
 
     def _checkpoint(self) -> None:
         """Start writing a checkpoint."""

@@ -44,8 +44,11 @@ def is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError) or any(words in str(error).lower() for words in OUT_OF_MEMORY)
 
 
-def of_its_own(work: Callable[[], T]) -> T | Exception:
-    """Do work for one member of a stack and return its result or its error; raise errors of memory or disk."""
+def result_or_error(work: Callable[[], T]) -> T | Exception:
+    """Do work for one member of a stack, and return its result or the error that ends only this member.
+
+    Raises errors of memory and files, which concern all members.
+    """
     try:
         return work()
     except OSError:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from scaling.train.errors import of_its_own
+from scaling.train.errors import result_or_error
 from scaling.train.losses import losses
 from scaling.train.output.curve import Sample, curve_steps, is_alike, sample_of, take_curve
 from scaling.train.precision import autocast
@@ -47,4 +47,4 @@ def _note(members: Sequence[MemberState], samples: Sequence[Sample], forward: Fo
 
 def _alone(member: MemberState, place: int, rows: Rows) -> Exception | None:
     rows.write_to(member.module, place)
-    return of_its_own(lambda: take_curve(member.attempt, member.module, step=member.step))
+    return result_or_error(lambda: take_curve(member.attempt, member.module, step=member.step))

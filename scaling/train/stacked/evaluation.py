@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from scaling.config import RunConfig
-from scaling.train.errors import of_its_own
+from scaling.train.errors import result_or_error
 from scaling.train.evaluation import Evaluation, evaluate
 from scaling.train.feed.resident import Examples
 from scaling.train.losses import Score
@@ -75,7 +75,7 @@ def forward_of(members: Sequence[MemberState], places: Sequence[int], rows: Rows
 
 def _alone(member: MemberState, place: int, rows: Rows) -> Evaluation | Exception:
     rows.write_to(member.module, place)
-    return of_its_own(lambda: evaluate(member.attempt.run, member.attempt.sets, member.module))
+    return result_or_error(lambda: evaluate(member.attempt.run, member.attempt.sets, member.module))
 
 
 def _most_numbers(rows: Rows) -> int:

@@ -13,7 +13,8 @@ from typing import Any
 import torch
 
 from scaling.folders import RunFolder
-from scaling.train.callbacks import MILESTONE_SECONDS, WATCH_SECONDS, Progress, pause
+from scaling.train.callbacks import WATCH_SECONDS, Progress, checkpoint_interval, milestone_interval
+from scaling.train.errors import result_or_error
 from scaling.train.evaluation import NOT_FINITE, Evaluation, make_point
 from scaling.train.loop import CHECK_STEPS
 from scaling.train.output.checkpoint import write_checkpoint
@@ -101,17 +102,18 @@ class StackLoop:
             return False
         if now - self._watched >= WATCH_SECONDS:
             self._watch(now)
-        if now - self._saved >= self._pause:
+        if now - self._saved >= self._interval:
             self._save()
         return True
 
     @property
-    def _pause(self) -> float:
+    def _interval(self) -> float:
         """Seconds between two checkpoints of all members."""
         members, trained = self.stack.members, self._saved - self._began
         most = min(member.attempt.run.config.train.checkpoint_seconds for member in members)
         cost = self._saver.cost or FIRST_COST * len(members)
-        return pause(cost, most=most, trained=trained if any(member.again for member in members) else None)
+        again = any(member.again for member in members)
+        return checkpoint_interval(cost, most=most, trained=trained if again else None)
 
     def _save(self) -> None:
         self._saver.save()
@@ -187,13 +189,9 @@ class StackLoop:
         """Record a member's milestone; return its last evaluation or its error, None if it continues."""
         if isinstance(evaluation, Exception):
             return evaluation
-        try:
-            note_point(member.attempt, evaluation, member.module, member.learner, step=member.step, lr=member.lr)
-        except OSError:
-            raise
-        except Exception as error:
-            return error
-        return evaluation if member.step == member.steps else None
+        parts = (member.attempt, evaluation, member.module, member.learner)
+        error = result_or_error(partial(note_point, *parts, step=member.step, lr=member.lr))
+        return error or (evaluation if member.step == member.steps else None)
 
     def _settle(self, ends: dict[int, Evaluation | Exception]) -> None:
         """Remove members that have ended, by position; save a checkpoint of the others if one is due at a milestone."""
@@ -204,9 +202,10 @@ class StackLoop:
                 examples = member.examples_trained()
                 finish(member.attempt, member.module, member.learner, seconds=member.seconds, examples=examples)
             member.hooks.ended(end)
-        due = min(self._pause, max(MILESTONE_SECONDS, 10 * self._saver.cost)) if self.stack.members else 0.0
-        if self.stack.members and any(map(_has_point, self.stack.members)) and monotonic() - self._saved >= due:
-            self._save()
+        if any(map(_has_point, self.stack.members)):
+            least = milestone_interval(self._interval, self._saver.cost)
+            if monotonic() - self._saved >= least:
+                self._save()
 
 
 def _states(stack: Stack) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,7 +18,7 @@ from scaling.security.process_state import worker_process
 from scaling.train.attempt import Attempt, PlacedRun, content_read
 from scaling.train.callbacks import Progress
 from scaling.train.device import find_device, used_device
-from scaling.train.errors import explain_memory_errors, is_out_of_memory
+from scaling.train.errors import explain_memory_errors, result_or_error
 from scaling.train.evaluation import Evaluation
 from scaling.train.feed.device_cache import shared_examples
 from scaling.train.output.journal import Journal
@@ -78,35 +79,31 @@ def train_stack(members: Sequence[Member], *, device: str = "auto") -> None:
 
 
 def _begin_stack(members: Sequence[Member], where: torch.device, clock: SharedClock) -> list[MemberState]:
-    """Begin the attempts of a stack's members."""
-    tried = [_begin_member(member, where, clock, len(members)) for member in members]
-    begun = [state for state in tried if state is not None]
-    clock.leave(len(tried) - len(begun))
+    """Begin the attempts of a stack's members; if one fails, pass the error to the member's `ended`."""
+    begun = list[MemberState]()
+    for member in members:
+        state = result_or_error(partial(_begin_member, member, where, clock, len(members)))
+        if isinstance(state, Exception):
+            member.ended(Ending(state, 0.0))
+        else:
+            begun.append(state)
+    clock.leave(len(members) - len(begun))
     _share_feeds(begun)
     return begun
 
 
-def _begin_member(member: Member, where: torch.device, clock: SharedClock, members: int) -> MemberState | None:
-    """Begin a member's attempt; if that fails, pass the error to its `ended` and return None."""
+def _begin_member(member: Member, where: torch.device, clock: SharedClock, members: int) -> MemberState:
     run, folder = member.run, member.folder
-    try:
-        content = content_at_begin(run, folder)
-        write_config(run, folder)
-        journal, again = Journal(folder, clock=clock), any(read_lines(folder.attempts))
-        with own_streams(derive_seed(run.config.seed, "run")):
-            sets = run.config.stage.load(PlacedRun(run, folder, where))
-            read = content_read(content, sets)
-            attempt = Attempt(run, folder, where, sets, journal, read, how={"stack": members})
-            hooks = Hooks(_ended(member, attempt), member.watch, member.stop)
-            learner = run.config.stage.learner(attempt)
-            return member_state_of(attempt, learner, begin(attempt, learner), hooks, again=again)
-    except OSError:
-        raise
-    except Exception as error:
-        if is_out_of_memory(error):
-            raise
-        member.ended(Ending(error, 0.0))
-        return None
+    content = content_at_begin(run, folder)
+    write_config(run, folder)
+    journal, again = Journal(folder, clock=clock), any(read_lines(folder.attempts))
+    with own_streams(derive_seed(run.config.seed, "run")):
+        sets = run.config.stage.load(PlacedRun(run, folder, where))
+        read = content_read(content, sets)
+        attempt = Attempt(run, folder, where, sets, journal, read, how={"stack": members})
+        hooks = Hooks(_ended(member, attempt), member.watch, member.stop)
+        learner = run.config.stage.learner(attempt)
+        return member_state_of(attempt, learner, begin(attempt, learner), hooks, again=again)
 
 
 def _ended(member: Member, attempt: Attempt) -> Callable[[Evaluation | Exception | None], None]:
