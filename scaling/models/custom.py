@@ -15,6 +15,7 @@ from pydantic import NonNegativeInt, PositiveInt
 from scaling.accounting import Layer
 from scaling.errors import UserError, import_words
 from scaling.global_streams import own_streams
+from scaling.security.modules import is_shipped
 from scaling.security.process_state import usual_process
 from scaling.security.trust import WANTED, check_trusted, is_own_code
 
@@ -92,6 +93,11 @@ class Custom:
         if not isinstance(module, nn.Module):
             raise UserError(f"found {self.module}, which makes a {type(module).__name__}; wanted a torch.nn.Module")
         return module
+
+
+def is_users_module(model: Any) -> bool:
+    """Return whether a model makes a user's module: as a `Custom`, or as a family that is not shipped."""
+    return isinstance(model, Custom) or not is_shipped(type(model))
 
 
 def load_factory(path: str) -> Callable[..., Any]:

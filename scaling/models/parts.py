@@ -1,15 +1,18 @@
-"""The parts of a module: its weight matrices and its head, and which are in training mode."""
+"""The parts of a module: its weight matrices, its head and its dropout, and which are in training mode."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from scaling.errors import UserError
 from scaling.models.own_state import restores
+
+DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
 
 
 def is_matrix(parameter: nn.Parameter) -> bool:
@@ -35,6 +38,26 @@ def head_of(module: nn.Module) -> nn.Module:
     if not matrices:
         raise UserError(f"found no weight matrix in {type(module).__name__}; wanted a layer that is its head; add one")
     return list(matrices.values())[-1]
+
+
+def shape_difference(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> tuple[str, Any, Any] | None:
+    """Return the first name under which two states have tensors of different shapes, and both shapes.
+
+    "none" is the shape of a tensor that a state lacks; None if all shapes are equal.
+    """
+    shapes, others = (
+        {name: tuple(value.shape) for name, value in state.items() if isinstance(value, Tensor)}
+        for state in (found, wanted)
+    )
+    for name in sorted(shapes.keys() | others.keys()):
+        if shapes.get(name) != others.get(name):
+            return name, shapes.get(name, "none"), others.get(name, "none")
+    return None
+
+
+def has_dropout(module: nn.Module) -> bool:
+    """Return whether a module draws dropout in training, as far as torch's own layers show."""
+    return any(isinstance(part, DROPOUTS) and part.p > 0 for part in module.modules())
 
 
 @contextmanager

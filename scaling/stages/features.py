@@ -24,6 +24,7 @@ from scaling.data.memory import MEMORY, load_array
 from scaling.errors import UserError
 from scaling.folders import atomic_folder
 from scaling.global_streams import own_streams
+from scaling.models.custom import is_users_module
 from scaling.stages.feature_cache import cached_splits, feature_key
 from scaling.stages.networks import check_head, parent_network, replace_head, start_of, with_resize
 from scaling.train.attempt import PlacedRun
@@ -31,7 +32,6 @@ from scaling.train.feed.feed import epoch_feed
 from scaling.train.feed.normalisation import normalisation_of
 from scaling.train.feed.resident import bring
 from scaling.train.feed.run_data import RunData, load_splits
-from scaling.train.loop import shape_if_own
 from scaling.train.precision import autocast, computed_precision
 from scaling.train.sizes import EVALUATED_ROWS, TRAIN_EXAMPLES
 from scaling.train.streams import derive_seed, stream
@@ -130,7 +130,7 @@ def _read(cached: Path, splits: Splits, names: tuple[str, ...]) -> dict[str, np.
 
 def _body(placed: PlacedRun) -> nn.Module:
     """Return the parent's network without its head; UserError if a user's has an output that is not its head's."""
-    if shape_if_own(placed.run.config) is not None:
+    if is_users_module(placed.run.config.model):
         check_head(parent_network(placed, new_head=False), placed.run.input_shape)
     body = parent_network(placed, new_head=True)
     replace_head(body, nn.Identity())

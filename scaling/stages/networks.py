@@ -9,7 +9,7 @@ from torch.nn import functional
 from scaling.errors import UserError
 from scaling.global_streams import own_streams
 from scaling.models.build_model import build_model
-from scaling.models.parts import head_of
+from scaling.models.parts import head_of, shape_difference
 from scaling.plan.planned import PlannedRun
 from scaling.train.attempt import PlacedRun
 from scaling.train.output.kept_weights import read_kept_weights
@@ -110,14 +110,12 @@ def parent_network(placed: PlacedRun, *, new_head: bool) -> nn.Module:
 
 def _check_fit(network: nn.Module, weights: dict[str, Tensor], of: str) -> None:
     """Raise UserError if weights have other names or shapes than those of the network."""
-    found = {name: tuple(value.shape) for name, value in weights.items()}
-    wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-    for name in sorted(found.keys() | wanted.keys()):
-        if found.get(name) != wanted.get(name):
-            raise UserError(
-                f"found the weights {name} of {of} of shape {found.get(name, 'none')} for a model that has "
-                f"{wanted.get(name, 'none')}; wanted the model that it trained; restore its code, or train again"
-            )
+    if difference := shape_difference(weights, network.state_dict()):
+        name, found, wanted = difference
+        raise UserError(
+            f"found the weights {name} of {of} of shape {found} for a model that has {wanted}; "
+            f"wanted the model that it trained; restore its code, or train again"
+        )
 
 
 def name_of_head(network: nn.Module) -> str:

@@ -12,6 +12,7 @@ from scaling.config import RunConfig
 from scaling.errors import UserError
 from scaling.optim.lstsq import LeastSquares
 from scaling.plan.identity import asked_precision
+from scaling.train.step.micro_batch import micro_batch_of
 
 T = TypeVar("T")
 OUT_OF_MEMORY = (  # parts of messages of torch, CUDA and its libraries (cuBLAS, cuDNN, …), the system and C++
@@ -60,7 +61,7 @@ def result_or_error(work: Callable[[], T]) -> T | Exception:
 
 
 def _explain(config: RunConfig, device: torch.device) -> OutOfMemory:
-    held = config.train.micro_batch or config.train.batch
+    held = micro_batch_of(config.train)
     advice = []
     if held > 1 and _adds_up(config):
         advice.append(f"train.micro_batch={held // 2} (the same run but for rounding)")

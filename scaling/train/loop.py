@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import nan
 from time import monotonic
@@ -11,32 +11,27 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from scaling.augment.own import check_augmentation
-from scaling.config import RunConfig, Train
-from scaling.errors import UserError
+from scaling.augment.build_augmentation import build_augmentation
 from scaling.global_streams import seed_streams, set_stream_states, stream_states
 from scaling.internals.torch import skip_dynamo_import
 from scaling.models.build_model import build_model
-from scaling.models.custom import Custom
-from scaling.models.own import mixes_examples
 from scaling.models.own_state import OwnState, device_kinds
+from scaling.models.parts import shape_difference
+from scaling.optim.build_optimiser import build_optimiser
 from scaling.optim.foreach import LionSteps
-from scaling.optim.own import check_optimiser, keep_shares
 from scaling.plan.identity import asked_precision
 from scaling.plan.planned import PlannedRun
-from scaling.security.modules import is_shipped
 from scaling.train.feed.feed import Batches
 from scaling.train.losses import Labels, objective
 from scaling.train.precision import computed_precision
 from scaling.train.step.compiled import compiled_parts
 from scaling.train.step.launch import Launch, launch_of
+from scaling.train.step.micro_batch import check_micro_batch, micro_batch_of
 from scaling.train.step.prepared import Step
 from scaling.train.step.rates import Rates
 from scaling.train.streams import derive_seed, stream
 
 CHECK_STEPS = 64  # between two checks that the loss is finite; each check waits for the device
-BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
-DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
 TICK_SECONDS = 0.2  # between two calls of the callbacks
 
 
@@ -50,45 +45,6 @@ class Reading:
 
     step: int
     loss: float
-
-
-def shapes_of(weights: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of the tensors in a state, by name."""
-    return {name: tuple(value.shape) for name, value in weights.items() if isinstance(value, Tensor)}
-
-
-def shape_if_own(config: RunConfig, size: tuple[int, int] | None = None) -> tuple[int, ...] | None:
-    """Return the shape of an example that a user's module reads, None for a module of ours; size: of its images."""
-    if is_shipped(type(config.model)) and not isinstance(config.model, Custom):
-        return None
-    shape: tuple[int, ...] = config.data.shape
-    return shape if size is None else (*shape[:-2], *size)
-
-
-def checked_micro_batch(train: Train, module: nn.Module, *, own: tuple[int, ...] | None = None) -> int:
-    """Return the micro-batch, the examples computed at a time; UserError if splitting a batch would change the run.
-
-    own: the shape of an example if the module is a user's, which is then tried.
-    """
-    if train.micro_batch is None or train.micro_batch >= train.batch:
-        return train.batch
-    if any(isinstance(part, BATCH_NORMS) for part in module.modules()):
-        raise UserError(
-            f"found train.micro_batch={train.micro_batch} with batch norm, whose statistics would be those of "
-            f"{train.micro_batch} examples; wanted those of the batch of {train.batch}; take another norm, or drop it"
-        )
-    if any(isinstance(part, DROPOUTS) and part.p > 0 for part in module.modules()):
-        raise UserError(
-            f"found train.micro_batch={train.micro_batch} with dropout, which would draw other masks than for a whole "
-            f"batch of {train.batch}; wanted the same run; set model.dropout=0, or drop it"
-        )
-    if own is not None and mixes_examples(module, own):
-        raise UserError(
-            f"found train.micro_batch={train.micro_batch} with {type(module).__qualname__}, whose outputs in training "
-            f"depend on the rest of the batch or on random numbers; wanted the same run as with batches of "
-            f"{train.batch}; drop train.micro_batch"
-        )
-    return train.micro_batch
 
 
 class Trainer:
@@ -114,14 +70,10 @@ class Trainer:
             module = build_model(config.model, data.shape, data.outputs, stream(config.seed, "init")).to(device)
         self.module: nn.Module = module.train()  # a user's module may keep a part of itself in evaluation mode
         self._own = OwnState(self.module)
-        self.micro_batch = checked_micro_batch(config.train, self.module, own=shape_if_own(config, size))
-        own = not is_shipped(type(config.optim))
-        if own:
-            check_optimiser(config.optim)
-        self.optimizer: torch.optim.Optimizer = config.optim.build(self.module)
-        if own:
-            keep_shares(self.optimizer, config.optim.lr)
-        self.augment = augmentation(config, size)
+        check_micro_batch(config, self.module, size=size)
+        self.micro_batch = micro_batch_of(config.train)
+        self.optimizer = build_optimiser(config.optim, self.module)
+        self.augment = build_augmentation(config, size)
         self.augmentation = stream(config.seed, "augment", device=device)
         seed_streams(derive_seed(config.seed, "dropout"))  # dropout and users' modules draw from these
         self._gpus = [device] if device.type == "cuda" else []
@@ -218,10 +170,9 @@ class Trainer:
 
     def misfit(self, state: dict[str, Any]) -> str:
         """Return why a state does not fit this model, optimiser and kind of device, "" if it fits."""
-        found, own = shapes_of(state["model"]), shapes_of(self.module.state_dict())
-        for name in sorted(found.keys() | own.keys()):
-            if found.get(name) != own.get(name):
-                return f"its {name} has the shape {found.get(name, 'none')}, the model's {own.get(name, 'none')}"
+        if difference := shape_difference(state["model"], self.module.state_dict()):
+            name, found, wanted = difference
+            return f"its {name} has the shape {found}, the model's {wanted}"
         trained = [len(group["params"]) for group in state["optimizer"]["param_groups"]]
         if trained != [len(group["params"]) for group in self.optimizer.param_groups]:
             return "its optimiser trains other parameters"
@@ -242,16 +193,6 @@ class Trainer:
         self.began = self.step = state["step"]
         self.lr = state["lr"]
         self._read_at = (self.step, self.total.item())
-
-
-def augmentation(config: RunConfig, size: tuple[int, int] | None) -> Any:
-    """Return the function that augments a batch, if possible at the network's image size; None for no augmentation."""
-    data, build_at = config.data, getattr(config.augment, "build_at", None)
-    if not is_shipped(type(config.augment)):
-        check_augmentation(config.augment, data.shape, data.outputs)
-    if size is not None and build_at is not None:
-        return build_at(data.shape, data.outputs, size)
-    return config.augment.build(data.shape, data.outputs)
 
 
 def _streams_of(state: dict[str, Any]) -> dict[str, Any]:

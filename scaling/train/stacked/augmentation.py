@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from scaling.augment.build_augmentation import build_augmentation
 from scaling.augment.mixed import Mixed
 from scaling.augment.standard import Standard, StandardBatch
 from scaling.config import RunConfig
-from scaling.train.loop import augmentation
 from scaling.train.losses import Labels
 
 # Batches x (K, n, *shape), labels y (K, n) -> the same, augmented; mixed labels have shares (K,).
@@ -31,7 +31,7 @@ def stacked_augment(
     first = augments[0]
     if type(first) is Standard:
         return _standard(first, [augment.mixup for augment in augments], generators, size)
-    made = [augmentation(config, size) for config in configs]
+    made = [build_augmentation(config, size) for config in configs]
     return None if made[0] is None else _one_by_one(made, generators)
 
 

@@ -12,8 +12,10 @@ import torch
 from torch import Tensor
 from torch.nn.parameter import is_lazy
 
+from scaling.augment.build_augmentation import build_augmentation
 from scaling.augment.none import Unchanged
 from scaling.augment.standard import Standard
+from scaling.models.parts import has_dropout
 from scaling.optim.sgd import SGD
 from scaling.plan.identity import asked_precision
 from scaling.train import loop
@@ -32,8 +34,9 @@ from scaling.train.stacked.steps.gradients import Gradients, gradients_by_autogr
 from scaling.train.stacked.steps.inputs import Block
 from scaling.train.stacked.steps.launch import Launch, launch_of
 from scaling.train.stacked.steps.step import StackedStep
-from scaling.train.stacked.users.trial import TRIED, check_augmentation, is_mapped
+from scaling.train.stacked.users.trial import TRIED, check_stackable_augmentation, is_mapped
 from scaling.train.stacked.users.vmapped import NotStackable, map_module
+from scaling.train.step.micro_batch import micro_batch_of
 
 
 class _Planned(NamedTuple):
@@ -56,7 +59,6 @@ class Stack:
         self.members, self.places, self.device = list(members), list(range(len(members))), device
         self.config = first.attempt.run.config
         self.shape = tuple(first.attempt.sets.test.x.shape[1:])
-        self.micro_batch = loop.checked_micro_batch(self.config.train, first.module, own=loop.shape_if_own(self.config))
         if any(map(is_lazy, first.module.parameters())):
             raise NotStackable(f"{type(first.module).__name__} makes parameters when it sees its first batch")
         optim = self.config.optim
@@ -101,7 +103,8 @@ class Stack:
         first, modules = self.members[0], [member.module for member in self.members]
         x, y = first.attempt.sets.test.between(0, TRIED)
         if not isinstance(self.config.augment, Standard | Unchanged):
-            check_augmentation(loop.augmentation(self.config, first.learner.size if first.learner else None), x, y)
+            augment = build_augmentation(self.config, first.learner.size if first.learner else None)
+            check_stackable_augmentation(augment, x, y)
         return is_mapped(modules, self.rows, x, self.config.data.outputs)
 
     def _step(self) -> StackedStep:
@@ -115,7 +118,7 @@ class Stack:
             of_batch=self._gradients(smoothing),
             augment=stacked_augment(configs, generators, learner.size if learner else None),
             clip=None if min(clips) == inf else torch.tensor(clips, device=self.device),
-            micro_batch=self.micro_batch,
+            micro_batch=micro_batch_of(self.config.train),
             rows=self.rows,
             optimiser=self.optimiser,
             totals=self.totals,
@@ -127,7 +130,7 @@ class Stack:
         if self._launch is None:
             step, module = self._step(), self.members[0].module
             drawn = [] if step.augment is None else [member.augmentation for member in self.members]
-            if any(isinstance(part, loop.DROPOUTS) and part.p > 0 for part in module.modules()):
+            if has_dropout(module):
                 drawn += [member.dropout for member in self.members]
             own, shape = [one for one in drawn if one.device.type == self.device.type], self.shape
             self._launch = launch_of(self.config.train, step, block, module, self.device, generators=own, shape=shape)

@@ -19,9 +19,8 @@ from torch import Tensor, nn
 from scaling.global_streams import kept_streams, stream_states
 from scaling.models.blocks import LinearMap, Network
 from scaling.models.own_state import held_tensors, own_values, replaced_tensors
-from scaling.models.parts import as_evaluated
+from scaling.models.parts import DROPOUTS, as_evaluated
 from scaling.train.errors import is_out_of_memory
-from scaling.train.loop import DROPOUTS
 from scaling.train.precision import matmul_precision
 from scaling.train.stacked.layers import Stacking, UnknownLayer, stack_layers
 from scaling.train.stacked.rows import Rows
@@ -57,7 +56,7 @@ def is_mapped(modules: Sequence[nn.Module], rows: Rows, x: Tensor, outputs: int)
             rows.write_to(module, row)
 
 
-def check_augmentation(augment: Augment | None, x: Tensor, y: Tensor) -> None:
+def check_stackable_augmentation(augment: Augment | None, x: Tensor, y: Tensor) -> None:
     """Raise NotStackable if a user's augmentation depends on more than its arguments, the batch and the generator.
 
     So does one whose labels are no classes. x (n, *shape), y (n,): examples.
@@ -66,13 +65,13 @@ def check_augmentation(augment: Augment | None, x: Tensor, y: Tensor) -> None:
         return
     devices = [x.device] if x.device.type == "cuda" else []
     with kept_streams():
-        streams, own = stream_states(devices), _pickled(vars(augment) if hasattr(augment, "__dict__") else None)
+        streams, own = stream_states(devices), _pickled(getattr(augment, "__dict__", None))
         labels = augment(x[:TRIED].clone(), y[:TRIED].clone(), torch.Generator(x.device).manual_seed(0))[1]
         if isinstance(labels, Tensor) and labels.shape != y[:TRIED].shape:
             raise NotStackable("its augmentation gives labels that are shares of classes")
         if _differ(streams, stream_states(devices)):
             raise NotStackable("its augmentation draws from global random streams, and not from its generator")
-        if own != _pickled(vars(augment) if hasattr(augment, "__dict__") else None):
+        if own != _pickled(getattr(augment, "__dict__", None)):
             raise NotStackable("its augmentation changes itself from batch to batch")
 
 

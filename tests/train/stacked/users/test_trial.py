@@ -14,7 +14,7 @@ from scaling.models.mlp import MLP
 from scaling.optim.adamw import AdamW
 from scaling.train.precision import matmul_precision
 from scaling.train.stacked.rows import Rows, layout_of
-from scaling.train.stacked.users.trial import check_augmentation, is_mapped
+from scaling.train.stacked.users.trial import check_stackable_augmentation, is_mapped
 from scaling.train.stacked.users.vmapped import NotStackable
 from tests.default_cases import default_cases
 from tests.train import nets
@@ -114,14 +114,14 @@ class Fading:
 
 def test_augmentations_of_users_have_the_streams_of_each_member():
     x, y = torch.zeros(9, *SHAPE), torch.zeros(9, dtype=torch.int64)
-    check_augmentation(drawn, x, y)
+    check_stackable_augmentation(drawn, x, y)
     with pytest.raises(NotStackable, match="global random streams"):
-        check_augmentation(drawn_from_all, x, y)
+        check_stackable_augmentation(drawn_from_all, x, y)
     with pytest.raises(NotStackable, match="changes itself"):
-        check_augmentation(Fading(), x, y)
-    check_augmentation(None, x, y)
+        check_stackable_augmentation(Fading(), x, y)
+    check_stackable_augmentation(None, x, y)
     with pytest.raises(NotStackable, match="shares of classes"):
-        check_augmentation(lambda x, y, generator: (x, functional.one_hot(y, 3).float()), x, y)
+        check_stackable_augmentation(lambda x, y, generator: (x, functional.one_hot(y, 3).float()), x, y)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,25 @@
+"""Build the optimiser of a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from scaling.optim.own import check_optimiser, keep_shares
+from scaling.security.modules import is_shipped
+
+
+def build_optimiser(setting: Any, module: nn.Module) -> torch.optim.Optimizer:
+    """Return the optimiser of a module's parameters; UserError for a user's whose state_dict lacks some of its state.
+
+    setting: the config's; a group's key `share` is its share of the run's learning rate (see scaling/optim/groups.py).
+    """
+    if is_shipped(type(setting)):
+        optimiser: torch.optim.Optimizer = setting.build(module)
+        return optimiser
+    check_optimiser(setting)
+    optimiser = setting.build(module)
+    keep_shares(optimiser, setting.lr)
+    return optimiser
