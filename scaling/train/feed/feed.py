@@ -14,6 +14,7 @@ from torch import Tensor
 
 from scaling.data.base import Arrays, Stream
 from scaling.devices import cores
+from scaling.train.device import used_device
 from scaling.train.feed.draw_ahead import Ahead
 from scaling.train.feed.mapped import GATHERERS, Mapped, prefetch
 from scaling.train.feed.normalisation import Normalisation
@@ -80,7 +81,8 @@ class Epochs:
 def _permutation(n: int, seed: int, device: torch.device, epoch: int) -> Tensor:
     """Return the order of an epoch in host memory, pinned for a GPU."""
     order = torch.randperm(n, generator=stream(seed, "order", epoch))
-    return order if device.type == "cpu" else order.pin_memory()
+    with used_device(device):  # a thread begins with the first one
+        return order if device.type == "cpu" else order.pin_memory()
 
 
 class MappedEpochs(Epochs):
@@ -108,17 +110,17 @@ class Chunks:
         self, fresh: Stream, first: Arrays, scale: Normalisation | None, device: torch.device, *, until: int
     ) -> None:
         self.chunk = fresh.chunk
+        self._reader = partial(_reader, fresh, first, scale, device, until)  # not a method: see Permutations
 
-        def draw(i: int) -> Pinned | Arrays:
-            drawn = fresh.draw(i) if i else first
-            return drawn if device.type == "cpu" else Pinned.of(drawn)
+    @cached_property
+    def _draw(self) -> Callable[[int], Resident]:
+        """Return the function that returns a chunk on the device.
 
-        threads, last = max(1, drawers(device.type) // (1 + len(DRAWING))), -(-until // fresh.chunk)
+        A feed takes its share of the cores when it is first read. Those of members that read another's take none.
+        """
+        share = 1 + len(DRAWING)
         DRAWING.add(self)
-        # A stream that uses the global random streams must not draw while the run uses them too.
-        drawn = Ahead(draw, until=last, threads=threads) if fresh.apart else LAST_TWO(draw)
-        # A chunk is small, so that the free memory of a GPU is not looked up each time.
-        self._draw = LAST_TWO(lambda i: copied(drawn(i), scale, device, reads=fresh.chunk))
+        return self._reader(share)
 
     def examples(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
         """Return the examples at positions `start` up to `stop`."""
@@ -129,7 +131,23 @@ class Chunks:
         return torch.cat([x for x, _ in parts]), torch.cat([y for _, y in parts])
 
 
-DRAWING: WeakSet[Chunks] = WeakSet()  # those of all members of a stack, which share the cores
+DRAWING: WeakSet[Chunks] = WeakSet()  # those that are read, of all members of a stack: they share the cores
+
+
+def _reader(
+    fresh: Stream, first: Arrays, scale: Normalisation | None, device: torch.device, until: int, share: int
+) -> Callable[[int], Resident]:
+    """Return the function that returns a chunk on the device; share: number of feeds that share the cores."""
+
+    def draw(i: int) -> Pinned | Arrays:
+        drawn = fresh.draw(i) if i else first
+        return drawn if device.type == "cpu" else Pinned.of(drawn, device)
+
+    threads, last = max(1, drawers(device.type) // share), -(-until // fresh.chunk)
+    # A stream that uses the global random streams must not draw while the run uses them too.
+    drawn = Ahead(draw, until=last, threads=threads) if fresh.apart else LAST_TWO(draw)
+    # A chunk is small, so that the free memory of a GPU is not looked up each time.
+    return LAST_TWO(lambda i: copied(drawn(i), scale, device, reads=fresh.chunk))
 
 
 def _blocks(start: int, stop: int, n: int) -> range:

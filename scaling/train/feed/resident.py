@@ -12,6 +12,7 @@ from torch import Tensor
 
 from scaling.data.base import Arrays, Picked
 from scaling.data.mapped_rows import RowFile
+from scaling.train.device import used_device
 from scaling.train.feed.device_cache import Kept, device_cache, kept_bytes, place_of
 from scaling.train.feed.mapped import Held, Mapped, copied_beside, stays_on_host
 from scaling.train.feed.normalisation import Normalisation
@@ -94,10 +95,11 @@ class Pinned:
     y: Tensor
 
     @classmethod
-    def of(cls, arrays: Arrays) -> Pinned:
-        """Copy arrays; a thread can do so."""
+    def of(cls, arrays: Arrays, device: torch.device) -> Pinned:
+        """Copy arrays for a GPU; a thread can do so."""
         host = torch.device("cpu")
-        return cls(_tensor(arrays.x, host).pin_memory(), _tensor(arrays.y, host).pin_memory())
+        with used_device(device):  # a thread begins with the first one
+            return cls(_tensor(arrays.x, host).pin_memory(), _tensor(arrays.y, host).pin_memory())
 
 
 def copied(

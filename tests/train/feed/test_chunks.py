@@ -7,6 +7,7 @@ import sys
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import numpy as np
@@ -32,17 +33,35 @@ def drawn(i: int) -> Arrays:
     return arrays
 
 
-def chunks(device, *, apart: bool) -> Chunks:
-    fresh, scale = Stream(drawn, chunk=CHUNK, apart=apart), Normalisation(torch.ones(1), torch.full((1,), 2.0))
+def chunks(device, *, apart: bool, draw=drawn) -> Chunks:
+    fresh, scale = Stream(draw, chunk=CHUNK, apart=apart), Normalisation(torch.ones(1), torch.full((1,), 2.0))
     return Chunks(fresh, drawn(0), scale, device, until=95)
 
 
-@pytest.mark.parametrize("apart", [True, False])
-def test_a_gpu_reads_the_examples_that_a_cpu_reads(apart, monkeypatch):
-    """With host memory in place of pinned memory and of the GPU's."""
-    monkeypatch.setattr(torch.Tensor, "pin_memory", torch.Tensor.clone)
+@pytest.fixture
+def gpu(monkeypatch):
+    """The second GPU, with host memory in place of its own and of pinned memory, which every thread pins for it."""
+    device, current = SimpleNamespace(type="cuda", index=1), threading.local()
+
+    @contextmanager
+    def used(wanted):
+        current.device = wanted
+        yield
+        current.device = None
+
+    def pinned(tensor):
+        assert getattr(current, "device", None) is device, "torch would begin to use the first GPU"
+        return tensor.clone()
+
+    monkeypatch.setattr(resident, "used_device", used)
+    monkeypatch.setattr(torch.Tensor, "pin_memory", pinned)
     monkeypatch.setattr(resident, "copied_beside", lambda parts, _: [part.clone() for part in parts])
-    on_gpu, on_cpu = (chunks(device, apart=apart) for device in (SimpleNamespace(type="cuda"), CPU))
+    return device
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_a_gpu_reads_the_examples_that_a_cpu_reads(apart, gpu):
+    on_gpu, on_cpu = (chunks(device, apart=apart) for device in (gpu, CPU))
     for start in range(0, 95, 7):
         pairs = zip(on_gpu.examples(start, start + 7), on_cpu.examples(start, start + 7), strict=True)
         assert all(torch.equal(found, wanted) for found, wanted in pairs)
@@ -73,3 +92,17 @@ def test_the_feeds_of_a_large_stack_share_the_threads_that_draw(monkeypatch):
     del feeds, feed
     gc.collect()
     assert len(DRAWING) == alive
+
+
+def test_feeds_that_are_not_read_leave_the_threads_to_the_others(monkeypatch):
+    """A stack of many rates has a feed for each run, of which it reads one for each seed."""
+    monkeypatch.setattr("scaling.train.feed.feed.drawers", lambda kind: 9)
+    all_at_once = threading.Barrier(9, timeout=20)
+
+    def draw(i):
+        all_at_once.wait()
+        return drawn(i)
+
+    feeds = [chunks(CPU, apart=True, draw=draw) for _ in range(20)]
+    x, _ = feeds[-1].examples(0, 95)  # chunk 0 is there before
+    assert len(x) == 95
