@@ -233,9 +233,11 @@ class SlurmWorker(Worker):
 
 
 def kept_bytes(*, gpus: int) -> int:
-    """Return the bytes of data that this job may keep: of its memory at most a quarter, if no control group says it."""
-    most, asked = affordable("cuda" if gpus else "cpu"), os.environ.get("SLURM_MEM_PER_NODE", "")  # in MiB
-    return min(most, (int(asked) << 20) // 4) if asked.isdigit() and int(asked) else most
+    """Return the bytes of data that this job, which has one worker, may keep: a quarter of the memory it asked for."""
+    kind, asked = "cuda" if gpus else "cpu", os.environ.get("SLURM_MEM_PER_NODE", "")  # in MiB; 0: all of the node's
+    if not asked.isdigit() or not int(asked):
+        return affordable(kind)
+    return min(affordable(kind, workers=1), (int(asked) << 20) // 4)
 
 
 def place() -> int:

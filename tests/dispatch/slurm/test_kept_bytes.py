@@ -1,4 +1,4 @@
-"""What a job on SLURM may keep in memory, where no control group limits it to what it asked for."""
+"""What a job on SLURM may keep in memory."""
 
 from __future__ import annotations
 
@@ -15,3 +15,10 @@ def test_a_job_keeps_no_more_data_than_a_quarter_of_the_memory_that_it_asked_for
         monkeypatch.setenv("SLURM_MEM_PER_NODE", nothing)
         assert kept_bytes(gpus=1) == 16 << 30
         assert kept_bytes(gpus=0) == 1 << 30
+
+
+def test_its_cores_do_not_divide_a_job_s_memory_which_one_worker_has(monkeypatch):
+    monkeypatch.setattr("scaling.data.memory.host_memory", lambda: HostMemory(64_000 << 20, 1 << 36))  # by a cgroup
+    monkeypatch.setattr("scaling.data.memory.cores", lambda: 16)
+    monkeypatch.setenv("SLURM_MEM_PER_NODE", "64000")
+    assert kept_bytes(gpus=1) == 16_000 << 20
