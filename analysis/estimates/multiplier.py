@@ -157,7 +157,7 @@ def compare_fits(found: Mapping[str, Fit]) -> Comparison:
             why = next((reason for reason in fit.certificate.reasons if reason.startswith("no interval")), None)
             if why is not None:
                 raise Refusal(f"{name} has {why}")
-            raise UserError("found resamples=0; wanted some for the multiplier's interval; compare with resamples=1000")
+            raise UserError("found --resamples 0; wanted some for the multiplier's interval; take --resamples 1000")
     fits = (one, unpaired(two))
     ranges = [(float(C.min()), float(C.max())) for C in map(computes, fits)]
     low, high = max(ends[0] for ends in ranges), min(ends[1] for ends in ranges)

@@ -152,12 +152,12 @@ def _response(rows: pd.DataFrame, y: str, space: str) -> Array:
     if space == "log" and bad == len(response):
         raise UserError(
             f"found no row with {y} > 0, so no logarithm; wanted a loss; of a log-likelihood take "
-            f'--derive {in_quotes(f"loss = -{ticked(y)}")}, or fit with space="raw"'
+            f"--derive {in_quotes(f'loss = -{ticked(y)}')}, or take --space raw"
         )
     if space == "log" and bad:
         raise UserError(
             f"found {bad} of {len(response)} rows with {y} <= 0, which has no logarithm; "
-            f'leave them out (where={in_quotes(f"{ticked(y)} > 0")}) or fit with space="raw"'
+            f"leave them out (--where {in_quotes(f'{ticked(y)} > 0')}) or take --space raw"
         )
     return response
 

@@ -12,6 +12,7 @@ from analysis.fitting.objective import Objective, Problem, jacobian, residuals, 
 from analysis.fitting.points import Points
 from analysis.fitting.solver import solve
 from analysis.laws.base import Array
+from analysis.wording import counted
 
 Resample = Literal["runs", "points", "seed", "wild"]
 WEIGHTS = "weights"
@@ -78,10 +79,11 @@ def clusters(points: Points, resample: str) -> Array:
         return points.run
     if points.seed is None:
         raise UserError(
-            'found rows without a seed; resample="seed" wants a column seed without gaps; use resample="runs"'
+            "found rows without a seed; --resample seed wants a column seed without gaps; take --resample runs"
         )
     if points.seed.max() < 2:
-        raise Refusal(f'found {points.seed.max() + 1} seeds; resample="seed" wants at least 3; use resample="runs"')
+        found = counted(int(points.seed.max()) + 1, "seed")
+        raise Refusal(f"found {found}; --resample seed wants at least 3; take --resample runs")
     return points.seed
 
 

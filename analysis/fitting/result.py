@@ -184,7 +184,7 @@ class Fit(Shown):
         if why is not None:
             raise Refusal(f"found {why}, or take --resamples 0 for values alone")
         if self.engine.samples is None:
-            raise UserError("found a fit without resamples; wanted some for an interval; fit with resamples=1000")
+            raise UserError("found a fit without refits; wanted some for an interval; take --resamples 1000")
         return self.engine.samples
 
     def _inputs(self, at: Mapping[str, Any] | pd.DataFrame) -> dict[str, Array]:

@@ -96,7 +96,7 @@ def require_positive(table: pd.DataFrame, columns: Sequence[str]) -> None:
             fill = "fill them down where cells were merged, or " if merged else ""
             raise UserError(
                 f"found {int(bad.sum())} of {len(values)} rows whose {column} is not a positive number (such as "
-                f"{values[bad][0]}); wanted positive numbers; {fill}leave them out (where={in_quotes(condition)})"
+                f"{values[bad][0]}); wanted positive numbers; {fill}leave them out (--where {in_quotes(condition)})"
             )
 
 

@@ -67,29 +67,22 @@ INSTEAD = {  # of the loss: what it is of other measures of a model's prediction
     PERPLEXITY: "log({})",
     re.compile(r"^(?!.*neg).*?(^|_)(ll|loglik|log_likelihood|logprob|log_prob|elbo)(_|$)"): "-{}",
 }
-ACCURATE = (
-    "accuracy",
-    "acc",
-    "acc1",
-    "top1",
-    "top1acc",
-    "top1accuracy",
-    "exactmatch",
-    "valacc",
-    "valaccuracy",
-    "testaccuracy",
+ACCURATE = re.compile(
+    r"(?!.*grad)(.*_|val|test|eval)?((top_?[15]_?)?acc(uracy)?_?[15]?|top_?[15]|exact_?match)(_norm|_none|_mean|_avg)*"
 )
-"""Names of responses that rise with size."""
+"""Names of responses that rise with size, also after a task's: imagenet_top1, hellaswag/acc_norm."""
 FORMULAS = {"C": ("C = 6*N*D", "ND"), "D": ("D = C/(6*N)", "CN"), "N": ("N = C/(6*D)", "CD")}
 """Each of N, D and C computed from the other two for a dense network (Kaplan et al. 2020)."""
 RISING = 0.5
 """Rank correlation with size from which a response counts as rising."""
 PREFIXES = (
-    *("config", "summary", "params", "metrics", "hparams"),
+    *("config", "summary", "params", "metrics", "hparams", "parameters", "hyperparameters"),
     *("data", "values", "stats", "model", "train", "training"),
 )
 """Prefixes of names by trackers: config.model.n_params, summary.val/loss, params.lr, metrics.loss."""
-TRACKERS = PREFIXES[:5]
+TRACKERS = PREFIXES[:7]
+TRIAL = ("user_attrs_", "params_")
+"""The same of Optuna: user_attrs_tokens, params_n_layers."""
 OWN = ("loss", "error", "width", "depth", "seed", "budget")
 """Descriptions of our columns."""
 COUNTS = ("N", "D", "C")
@@ -180,8 +173,10 @@ def proposals(table: pd.DataFrame, column: str) -> str:
     if column in SMALL and (metric := one_metric(table, column, PROPOSED[column])):
         return metric
     accurate = [str(name) for name in table.columns if is_accuracy(name)]
-    if column == "loss" and "error" in table.columns:
-        return "take --y error"
+    errors = [str(name) for name in table.columns if _may_be(name, "error") and not read_numbers(table[name])[1].all()]
+    errors.sort(key=lambda name: (name != "error", bool(LATER.search(plain_name(name)))))
+    if column == "loss" and errors:
+        return f"take --y {one_word(errors[0])}"
     if column in ("loss", "error") and accurate:
         return _error_instead(table, accurate[0])
     others = FORMULAS.get(column)
@@ -223,7 +218,7 @@ def other_measure(y: str) -> list[str]:
 
 def is_accuracy(column: object) -> bool:
     """Tell whether a column's name is that of a response that rises with size."""
-    return any(words.lower() in ACCURATE for words, _ in _readings(str(column)))
+    return ACCURATE.fullmatch(plain_name(column)) is not None
 
 
 def _error_instead(table: pd.DataFrame, accuracy: str) -> str:
@@ -265,6 +260,7 @@ def _readings(text: str) -> list[tuple[str, float]]:
         if match[1].lower() not in TRACKERS and _is_loss(text):
             break
         texts.append(texts[-1][match.end() :])
+    texts += [text.removeprefix(before) for before in TRIAL if text.startswith(before)]
     readings = [(_bare(one), 1.0) for one in texts if "%" not in one]
     for one in texts:
         for i, pattern in enumerate(UNIT_AT_END):

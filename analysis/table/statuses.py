@@ -22,7 +22,11 @@ FLAGS = {"finished": True, "completed": True, "complete": True, "done": True, "s
     **dict.fromkeys(("exclude", "excluded", "ignore", "ignored", "skipped", "outlier", "nan"), False),
     **dict.fromkeys(CHOSEN, True),
 }
-"""Boolean columns that say the same, alone or after is or has; each with its value for a usable run."""
+"""Boolean columns that say the same, alone or after is, has or a tracker's prefix; each with its value for a usable
+run."""
+BEFORE = re.compile(
+    r"^((run|job|trial|sys|summary|config|params|metrics|train|training)_)?((is|has|was|did|has_been)_)?"
+)
 CAUSES = re.compile(
     r"((fail|failure|crash|error|exception|abort|kill)_(reason|message|msg|type|text|log)|exception|traceback)"
 )
@@ -105,7 +109,7 @@ def _status_words(column: pd.Series, name: str) -> pd.Series | None:
         return words if words.isin(tuple(wanted)).any() else None
     if name in CODES:
         return _by(column, _exit_code, "failed")
-    flag = re.sub(r"^(is|has|was|run|has_been)_", "", name)
+    flag = BEFORE.sub("", name)
     if flag in FLAGS and (marks := _booleans(column)) is not None:
         bad = "excluded" if flag in CHOSEN else "unfinished" if FLAGS[flag] else SAME.get(flag, flag)
         return pd.Series(["finished" if mark == FLAGS[flag] else bad for mark in marks], index=column.index)

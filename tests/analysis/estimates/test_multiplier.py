@@ -145,7 +145,7 @@ def test_bad_input_is_told():
         compare({"a": groups["a"], "b": groups["b"].head(4)}, **QUICK)
     with pytest.raises(UserError, match="found 1 group"):
         compare({"a": groups["a"]}, **QUICK)
-    with pytest.raises(UserError, match="resamples=0"):
+    with pytest.raises(UserError, match="--resamples 0"):
         compare(groups, resamples=0)
 
 

@@ -61,6 +61,9 @@ def selected(table: pd.DataFrame, **how) -> tuple[pd.DataFrame, list[str], str]:
         ("D\n(tokens)", "D", 1),
         ("Ｎ", "N", 1),
         ("config.model.n_params", "N", 1),
+        ("parameters/n_params", "N", 1),
+        ("user_attrs_tokens", "D", 1),
+        ("params_n_layers", "depth", 1),
         ("summary.val.loss", "loss", 1),
         ("metrics.loss", "loss", 1),
         ("test loss (nats/token)", "loss", 1),
@@ -155,6 +158,12 @@ def test_what_a_column_was_taken_for_is_said():
             "D",
             "loss_D4B may be values of D: make one row",
         ),
+        ({"WER (%)": 20.0, "std_err": 0.1, "error_message": "none"}, "loss", 'take --y "WER (%)"'),
+        (
+            {"imagenet zero-shot top-1": 0.7, "grad_acc": 8},
+            "loss",
+            "'error = 1 - `imagenet zero-shot top-1`' --y error",
+        ),
         ({"loss_s0": 3.0, "loss_s1": 3.0}, "loss", 'or take their mean by --derive "loss = (loss_s0 + loss_s1) / 2"'),
     ],
 )
@@ -194,7 +203,11 @@ def test_columns_of_any_kind_have_no_last_row_of_means():
 
 
 @pytest.mark.parametrize(
-    "flag", [{"exclude": [0, 0, 1]}, {"use": ["yes", "yes", "no"]}, {"is_outlier": [False, False, True]}]
+    "flag",
+    [
+        *({"exclude": [0, 0, 1]}, {"use": ["yes", "yes", "no"]}, {"is_outlier": [False, False, True]}),
+        {"config.is_outlier": [False, False, True]},
+    ],
 )
 def test_rows_that_people_exclude_are_left_out(flag):
     rows, left_out, _ = selected(TABLE.assign(**flag))
