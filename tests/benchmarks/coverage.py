@@ -27,7 +27,7 @@ METHODS = (
     ("runs", "bca", "huber"),
     ("wild", "percentile", "huber"),
 )
-METHOD_NAMES = ("runs, percentile", "runs, bca", "wild")
+METHOD_NAMES = ("percentile", "bca", "wild")
 CURVES = ["curve inside", "curve 10x beyond", "new run"]
 """Columns shown for the first method alone."""
 
