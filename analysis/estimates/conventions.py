@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -83,8 +83,15 @@ class Exponents:
 
     @property
     def lines(self) -> tuple[PowerLine | None, PowerLine | None, PowerLine | None]:
-        """Return the log-log lines of y, optimal N and optimal D; None for one with too few points."""
-        return self.front.line, self.front.N_line, self.front.D_line
+        """Return the log-log lines of y, optimal N and optimal D; None for one with too few points.
+
+        The line of y has the interval of the law, where that is a power law.
+        """
+        line = self.front.line
+        if line and self.law and self.law.law == "power" and "alpha" in self.law.intervals:
+            low, high = self.law.intervals["alpha"]
+            line = replace(line, exponent_interval=(-high, -low))
+        return line, self.front.N_line, self.front.D_line
 
 
 def exponents(rows: pd.DataFrame, y: str, *, resamples: int = 1000, level: float = 0.95) -> list[Exponents]:

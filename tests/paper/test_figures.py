@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from analysis.cli import cli
 from analysis.errors import Refusal
 from analysis.estimates.conventions import OURS, PAPER, exponents, with_paper_columns
 from analysis.estimates.frontier import frontier
+from analysis.estimates.frontier_law import fit_frontier
 from analysis.estimates.ratio import ratio_at_equal_compute
 from analysis.figures.allocation import allocation_numbers
 from analysis.figures.paper.ablation import ablation_numbers, variant_of, variants_of
@@ -97,6 +99,17 @@ def test_the_conventions_table_says_what_moves():
     assert f"best N by {moved:+.3f} (intervals overlap)".replace("-", "−") in table.note
     assert "N_total and C_paper" in table.note
     assert convention_table(found[:1], "error") is None
+
+
+@pytest.mark.slow
+def test_the_figure_and_the_conventions_table_give_one_interval():
+    rows = with_paper_columns(world(seeds=2, noise=0.02))
+    found = exponents(rows, "error", resamples=40)
+    laws = [fit_frontier(one.front, "power", resamples=40) for one in found]
+    wide = [replace(law, intervals={**law.intervals, "alpha": (0.1, 0.4)}) for law in laws]  # wider than the line's
+    powers = [replace(one, law=law) for one, law in zip(found, wide, strict=True)]
+    assert zhai_numbers(rows, "error", powers[0]).curve.interval == "[−0.400, −0.100]"
+    assert convention_table(powers, "error").rows[0][1].endswith("[−0.400, −0.100]")
 
 
 @pytest.mark.slow
