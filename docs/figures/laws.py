@@ -16,6 +16,7 @@ import pandas as pd
 from analysis import fit
 from analysis.laws import LAWS
 from analysis.laws.base import Law, Units
+from analysis.numbers import power_of_ten
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -124,7 +125,9 @@ def joint(axes: Axes, name: str) -> None:
     for colour, value in zip(colours, values, strict=True):
         line = {key: np.full(100, float(middle[len(middle) // 2])) for key, middle in held.items()}
         at = pd.DataFrame({by: np.full(100, float(value)), along: np.geomspace(low, high * 3, 100), **line})
-        axes.plot(at[along], found.predict(at), color=colour, label=f"{by} = {value:g}")
+        axes.plot(
+            at[along], found.predict(at), color=colour, label=f"{by} = {power_of_ten(value) if value >= 1e3 else value}"
+        )
         rows = table[table[by] == value]
         for key, middle in held.items():
             rows = rows[rows[key] == middle[len(middle) // 2]]
