@@ -39,10 +39,10 @@ def probe(arguments: tuple[str, ...], multirun: bool, device: str, json_path: st
 
 def words_of(speed: Speed) -> list[str]:
     """Return lines on what a run and a small step cost; the shares of a step and of its layers cannot be told apart."""
-    from scaling.forecast.work import work_of
+    from scaling.forecast.work import model_work
     from scaling.models.mlp import MLP
 
-    small = work_of(MLP(width=64, depth=2), (16,), 10, 128)
+    small = model_work(MLP(width=64, depth=2), (16,), 10, 128)
     lines = [f"{speed.device}: {speed.run:.2f} s per run before it trains; then by precision:"]
     for precision, costs in speed.costs.items():
         large = f" (large products {1e-9 * speed.products[precision]:,.0f})" if precision in speed.products else ""

@@ -1,4 +1,4 @@
-"""Divide runs into stacks about as the workers of a sweep will, and count how many runs share what they do."""
+"""Divide runs into stacks about as the workers of a sweep will, and share the costs of a stack among its runs."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ def divide(
     key: Callable[[T], Hashable],
     work: Callable[[T], float],
     workers: int,
-    beside: float = 0.0,
+    other_work: float = 0.0,
     most: Callable[[T], float] = lambda run: inf,
 ) -> Iterator[list[T]]:
     """Divide runs, in the order of the queue, into the stacks in which the workers will train them.
 
-    A stack has neighbours of one key, at most as many as gain, and at most a worker's share of the work that is left
-    then. key: shared by runs that can be trained together; work: of a run, in any unit; beside: work of other runs,
-    which are trained meanwhile.
+    A stack has runs with the same key, at most `most` of the first one, and at most a worker's share of the work that
+    is left when it begins. key: equal for runs that can be trained together; work: of a run, in any unit; other_work:
+    that of runs which are trained meanwhile.
     """
     groups: dict[Hashable, list[T]] = {}
     for run in runs:
         groups.setdefault(key(run), []).append(run)
-    left = beside + sum(sum(map(work, group)) for group in groups.values())
+    left = other_work + sum(sum(map(work, group)) for group in groups.values())
     for group in groups.values():
         limit, share = most(group[0]) if len(group) > 1 else 1, left / workers
         stack, size = list[T](), 0.0
@@ -42,9 +42,9 @@ def divide(
 
 
 def paid_by(lengths: Mapping[str, int]) -> dict[str, float]:
-    """Return the units that each of several runs, by id, pays if all that need a unit share it.
+    """Return each run's share of the steps (or examples) of several runs, where all runs that take a step share it.
 
-    lengths: the units that each needs, in steps or examples, from a common start.
+    lengths: the number of steps that each run takes from a common start, by run_id.
     """
     found, before, paid = dict[str, float](), 0, 0.0
     for gone, run_id in enumerate(sorted(lengths, key=lambda run_id: lengths[run_id])):

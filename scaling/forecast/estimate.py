@@ -13,7 +13,7 @@ from scaling.devices import check_device, device_name, gpus
 from scaling.forecast.cards import USUAL
 from scaling.forecast.learned import Learned, Took, learn
 from scaling.forecast.speed import VMAPPED, Costs, Speed, StackCosts, known_speed
-from scaling.forecast.work import ALONE, StackShare, Work, memory_bytes, work
+from scaling.forecast.work import ALONE, StackShare, Work, has_custom_module, memory_bytes, step_work
 from scaling.optim.lstsq import LeastSquares
 from scaling.plan.identity import asked_precision
 from scaling.plan.planned import PlannedRun
@@ -59,7 +59,7 @@ def forecast_rows(
 ) -> list[dict[str, Any]]:
     """Return the rows of forecast.csv, one a run.
 
-    work: see `relative_work`, of runs whose device was not probed; stack_shares: with which runs were forecast.
+    work: see `relative_work`, of runs whose device was not probed; stack_shares: those that the forecasts assume.
     """
     rows = {run_id: {"run_id": run_id, **forecast.row()} for run_id, forecast in forecasts.items()}
     for run_id, each in work.items():
@@ -80,7 +80,7 @@ def forecast(
     """
     ratio, remark = learned.ratio(run)
     basis = f"probe of {speed.device}" if speed.probed_at else speed.device
-    if not remark and _is_of_user(run):
+    if not remark and has_custom_module(run):
         remark = "a guess from its layers"  # a user's module may do anything besides
     seconds = ratio * estimate(run, speed, stack_share=stack_share)
     memory = memory_bytes(run, kind=speed.kind, members=stack_share.members, card=speed.memory)
@@ -155,16 +155,16 @@ def estimate(run: PlannedRun, speed: Speed, *, stack_share: StackShare = ALONE) 
         trained = 4 * quantities.D * config.model.width**2 * costs.flop * QR_SLOWDOWN
     else:
         steps = quantities.steps - (run.fork.step if run.fork else 0)
-        together = VMAPPED if speed.kind == "cpu" and _is_of_user(run) else speed.together
-        each = _step_seconds(work(config, batch=quantities.batch), costs, together, stack_share)
+        together = VMAPPED if speed.kind == "cpu" and has_custom_module(run) else speed.together
+        each = _step_seconds(step_work(config, batch=quantities.batch), costs, together, stack_share)
         trained = steps * (each + _augmented(run, speed))
     members = stack_share.members
     evaluated = len(quantities.milestones) * _evaluation_seconds(run, speed, layers=None, members=members)
     compiling = COMPILE_SECONDS[speed.kind] if config.train.engine == "compile" else 0.0
     # Examples are drawn while a GPU trains; on a CPU drawing competes for its cores.
-    at_it = max(drawn, trained) if speed.kind == "cuda" else drawn + trained
+    training = max(drawn, trained) if speed.kind == "cuda" else drawn + trained
     fixed = speed.run * (RUN_TOGETHER if stack_share.runs > 1 else 1)
-    return fixed + compiling + at_it + evaluated
+    return fixed + compiling + training + evaluated
 
 
 def _draw_seconds(run: PlannedRun, speed: Speed) -> float:
@@ -186,11 +186,6 @@ def _step_seconds(step: Work, costs: Costs, together: StackCosts, stack_share: S
     fixed = step.fixed(costs)
     shared = together.fixed(stack_share.stacks) * fixed / stack_share.runs
     return shared + together.member + together.sized * (step.seconds(costs) - fixed)
-
-
-def _is_of_user(run: PlannedRun) -> bool:
-    """Return whether a run trains a user's module."""
-    return getattr(run.config.model, "module", None) is not None
 
 
 def _augmented(run: PlannedRun, speed: Speed) -> float:
@@ -225,12 +220,12 @@ def _stage_seconds(run: PlannedRun, speed: Speed) -> float:
         return _forward_seconds(run, speed, rows=rows, layers=network)
     steps = quantities.steps if stage.trains else 0
     if not stage.featured:
-        step = work(config, batch=quantities.batch, layers=network).seconds(costs) + _augmented(run, speed)
+        step = step_work(config, batch=quantities.batch, layers=network).seconds(costs) + _augmented(run, speed)
         return steps * step + len(quantities.milestones) * _evaluation_seconds(run, speed, layers=network)
     read = quantities.D_unique if stage.trains else quantities.D  # a closed-form fit reads each example once
     rows = config.data.n_test + config.data.n_validation + read
     features = _forward_seconds(run, speed, rows=rows, layers=network)
-    head = work(config, batch=quantities.batch, layers=[layer for layer in network if layer.role == "head"])
+    head = step_work(config, batch=quantities.batch, layers=[layer for layer in network if layer.role == "head"])
     return features + steps * replace(head, input=0).seconds(costs)
 
 
@@ -250,6 +245,6 @@ def _forward_seconds(
 
     members: of its stack, which share what does not depend on sizes.
     """
-    each, costs = work(run.config, batch=rows, layers=layers), _costs(run, speed)
+    each, costs = step_work(run.config, batch=rows, layers=layers), _costs(run, speed)
     passes = -(-rows // EVALUATED_ROWS[speed.kind]) / members
     return FORWARD_SHARE * (each.passed(costs) + each.input * costs.input + passes * each.fixed(costs))

@@ -26,7 +26,7 @@ from scaling.folders import RunFolder
 from scaling.forecast.sharing import FIRST, SharingProcesses
 from scaling.forecast.speed import USUAL_TOGETHER, Costs, Speed, StackCosts
 from scaling.forecast.stacks import NUMBERS
-from scaling.forecast.timing.clock import clock_of, usual
+from scaling.forecast.timing.clock import clock_of, typical
 from scaling.forecast.timing.drawing import draw_seconds
 from scaling.forecast.timing.shapes import (
     BESIDE,
@@ -40,7 +40,7 @@ from scaling.forecast.timing.shapes import (
     planned_shape,
 )
 from scaling.forecast.together import TimedStack, beside_share, enough_numbers, fit_together, step_seconds
-from scaling.forecast.work import work
+from scaling.forecast.work import Work, step_work
 from scaling.global_streams import kept_streams
 from scaling.plan.planned import PlannedRun
 from scaling.train.device import find_device, hardware_name, torch_threads
@@ -58,7 +58,7 @@ SQUARE, PRODUCT_SECONDS = {"cpu": 1_024, "cuda": 8_192}, 0.5
 SLOW = 0.2  # of the float32 rate: precisions with slower products are not timed, because that would take long
 FASTER = 1.25  # how much faster than large products those of a step can be, in the cache
 AUGMENTED = {"cpu": 64, "cuda": 4_096}  # images: on a GPU enough to make launching negligible
-USUAL = {"cpu": "fp32", "cuda": "tf32"}  # precision in which convolutions and stacks are timed
+DEFAULT_PRECISION = {"cpu": "fp32", "cuda": "tf32"}  # in which convolutions and stacks are timed
 PRECISIONS = {"cpu": ("fp32", "bf16"), "cuda": ("fp32", "tf32", "bf16")}
 
 log = logging.getLogger(__name__)
@@ -90,7 +90,7 @@ def probe_speed(device: str = "auto", *, threads: int = 1) -> Speed:
         draw = {data.name: draw_seconds(data, where) for data in STREAMS}
         augment = _augment_seconds(where)
         sharing = _sharing(processes, where)
-        together, numbers = _together(where, costs.get(USUAL[where.type], costs["fp32"]))
+        together, numbers = _together(where, costs.get(DEFAULT_PRECISION[where.type], costs["fp32"]))
     return Speed(
         device=hardware_name(where),
         kind=where.type,
@@ -125,15 +125,15 @@ def _check(fits: Mapping[str, tuple[Costs, float]]) -> None:
 def _costs(
     fits: Mapping[str, tuple[Costs, float]], products: Mapping[str, float], where: torch.device
 ) -> dict[str, Costs]:
-    """Return the costs of each precision, including convolutions.
+    """Return the costs of each precision, including those of convolutions, which are timed in one precision only.
 
-    Those of convolutions are timed in the usual precision only. A precision with slow products is assumed to have the
-    costs of fp32 except for products.
+    A precision with slow products is assumed to have the costs of fp32 except for products.
     """
     log.info("timing convolutions")
     sound = {precision: costs for precision, (costs, error) in fits.items() if error <= MOST_ERROR}
-    usual = USUAL[where.type] if USUAL[where.type] in sound else "fp32"
-    known = _convolving(sound[usual], usual, where)
+    timed = DEFAULT_PRECISION[where.type] if DEFAULT_PRECISION[where.type] in sound else "fp32"
+    times = [_step_seconds(planned_shape(shape, timed), where) for shape in CONVOLUTIONS]
+    known = fit_convolutions(CONVOLUTIONS, times, sound[timed])
     found = {
         precision: replace(costs, convolution=known.convolution, map=known.map) for precision, costs in sound.items()
     }
@@ -141,14 +141,9 @@ def _costs(
     return found | slow
 
 
-def _convolving(costs: Costs, precision: Any, where: torch.device) -> Costs:
-    seconds = [_step_seconds(planned_shape(shape, precision), where) for shape in CONVOLUTIONS]
-    return fit_convolutions(CONVOLUTIONS, seconds, costs)
-
-
 def fit_convolutions(shapes: Sequence[Shape], seconds: Sequence[float], costs: Costs) -> Costs:
     """Fit the additional costs of convolutions over matrix products, by relative least squares."""
-    done, times = [work(planned_shape(shape, "fp32").config, batch=shape.batch) for shape in shapes], np.array(seconds)
+    done, times = list(map(_work_of, shapes)), np.array(seconds)
     rows = np.array([(each.convolution, each.map) for each in done], dtype=float)
     beyond = np.maximum(times - np.array([each.seconds(costs) for each in done]), 0.0)
     scale = rows.max(axis=0)
@@ -179,10 +174,7 @@ def fit_costs(
     Return them and the 0.75 quantile of the relative errors. products: FLOP/s of large products, which bound the cost
     of a FLOP from below, in case the shapes determine it badly.
     """
-    rows = np.array(
-        [astuple(work(planned_shape(shape, "fp32").config, batch=shape.batch)) for shape in shapes], dtype=float
-    )
-    times = np.array(seconds)
+    rows, times = np.array([astuple(_work_of(shape)) for shape in shapes], dtype=float), np.array(seconds)
     scale = np.maximum(rows.max(axis=0), 1.0)  # FLOPs and steps differ by ten orders of magnitude
     names = [f.name for f in fields(Costs)]
     least = np.array([1 / (FASTER * products) if name == "flop" else 0.0 for name in names]) * scale
@@ -191,6 +183,10 @@ def fit_costs(
     costs = (weights + least) / scale
     errors = np.abs(rows @ costs / times - 1)
     return Costs(**dict(zip(names, costs.tolist(), strict=True))), float(np.quantile(errors, 0.75))
+
+
+def _work_of(shape: Shape) -> Work:
+    return step_work(planned_shape(shape, "fp32").config, batch=shape.batch)
 
 
 def _product_rate(where: torch.device, precision: str) -> float:
@@ -236,12 +232,14 @@ def _together(where: torch.device, costs: Costs) -> tuple[StackCosts, int]:
         return USUAL_TOGETHER[where.type], numbers
     if where.type == "cuda":
         shape, members = BESIDE
-        together = replace(together, beside=beside_share(planned_shape(shape, USUAL["cuda"]), members, where))
+        together = replace(
+            together, beside=beside_share(planned_shape(shape, DEFAULT_PRECISION["cuda"]), members, where)
+        )
     return together, numbers
 
 
 def _timed(stacks: Sequence[tuple[Shape, int]], where: torch.device) -> list[TimedStack]:
-    runs = [(planned_shape(shape, USUAL[where.type]), members) for shape, members in stacks]
+    runs = [(planned_shape(shape, DEFAULT_PRECISION[where.type]), members) for shape, members in stacks]
     return [TimedStack(run, members, step_seconds(run, members, where)) for run, members in runs]
 
 
@@ -255,7 +253,7 @@ def _augment_seconds(where: torch.device) -> float:
         started = clock()
         augment(x, y, generator)[0][0, 0, 0, 0].item()
         took.append(clock() - started)
-    return usual(took, where) / x.numel()
+    return typical(took, where) / x.numel()
 
 
 def _step_seconds(run: PlannedRun, where: torch.device) -> float:
@@ -266,7 +264,7 @@ def _step_seconds(run: PlannedRun, where: torch.device) -> float:
         each = _advance(trainer, 3) / 3
         count = max(1, round(SLICE_SECONDS / each))
         slices = SLICES[where.type] if each < SLICE_SECONDS else 2
-        return usual([_advance(trainer, count) for _ in range(slices)], where) / count
+        return typical([_advance(trainer, count) for _ in range(slices)], where) / count
 
 
 def small_trainer(shape: Shape, where: torch.device) -> Trainer:
@@ -296,4 +294,4 @@ def _run_seconds(where: torch.device) -> float:
             started = clock()
             train_run(run, RunFolder(Path(folder) / str(attempt)), device=str(where))
             took.append(clock() - started)
-    return usual(took, where)
+    return typical(took, where)

@@ -13,7 +13,7 @@ from scaling.data.memory import affordable
 from scaling.forecast.division import divide, paid_by
 from scaling.forecast.estimate import Forecast, device_kind
 from scaling.forecast.speed import known_speed
-from scaling.forecast.work import ALONE, StackShare, member_work, work_of
+from scaling.forecast.work import ALONE, StackShare, has_custom_module, member_work, model_work
 from scaling.plan.identity import asked_precision, is_stackable, stack_key
 from scaling.plan.planned import PlannedRun
 
@@ -41,21 +41,20 @@ def stack_size(run: PlannedRun, kind: str) -> int:
 
 
 def is_stack_by_itself(run: PlannedRun, kind: str) -> bool:
-    """Return whether a run that no other joins can be a stack, to be trained beside other stacks.
+    """Return whether a run that has no others of its shape can be a stack, trained in parallel with other stacks.
 
-    Not so one that fills its device or has train.stack=1, nor a user's module, whose steps vmap makes longer. kind: of
-    device, cpu or cuda.
+    False for a run that fills its device or has train.stack=1, and for a user's module, whose steps are longer in vmap.
+    kind: of device, cpu or cuda.
     """
-    own = getattr(run.config.model, "module", None) is not None
-    return not own and bool(stack_key(run.config, run.quantities)) and stack_size(run, kind) > 1
+    return not has_custom_module(run) and bool(stack_key(run.config, run.quantities)) and stack_size(run, kind) > 1
 
 
 def shares_of_the_rest(
     runs: Sequence[PlannedRun], settled: Collection[str], *, kind: str | None = None, workers: int = 1
 ) -> dict[str, StackShare]:
-    """Return what each run shares with others, where runs that are settled take no part in the stacks of the rest.
+    """Return what each run shares with others, where the stacks of the unsettled runs have no settled ones.
 
-    They are counted as if they had been trained with all runs.
+    Settled runs have the shares that they would have if all runs were trained now.
     """
     rest = [run for run in runs if run.run_id not in settled]
     found = stack_shares(rest, kind=kind, workers=workers)
@@ -70,8 +69,9 @@ def stack_shares(
 ) -> dict[str, StackShare]:
     """Return what each run shares with others, by run_id; runs that share nothing are left out.
 
-    kind: of the device, cpu or cuda, by default this machine's; workers: that divide the runs among themselves; after:
-    numbers that other stacks have, so that these are numbered too if each is trained by itself.
+    kind: of the device, cpu or cuda, by default this machine's; workers: the number that divide the runs among
+    themselves; after: the highest number that other stacks may have as `beside`, 0 if there are no others; if there
+    are, a stack that is trained by itself has a number too.
     """
     runs, found = list(runs), dict[str, StackShare]()
     kinds = {kind or device_kind(run.config) for run in runs}
@@ -87,27 +87,25 @@ def stack_shares(
         most=lambda run: stack_size(run, kind or device_kind(run.config)),
     )
     parallel = _side_by_side(stacks, used, work=lengths, workers=workers)
-    for number, beside in enumerate(parallel, 1 + after):
-        found |= _shares_beside(beside, drawn, number, numbered=len(beside) > 1 or after > 0)
+    for number, together in enumerate(parallel, 1 + after):
+        found |= _shares_together(together, drawn, number if len(together) > 1 or after > 0 else 0)
     return {run_id: share for run_id, share in found.items() if share != ALONE}
 
 
-def _shares_beside(
-    beside: Sequence[Sequence[PlannedRun]], drawn: _Drawn, number: int, *, numbered: bool
-) -> dict[str, StackShare]:
-    """Return what the runs of stacks that are trained in parallel share; numbered: whether they have the number."""
-    paid_by_all = paid_by(_steps(chain.from_iterable(beside)))
-    longest, found = [max(_steps(stack).values()) for stack in beside], dict[str, StackShare]()
-    for stack in beside:
+def _shares_together(stacks: Sequence[Sequence[PlannedRun]], drawn: _Drawn, number: int) -> dict[str, StackShare]:
+    """Return what the runs of stacks that are trained in parallel share; number: see `StackShare.beside`."""
+    paid_by_all = paid_by(_steps(chain.from_iterable(stacks)))
+    longest, found = [max(_steps(stack).values()) for stack in stacks], dict[str, StackShare]()
+    for stack in stacks:
         steps, parts = _steps(stack), drawn.parts(stack)
-        paid, alone = paid_by(steps), len(beside) == len(stack) == 1
+        paid, alone = paid_by(steps), len(stacks) == len(stack) == 1
         for run_id in steps:
             found[run_id] = StackShare(
                 members=steps[run_id] / paid[run_id],
                 drawn=parts.get(run_id, 1.0),
                 stacks=sum(longest) / max(longest),
                 runs=steps[run_id] / paid_by_all[run_id],
-                beside=number if numbered and not alone else 0,
+                beside=0 if alone else number,
             )
     return found
 
@@ -119,10 +117,10 @@ def _steps(runs: Iterable[PlannedRun]) -> dict[str, int]:
 def _side_by_side(
     stacks: Iterable[list[PlannedRun]], kind: str, *, work: Mapping[str, float], workers: int
 ) -> Iterator[list[list[PlannedRun]]]:
-    """Yield the stacks that are trained in parallel; a run that is no stack comes by itself.
+    """Yield the stacks that are trained in parallel; a run that cannot be a stack is yielded by itself.
 
-    These have one device and precision, and are no more than make up a worker's share of the work. They begin together,
-    and the next ones when the longest has ended. kind: of device; work: of each run, by run_id.
+    They have the same device and precision, and together at most about a worker's share of the work. They begin
+    together, and the next ones when the longest has ended. kind: of device; work: of each run, by run_id.
     """
     if SIDE_BY_SIDE[kind] == 1:
         yield from ([stack] for stack in stacks)
@@ -143,15 +141,15 @@ def _side_by_side(
 
 
 def _length(run: PlannedRun, kind: str) -> float:
-    """Return about how long a run takes in a stack, in numbers processed; of one that forks only its own steps."""
-    step = work_of(run.config.model, run.input_shape, run.config.data.outputs, run.quantities.batch)
+    """Return about how long a run takes in a stack, in numbers processed; of a run that forks, its own steps alone."""
+    step = model_work(run.config.model, run.input_shape, run.config.data.outputs, run.quantities.batch)
     return (run.quantities.steps - (run.fork.step if run.fork else 0)) * (FIXED[kind] + step.numbers)
 
 
 class _Drawn:
-    """The fresh examples that the workers of a sweep have drawn so far, each for itself.
+    """The numbers of fresh examples that each worker of a sweep has drawn so far.
 
-    A worker keeps them for later runs that read the same ones, unless its memory cannot hold those of all runs.
+    A worker keeps the examples for later runs that read the same ones, unless its memory cannot hold those of all runs.
     """
 
     def __init__(self, runs: Sequence[PlannedRun], *, kind: str, workers: int) -> None:
@@ -163,7 +161,7 @@ class _Drawn:
         self._drawn = {order: deque([0] * workers) for order in orders}  # of the worker that is next, then of others
 
     def parts(self, stack: Sequence[PlannedRun]) -> dict[str, float]:
-        """Return the part of each run's examples that its worker draws for it; members share those that they read."""
+        """Return which part of each run's examples its worker draws for it; members share those that they all read."""
         found = dict[str, float]()
         for order, alike in _of_one_order(stack).items():
             drawn = self._drawn[order].popleft() if self._kept else 0

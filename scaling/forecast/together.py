@@ -15,8 +15,8 @@ from scipy.optimize import nnls
 
 from scaling.folders import RunFolder
 from scaling.forecast.speed import Costs, StackCosts
-from scaling.forecast.timing.clock import clock_of, usual
-from scaling.forecast.work import work
+from scaling.forecast.timing.clock import clock_of, typical
+from scaling.forecast.work import step_work
 from scaling.plan.planned import PlannedRun, plan_run
 from scaling.train.attempt import Attempt
 from scaling.train.feed.feed import Epochs, batches, epoch_feed
@@ -55,7 +55,7 @@ def fit_together(stacks: Sequence[TimedStack], costs: Costs) -> tuple[StackCosts
 
 def _row(stack: TimedStack, costs: Costs) -> tuple[float, float, float]:
     """Return the row of a stack's step for the fit, for `step`, `member` and `sized`."""
-    done = work(stack.run.config, batch=stack.run.quantities.batch)
+    done = step_work(stack.run.config, batch=stack.run.quantities.batch)
     fixed = done.fixed(costs)
     return fixed, stack.members, stack.members * (done.seconds(costs) - fixed)
 
@@ -69,7 +69,7 @@ def enough_numbers(stacks: Sequence[TimedStack], *, least: int) -> int:
     largest = max(stacks, key=lambda stack: stack.members)
     each = {stack.members: stack.seconds / stack.members for stack in stacks if stack.run == largest.run}
     members = min(members for members, took in each.items() if took <= NEARLY * min(each.values()))
-    numbers = members * work(largest.run.config, batch=largest.run.quantities.batch).numbers
+    numbers = members * step_work(largest.run.config, batch=largest.run.quantities.batch).numbers
     return max(numbers, least) if members == largest.members else numbers
 
 
@@ -103,7 +103,7 @@ def _slice_seconds(
             started = clock()
             _advance(stacks, STEPS[where.type])
             took.append(clock() - started)
-    return usual(took, where)
+    return typical(took, where)
 
 
 def _advance(stacks: Sequence[tuple[Stack, AbstractContextManager[object]]], count: int) -> None:

@@ -12,6 +12,7 @@ from scaling.accounting import Layer, count
 from scaling.config import RunConfig
 from scaling.data.memory import MAPPED_BYTES
 from scaling.forecast.speed import Costs
+from scaling.models.custom import Custom
 from scaling.plan.planned import PlannedRun
 from scaling.train.sizes import (
     EVALUATED_NUMBERS,
@@ -33,12 +34,12 @@ BASE_BYTES = {"cpu": 350_000_000, "cuda": 600_000_000}  # torch itself, the CUDA
 
 @dataclass(frozen=True)
 class StackShare:
-    """What a run shares with others.
+    """What a run shares with others, on average over its steps; the run itself counts too.
 
-    members: of its stack that share its steps, including itself; drawn: part of its fresh examples that is drawn for it
-    (the others were drawn by its worker for earlier runs); stacks: that take steps in parallel on its GPU, on average,
-    including its own; runs: in all of them that share its time; beside: a number that their runs have in common, 0 if
-    there is one stack at a time (but one of runs that were settled before has a number as well).
+    members: the runs of its stack; drawn: the part of its fresh examples that is drawn for it (its worker has drawn the
+    others for earlier runs); stacks: the stacks that take their steps in parallel on its GPU; runs: the runs of all
+    these stacks; beside: a number that all these runs have and no others, 0 if only one stack is trained at a time
+    (stacks of runs that were settled before always have one).
     """
 
     members: float = 1.0
@@ -82,10 +83,10 @@ class Work:
         return self.flop * costs.flop + self.activation * costs.activation + self.map * costs.map
 
 
-def work(config: RunConfig, *, batch: int, layers: Sequence[Layer] | None = None) -> Work:
+def step_work(config: RunConfig, *, batch: int, layers: Sequence[Layer] | None = None) -> Work:
     """Return the work of a step on `batch` examples; layers: by default those of the config's model."""
     if layers is None:
-        return work_of(config.model, config.data.shape, config.data.outputs, batch)
+        return model_work(config.model, config.data.shape, config.data.outputs, batch)
     return _work_in(layers, prod(config.data.shape), batch)
 
 
@@ -95,11 +96,11 @@ def member_work(run: PlannedRun, *, batch: int) -> Work:
     layers = config.model.layers(run.input_shape, config.data.outputs)
     if config.stage.featured:
         layers = [layer for layer in layers if layer.role == "head"]
-    return work(config, batch=batch, layers=layers)
+    return step_work(config, batch=batch, layers=layers)
 
 
 @lru_cache(maxsize=4096)  # the seeds and lengths of a plan share their models
-def work_of(model: Any, shape: tuple[int, ...], outputs: int, batch: int) -> Work:
+def model_work(model: Any, shape: tuple[int, ...], outputs: int, batch: int) -> Work:
     """Return the work of a model's step on `batch` examples of `shape`."""
     return _work_in(model.layers(shape, outputs), prod(shape), batch)
 
@@ -124,6 +125,11 @@ def width_of(layer: Layer) -> int:
     return (layer.others or round(layer.weights**0.5)) * layer.uses
 
 
+def has_custom_module(run: PlannedRun) -> bool:
+    """Return whether a run trains a module that the config names by its import path (model=custom)."""
+    return isinstance(run.config.model, Custom)
+
+
 def memory_bytes(run: PlannedRun, *, kind: str, members: float = 1.0, card: int = 0) -> int:
     """Return about how many bytes of the device's memory a run needs, or its whole stack of `members`.
 
@@ -132,7 +138,7 @@ def memory_bytes(run: PlannedRun, *, kind: str, members: float = 1.0, card: int 
     if members > 1:
         return BASE_BYTES[kind] + stack_bytes(run, kind, members, card=card)
     batch = run.quantities.batch
-    step = work_of(run.config.model, run.input_shape, run.config.data.outputs, 1)
+    step = model_work(run.config.model, run.input_shape, run.config.data.outputs, 1)
     rows = max(min(run.config.train.micro_batch or batch, batch), EVALUATED_ROWS[kind])
     own = STATE_BYTES * step.weight + rows * ACTIVATION_BYTES * step.activation
     return BASE_BYTES[kind] + own + _set_bytes(run, kind=kind, card=card)
@@ -166,7 +172,7 @@ def _set_bytes(run: PlannedRun, *, kind: str, card: int) -> int:
 def _evaluated_at_once(run: PlannedRun, *, kind: str, members: float) -> float:
     """Return how many examples of a stack's members together are evaluated at a time."""
     config = run.config
-    if getattr(config.model, "module", None) is not None:  # users' modules are evaluated one by one
+    if has_custom_module(run):  # such members are evaluated one by one
         return EVALUATED_ROWS[kind]
     layers = config.model.layers(run.input_shape, config.data.outputs)
     widest = max(prod(config.data.shape), *map(width_of, layers))

@@ -17,7 +17,7 @@ from scaling.forecast.estimate import estimate, forecast, forecast_all, forecast
 from scaling.forecast.probe import FASTER, fit_convolutions, fit_costs, probe_speed, small_trainer
 from scaling.forecast.speed import Costs, Speed, keep_speed, known_speed, speed_path
 from scaling.forecast.timing.shapes import CONVOLUTIONS, SHAPES, Shape, planned_shape
-from scaling.forecast.work import ACTIVATION_BYTES, StackShare, memory_bytes, work
+from scaling.forecast.work import ACTIVATION_BYTES, StackShare, memory_bytes, step_work
 from scaling.models.bottleneck import Bottleneck
 from scaling.plan.planned import Fork
 from scaling.train.device import torch_threads
@@ -49,7 +49,7 @@ def own_cache(tmp_path, monkeypatch):
 
 def test_a_step_s_work_is_that_of_the_counts():
     run = planned({"steps": 1, "batch": 32}, model={"is": "bottleneck", "width": 16, "depth": 3}, data=SUBSET)
-    done = work(run.config, batch=32)
+    done = step_work(run.config, batch=32)
     assert done.flop == run.quantities.counts.C_counted(32)
     assert done.weight == run.quantities.counts.N_total
     assert done.layer == 2 + 3 * 3
@@ -57,7 +57,7 @@ def test_a_step_s_work_is_that_of_the_counts():
 
 
 def test_costs_are_recovered_from_the_times_they_make():
-    times = [work(planned_shape(s, "fp32").config, batch=s.batch).seconds(COSTS) for s in SHAPES]
+    times = [step_work(planned_shape(s, "fp32").config, batch=s.batch).seconds(COSTS) for s in SHAPES]
     fitted, error = fit_costs(SHAPES, times)
     assert error < 1e-6
     np.testing.assert_allclose(astuple(fitted), astuple(COSTS), rtol=1e-4)
@@ -72,7 +72,7 @@ def test_images_are_gathered_in_blocks_as_in_training():
 
 def test_what_convolutions_cost_beside_their_products_is_recovered():
     costs = replace(COSTS, convolution=4e-4, map=8e-9)
-    done = [work(planned_shape(s, "fp32").config, batch=s.batch) for s in CONVOLUTIONS]
+    done = [step_work(planned_shape(s, "fp32").config, batch=s.batch) for s in CONVOLUTIONS]
     assert [(each.convolution, each.layer, each.map) for each in done[:3]] == [
         (3, 4, 128 * 16 * (20 + 10 + 5)),
         (3, 4, 128 * 64 * (20 + 10 + 5)),
@@ -88,7 +88,7 @@ def test_a_precision_of_slow_products_is_not_timed_on_steps(monkeypatch):
 
     def seconds(run, where):
         timed.append(run.config.train.precision)
-        return work(run.config, batch=run.quantities.batch).seconds(COSTS)
+        return step_work(run.config, batch=run.quantities.batch).seconds(COSTS)
 
     rates = {"fp32": 1e11, "bf16": 1e9}
     known = {"_product_rate": lambda _, precision: rates[precision], "_run_seconds": lambda _: 0.1}
@@ -106,13 +106,13 @@ def test_a_precision_of_slow_products_is_not_timed_on_steps(monkeypatch):
 def test_no_rate_beyond_that_of_large_products_comes_out():
     """Where every shape is small its products hide in the noise: their cost is laid to what is counted beside them."""
     small = SHAPES[:3]
-    each = [work(planned_shape(s, "fp32").config, batch=s.batch).seconds(COSTS) for s in small]
+    each = [step_work(planned_shape(s, "fp32").config, batch=s.batch).seconds(COSTS) for s in small]
     times = [took * (1 - 0.1 * i) for i, took in enumerate(each)]
     wild, _ = fit_costs(small, times)
     bound, _ = fit_costs(small, times, products=1 / COSTS.flop)
     assert wild.flop < COSTS.flop / 2 / FASTER
     assert bound.flop >= COSTS.flop / FASTER
-    exact = [work(planned_shape(s, "fp32").config, batch=s.batch).seconds(COSTS) for s in SHAPES]
+    exact = [step_work(planned_shape(s, "fp32").config, batch=s.batch).seconds(COSTS) for s in SHAPES]
     fitted, error = fit_costs(SHAPES, exact, products=2 / COSTS.flop)
     assert error < 1e-6
     np.testing.assert_allclose(astuple(fitted), astuple(COSTS), rtol=1e-4)
@@ -125,7 +125,7 @@ def test_times_that_no_costs_explain_are_refused(monkeypatch):
 
     def wild(run, where):
         slow = 20.0 if run.config.train.precision == wild.precision and noise.random() < 0.5 else 1.0
-        return slow * work(run.config, batch=run.quantities.batch).seconds(COSTS)
+        return slow * step_work(run.config, batch=run.quantities.batch).seconds(COSTS)
 
     known = {
         "_product_rate": lambda *_: 1e12,
@@ -159,7 +159,7 @@ def test_a_gpu_holds_images_up_to_half_of_its_memory():
 
 def test_steps_milestones_and_fresh_data_cost_time():
     base = estimate(planned({"steps": 100}, data=SUBSET), SPEED)
-    step = work(planned({"steps": 1}).config, batch=32).seconds(COSTS)
+    step = step_work(planned({"steps": 1}).config, batch=32).seconds(COSTS)
     assert estimate(planned({"steps": 200}, data=SUBSET), SPEED) == pytest.approx(base + 100 * step)
     assert estimate(planned({"steps": 100, "milestones": 10}, data=SUBSET), SPEED) > base
     fresh = estimate(planned({"steps": 100}), SPEED)
@@ -186,13 +186,13 @@ def test_evaluations_and_memory_are_counted_in_the_rows_that_the_device_evaluate
     run = planned({"steps": 100, "milestones": 10}, data=SUBSET)
     layers = replace(COSTS, step=0.0, flop=0.0, weight=0.0, activation=0.0, input=0.0)
     rows = run.config.data.n_test + run.config.data.n_validation + 1000
-    [each] = {work(run.config, batch=n).layer for n in (1, rows)}
+    [each] = {step_work(run.config, batch=n).layer for n in (1, rows)}
     for kind in ("cpu", "cuda"):
         passes = 10 * -(-rows // EVALUATED_ROWS[kind])
         speed = replace(SPEED, kind=kind, costs={"fp32": layers}, draw={}, run=0.0)
         wanted = (100 + passes / 3) * each * COSTS.layer
         assert estimate(run, speed) == pytest.approx(wanted)
-        numbers = work(run.config, batch=EVALUATED_ROWS[kind]).activation
+        numbers = step_work(run.config, batch=EVALUATED_ROWS[kind]).activation
         assert memory_bytes(run, kind=kind) > ACTIVATION_BYTES * numbers
 
 
@@ -201,7 +201,7 @@ def test_an_evaluation_reads_its_examples_and_scores_their_outputs():
     rows = once.config.data.n_test + once.config.data.n_validation + 1000
     for cost, units in (
         ("input", 6 * rows / 3),
-        ("activation", work(once.config, batch=rows).activation / 3 + 24 * rows),
+        ("activation", step_work(once.config, batch=rows).activation / 3 + 24 * rows),
     ):
         only = replace(
             COSTS, step=0.0, layer=0.0, flop=0.0, weight=0.0, **{"activation": 0.0, "input": 0.0, cost: 1e-9}
@@ -279,7 +279,8 @@ MEASURED = {  # images/s of B-6/Wi-1024 at 64 pixels in batches of 16,384, by ca
 @pytest.mark.parametrize(("card", "precision"), MEASURED)
 def test_cards_that_are_not_here_are_as_fast_as_they_were_measured(card, precision):
     shape = Shape(Bottleneck(width=1024, depth=6), 16_384, 12_288)
-    seconds = work(planned_shape(shape, precision).config, batch=shape.batch).seconds(speed_of_card(card).of(precision))
+    costs = speed_of_card(card).of(precision)
+    seconds = step_work(planned_shape(shape, precision).config, batch=shape.batch).seconds(costs)
     assert shape.batch / seconds == pytest.approx(MEASURED[card, precision], rel=0.05 if card == "h100" else 0.25)
 
 
@@ -359,7 +360,7 @@ def test_a_probe_of_a_machine_of_known_costs_finds_them(monkeypatch):
 
     def advance(trainer, until, tick):
         run = trainer.run
-        clock.now += (until - trainer.step) * work(run.config, batch=run.quantities.batch).seconds(COSTS)
+        clock.now += (until - trainer.step) * step_work(run.config, batch=run.quantities.batch).seconds(COSTS)
         trainer.step = until
         return True
 
@@ -371,7 +372,7 @@ def test_a_probe_of_a_machine_of_known_costs_finds_them(monkeypatch):
     for precision in ("fp32", "bf16"):
         np.testing.assert_allclose(astuple(speed.costs[precision]), astuple(COSTS), rtol=1e-4, atol=1e-15)
     assert speed.error < 1e-6
-    assert speed.run == pytest.approx(work(planned_shape(SHAPES[0], "fp32").config, batch=32).seconds(COSTS))
+    assert speed.run == pytest.approx(step_work(planned_shape(SHAPES[0], "fp32").config, batch=32).seconds(COSTS))
 
 
 @pytest.mark.slow

@@ -20,7 +20,7 @@ from scaling.forecast.stacks import (
     stack_shares,
     stack_size,
 )
-from scaling.forecast.work import ACTIVATION_BYTES, ALONE, StackShare, memory_bytes, stack_bytes, work
+from scaling.forecast.work import ACTIVATION_BYTES, ALONE, StackShare, memory_bytes, stack_bytes, step_work
 from scaling.plan.identity import stack_key
 from scaling.train.sizes import EVALUATED_NUMBERS
 from tests.forecast.test_estimate import CPU, SPEED, own_cache  # noqa: F401
@@ -159,7 +159,7 @@ FOUR = StackShare(members=4, runs=4)
 def test_members_share_what_a_step_costs_anyhow():
     run, longer = (planned({"steps": steps, **CPU}) for steps in (1000, 2000))
     costs, together = SPEED.costs["fp32"], SPEED.together
-    step = work(run.config, batch=32)
+    step = step_work(run.config, batch=32)
     fixed, sized = step.fixed(costs), step.seconds(costs) - step.fixed(costs)
     member = together.step * fixed / 4 + together.member + together.sized * sized
     alone, shared = (

@@ -11,7 +11,7 @@ import torch
 from scaling.forecast.speed import USUAL_TOGETHER, StackCosts
 from scaling.forecast.timing.shapes import STACKS, planned_shape
 from scaling.forecast.together import STEPS, TimedStack, enough_numbers, fit_together, step_seconds
-from scaling.forecast.work import work
+from scaling.forecast.work import step_work
 from tests.forecast.test_estimate import COSTS
 from tests.waiting import Clock
 
@@ -22,7 +22,7 @@ def timed(together: StackCosts) -> list[TimedStack]:
     """What stacks of known costs take."""
     found = []
     for run, members in RUNS:
-        step = work(run.config, batch=run.quantities.batch)
+        step = step_work(run.config, batch=run.quantities.batch)
         fixed = step.fixed(COSTS)
         sized = step.seconds(COSTS) - fixed
         each = together.member + together.sized * sized
@@ -73,7 +73,7 @@ def test_a_stack_s_step_is_timed_without_its_beginning(monkeypatch):
 def test_more_members_than_gain_are_not_enough_but_too_many():
     """A step costs 100 us and 10 us a member, until the cache is full at 20 members."""
     run, other = RUNS[0][0], RUNS[2][0]
-    each, sizes = work(run.config, batch=run.quantities.batch).numbers, (4, 8, 16, 32, 64)
+    each, sizes = step_work(run.config, batch=run.quantities.batch).numbers, (4, 8, 16, 32, 64)
 
     def enough(step):
         stacks = [TimedStack(run, n, step(n)) for n in sizes] + [TimedStack(other, 3, 1e-9)]

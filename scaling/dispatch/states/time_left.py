@@ -68,7 +68,7 @@ def _stacks(runs: Iterable[RunState], *, workers: int, beside: Iterable[RunState
         key=_at_once,
         work=_work,
         workers=workers,
-        beside=sum(map(_work, beside)),
+        other_work=sum(map(_work, beside)),
     )
 
 

@@ -16,9 +16,9 @@ def clock_of(where: torch.device) -> Clock:
     return thread_time if where.type == "cpu" else perf_counter
 
 
-def usual(seconds: Iterable[float], where: torch.device) -> float:
-    """Combine several timings: the fastest on a GPU, where other processes may have slowed the others.
+def typical(seconds: Iterable[float], where: torch.device) -> float:
+    """Return one time for several timings: on a GPU the fastest, since other processes may have slowed the others.
 
-    On a CPU it is the median: its clock excludes other processes, and effects such as cold caches slow runs as well.
+    On a CPU it is the median: its clock excludes other processes, and cold caches, for example, slow training as well.
     """
     return median(seconds) if where.type == "cpu" else min(seconds)
