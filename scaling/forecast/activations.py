@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import prod
 from typing import Any
 
 import torch
@@ -20,7 +19,6 @@ from scaling.models.blocks import Block, Network
 from scaling.models.parts import as_evaluated
 from scaling.plan.planned import PlannedRun
 from scaling.train.device import find_device
-from scaling.train.feed.feed import batches
 from scaling.train.feed.run_data import load_run_data
 from scaling.train.loop import Trainer
 from scaling.train.streams import derive_seed
@@ -56,8 +54,7 @@ def activation_scales(run: PlannedRun, *, steps: int, device: str = "auto") -> l
     where, config = find_device(device), run.config
     with own_streams(derive_seed(config.seed, "run")):
         sets = load_run_data(config, run.quantities, where)
-        features, batch = prod(sets.test.x.shape[1:]), run.quantities.batch
-        trainer = Trainer(run, batches(sets.feed, batch=batch, features=features, device=where), where)
+        trainer = Trainer(run, sets.batches(run.quantities.batch), where)
         x, _ = sets.validation.between(0, min(EXAMPLES, len(sets.validation)))
         before = outputs(trainer.module, x)
         found = _scales(run, 0, before, before)

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, fields, replace
 from datetime import UTC, datetime
-from math import prod
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
@@ -44,7 +43,6 @@ from scaling.forecast.work import Work, step_work
 from scaling.global_streams import kept_streams
 from scaling.plan.planned import PlannedRun
 from scaling.train.device import find_device, hardware_name, torch_threads
-from scaling.train.feed.feed import batches
 from scaling.train.feed.run_data import load_run_data
 from scaling.train.loop import Trainer
 from scaling.train.precision import computed_precision, matmul_precision
@@ -232,9 +230,8 @@ def _together(where: torch.device, costs: Costs) -> tuple[StackCosts, int]:
         return USUAL_TOGETHER[where.type], numbers
     if where.type == "cuda":
         shape, members = BESIDE
-        together = replace(
-            together, beside=beside_share(planned_shape(shape, DEFAULT_PRECISION["cuda"]), members, where)
-        )
+        run = planned_shape(shape, DEFAULT_PRECISION["cuda"])
+        together = replace(together, beside=beside_share(run, members, where))
     return together, numbers
 
 
@@ -273,8 +270,7 @@ def small_trainer(shape: Shape, where: torch.device) -> Trainer:
 
 
 def _trainer(run: PlannedRun, where: torch.device) -> Trainer:
-    feed, features = load_run_data(run.config, run.quantities, where).feed, prod(run.config.data.shape)
-    return Trainer(run, batches(feed, batch=run.quantities.batch, features=features, device=where), where)
+    return Trainer(run, load_run_data(run.config, run.quantities, where).batches(run.quantities.batch), where)
 
 
 def _advance(trainer: Trainer, count: int) -> float:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from math import prod
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -19,7 +18,7 @@ from scaling.forecast.timing.clock import clock_of, typical
 from scaling.forecast.work import step_work
 from scaling.plan.planned import PlannedRun, plan_run
 from scaling.train.attempt import Attempt
-from scaling.train.feed.feed import Epochs, batches, epoch_feed
+from scaling.train.feed.feed import Epochs, epoch_feed
 from scaling.train.feed.run_data import load_run_data
 from scaling.train.loop import CHECK_STEPS, Trainer
 from scaling.train.output.journal import Journal
@@ -124,7 +123,7 @@ def member_states(run: PlannedRun, members: int, where: torch.device, folder: Pa
     for seed in range(members):
         own, at = plan_run(replace(run.config, seed=seed), overrides={}), RunFolder(folder / str(seed))
         sets = replace(held, feed=epoch_feed(held.feed.subset, seed=seed))
-        cut = batches(sets.feed, batch=run.quantities.batch, features=prod(run.config.data.shape), device=where)
+        trainer = Trainer(own, sets.batches(own.quantities.batch), where)
         attempt = Attempt(own, at, where, sets, Journal(at))
-        found.append(member_state_of(attempt, None, Trainer(own, cut, where), Hooks(print), again=False))
+        found.append(member_state_of(attempt, None, trainer, Hooks(print), again=False))
     return found

@@ -8,7 +8,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from math import prod
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -23,7 +22,6 @@ from scaling.forecast.together import step_seconds as stack_seconds
 from scaling.models.bottleneck import Bottleneck
 from scaling.models.mlp import MLP
 from scaling.plan.planned import PlannedRun, plan_run
-from scaling.train.feed.feed import batches
 from scaling.train.feed.run_data import load_run_data
 from scaling.train.loop import Trainer
 from scaling.train.precision import computed_precision, matmul_precision
@@ -56,8 +54,7 @@ def launched(run: PlannedRun, graph: str) -> PlannedRun:
 def step_seconds(run: PlannedRun, where: torch.device) -> float:
     """Return the median of some turns."""
     sets = load_run_data(run.config, run.quantities, where)
-    cut = batches(sets.feed, batch=run.quantities.batch, features=prod(run.config.data.shape), device=where)
-    trainer = Trainer(run, cut, where)
+    trainer = Trainer(run, sets.batches(run.quantities.batch), where)
     trainer.advance(WARM_STEPS, lambda: True)
     return timed(lambda: trainer.advance(trainer.step + STEPS, lambda: True)) / STEPS
 

@@ -38,7 +38,6 @@ from scaling.schedules.constant import Constant
 from scaling.stages.train import FromScratch
 from scaling.train.device import hardware_name
 from scaling.train.feed import mapped
-from scaling.train.feed.feed import batches
 from scaling.train.feed.run_data import load_run_data
 from scaling.train.loop import Trainer
 from scaling.train.precision import matmul_precision
@@ -94,7 +93,7 @@ def planned(file: Path, model: Any, augment: Any, device: str, engine: Any) -> P
 def step_seconds(run: PlannedRun, where: torch.device) -> tuple[float, float, float]:
     """Return the seconds to begin with, of a step, and square products' rate in FLOP/s, the best of turns of both."""
     sets, batch = load_run_data(run.config, run.quantities, where), run.quantities.batch
-    trainer = Trainer(run, batches(sets.feed, batch=batch, features=3 * PIXELS**2, device=where), where)
+    trainer = Trainer(run, sets.batches(batch), where)
     started = perf_counter()
     trainer.advance(2, lambda: True)
     first = perf_counter() - started

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from math import prod
-
 import pytest
 import torch
 
 from scaling.global_streams import own_streams
-from scaling.train.feed.feed import LONG_ORDER, batches
+from scaling.train.feed.feed import LONG_ORDER
 from scaling.train.feed.run_data import load_run_data
 from scaling.train.loop import Trainer
 from scaling.train.output.saver import snapshot
@@ -29,8 +27,7 @@ def run_of(case, graph, family="mlp"):
 
 def trainer_of(run, device) -> Trainer:
     sets = load_run_data(run.config, run.quantities, device)
-    cut = batches(sets.feed, batch=run.quantities.batch, features=prod(sets.test.x.shape[1:]), device=device)
-    return Trainer(run, cut, device)
+    return Trainer(run, sets.batches(run.quantities.batch), device)
 
 
 def trained(run, device, *, stopped_at=None):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import prod
 
 import torch
 
@@ -15,7 +16,7 @@ from scaling.errors import UserError
 from scaling.global_streams import own_streams
 from scaling.plan.quantities import Quantities
 from scaling.security.modules import is_shipped
-from scaling.train.feed.feed import Chunks, Feed, epoch_feed
+from scaling.train.feed.feed import Batches, Chunks, Feed, batches, epoch_feed
 from scaling.train.feed.normalisation import normalisation_of
 from scaling.train.feed.resident import Examples, bring
 from scaling.train.sizes import TRAIN_EXAMPLES
@@ -33,6 +34,10 @@ class RunData:
     validation: Examples
     test: Examples
     splits: Splits
+
+    def batches(self, batch: int) -> Batches:
+        """Return the training examples in batches of this size."""
+        return batches(self.feed, batch=batch, features=prod(self.test.x.shape[1:]), device=self.test.device)
 
 
 def load_run_data(config: RunConfig, quantities: Quantities, device: torch.device) -> RunData:

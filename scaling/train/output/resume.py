@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
-from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ from scaling.content.content import Content
 from scaling.folders import set_aside
 from scaling.plan.planned import Fork
 from scaling.train.attempt import Attempt
-from scaling.train.feed.feed import batches
 from scaling.train.learner import Learner
 from scaling.train.loop import Trainer
 from scaling.train.output.checkpoint import read_checkpoint, write_checkpoint
@@ -23,10 +21,9 @@ log = logging.getLogger(__name__)
 def begin(attempt: Attempt, learner: Learner | None) -> Trainer:
     """Build the trainer, and restore it and the journal from the last checkpoint if that fits."""
     run, device = attempt.run, attempt.device
-    features, batch = prod(attempt.sets.test.x.shape[1:]), run.quantities.batch
-    cut = batches(attempt.sets.feed, batch=batch, features=features, device=device)
+    batches = attempt.sets.batches(run.quantities.batch)
     size = learner.size if learner else None
-    trainer = Trainer(run, cut, device, module=learner.module if learner else None, size=size)
+    trainer = Trainer(run, batches, device, module=learner.module if learner else None, size=size)
     path = attempt.folder.checkpoint
     state = read_checkpoint(path, run.run_id)
     if state is not None and (reason := _misfit(attempt, trainer, state)):

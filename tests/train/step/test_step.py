@@ -5,8 +5,6 @@ What only a GPU can show, that a captured step is replayed to the same bits, is 
 
 from __future__ import annotations
 
-from math import prod
-
 import numpy as np
 import pytest
 import torch
@@ -14,7 +12,6 @@ from torch import nn
 
 from scaling.errors import UserError
 from scaling.global_streams import own_streams
-from scaling.train.feed.feed import batches
 from scaling.train.feed.run_data import load_run_data
 from scaling.train.loop import Trainer
 from scaling.train.output.saver import snapshot
@@ -60,8 +57,7 @@ def run_of(case):
 
 def trainer_of(run) -> Trainer:
     sets = load_run_data(run.config, run.quantities, CPU)
-    features = prod(sets.test.x.shape[1:])
-    return Trainer(run, batches(sets.feed, batch=run.quantities.batch, features=features, device=CPU), CPU)
+    return Trainer(run, sets.batches(run.quantities.batch), CPU)
 
 
 def step_of(trainer) -> Step:
