@@ -27,7 +27,7 @@ from scaling.train.loop import Trainer
 from scaling.train.precision import computed_precision, matmul_precision
 from scaling.train.stacked.stack import Stack
 
-TURNS, STEPS, WARM_STEPS = 3, 256, 64
+TURNS, STEPS, WARM_STEPS = 3, 128, 64
 CASES = {
     "mlp 64 x 2, 16 inputs": Shape(MLP(width=64, depth=2), 128, 16),
     "mlp 64 x 6, 64 inputs": Shape(MLP(width=64, depth=6), 128, 64),

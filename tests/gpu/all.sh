@@ -1,10 +1,11 @@
 #!/bin/bash
-# All that wants a GPU, in under eight minutes on a bare machine: tests, step times, large images, a sweep; one table at the end.
+# All that wants a GPU, in under eight minutes on a bare machine: tests, sweeps, step times, large images; one table at the end.
+# What takes longer than expected takes its time from the last parts, which print each row when it is measured.
 # Needs torch and the usual packages of data science (numpy, scipy, pandas, pyarrow, matplotlib, scikit-learn, rich, pytest, hypothesis);
 # what else is missing is installed from $WHEELS (default: wheels/ beside this checkout), without network. For its Python, here 3.12:
 #   pip download -d wheels --no-deps -c constraints.txt --only-binary :all: --python-version 3.12 --platform manylinux2014_x86_64 \
 #     --platform manylinux_2_28_x86_64 hydra-core omegaconf submitit optuna alembic colorlog sqlalchemy mako cloudpickle pydantic \
-#     pydantic-core annotated-types typing-inspection click
+#     pydantic-core annotated-types typing-inspection click pytest-xdist execnet
 #   pip wheel -w wheels --no-deps -c constraints.txt antlr4-python3-runtime
 # Usage: bash tests/gpu/all.sh [PYTHON]; what it prints is also in $OUT (default: gpu-results).
 cd "$(dirname "$0")/../.." || exit 1
@@ -47,12 +48,12 @@ nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader | 
 plugins=$("$PYTHON" -c 'import xdist' 2>/dev/null && echo "-p xdist -n 8")
 export PYTEST_DISABLE_PLUGIN_AUTOLOAD=1
 # shellcheck disable=SC2086 # several words, or none
-part tests    110 "$PYTHON" -m pytest -o addopts= -q -ra -m "not slow" $plugins tests/gpu
+part tests    120 "$PYTHON" -m pytest -o addopts= -q -ra -m "not slow" $plugins tests/gpu
 part probe     60 "$PYTHON" -m scaling probe
+part decades  170 "$PYTHON" -m scaling run sweep=decades results="$OUT/results"
+part sweeps   130 "$PYTHON" -m tests.benchmarks.bench_stacks cuda
 part steps     60 "$PYTHON" -m tests.benchmarks.bench_gpu
-part decades  200 "$PYTHON" -m scaling run sweep=decades results="$OUT/results"
-part images    90 "$PYTHON" -m tests.benchmarks.bench_images cuda 60
-part sweeps   100 "$PYTHON" -m tests.benchmarks.bench_stacks cuda
+part images   475 "$PYTHON" -m tests.benchmarks.bench_images cuda $((SECONDS < 435 ? 435 - SECONDS : 0)) # a row takes up to 30 s
 
 {
   printf '%-8s %6s %5s  %s\n' part seconds exit "what it said last"
