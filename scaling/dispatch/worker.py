@@ -42,10 +42,7 @@ class Worker:
         self.heartbeat = heartbeat
         self.observer = observer or Observer(job=task.job)
         self.report = Report()
-        news = Index(task.folder.results, since=task.since)
-        if task.since is None:
-            news.pass_over()
-        self.notes = IndexNotes(news)
+        self.notes = IndexNotes(Index.from_now(task.folder.results, since=task.since))
         self._retried = FileRetries(task, stop, self.report)
         self._parents = ParentStates(task.folder, self.observer)
         self._queue: LazyQueue | None = None

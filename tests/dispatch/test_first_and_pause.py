@@ -64,7 +64,7 @@ def test_a_pause_is_told_and_refuses_what_would_start_runs(folder):
     assert (pause(folder), pause(folder)) == (True, False)
     with pytest.raises(UserError, match="`scaling resume results/sweep` continues it"):
         refuse_paused(folder, path="results/sweep")
-    told = Reader(folder, [Planned("a", "a")]).read().to_json()
+    told = Reader(folder, [Planned("a", "a")]).read().to_dict()
     assert told["paused"]
     assert "`scaling resume` continues it" in told["notes"][0]
     lift_pause(folder)

@@ -37,7 +37,7 @@ def status(folder: str, every: bool, watch: bool, json_path: str | None) -> None
 
     sweep = sweep_folder(folder)
     if json_path is not None:
-        write_json(read_status(sweep).to_json(), json_path)
+        write_json(read_status(sweep).to_dict(), json_path)
         if json_path == "-":
             return
     from scaling.dispatch.show import print_status

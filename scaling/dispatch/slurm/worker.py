@@ -22,7 +22,7 @@ from scaling.dispatch.claims.claim import Claim, Observer
 from scaling.dispatch.claims.heartbeat import Heartbeat
 from scaling.dispatch.claims.parents import has_weights
 from scaling.dispatch.claims.queue_walk import QueueWalk
-from scaling.dispatch.claims.stop import Stop, gone, read_stop_request, stop_file
+from scaling.dispatch.claims.stop import Stop, orphan_check, read_stop_request, stop_file_check
 from scaling.dispatch.dispatches import DispatchFolder, bounded
 from scaling.dispatch.process import Process, this_process
 from scaling.dispatch.queue import LazyQueue, read_queue
@@ -31,7 +31,7 @@ from scaling.dispatch.slurm.scheduler import BEGINS
 from scaling.dispatch.slurm.shared_answer import Known
 from scaling.dispatch.slurm.worker_process import ANEW, listen, run_in_child
 from scaling.dispatch.states.index import Index
-from scaling.dispatch.states.paused import pause_file
+from scaling.dispatch.states.paused import pause_check
 from scaling.dispatch.states.settled import is_known_settled
 from scaling.dispatch.task import PROCESS_CHANGED, Report, Task, load
 from scaling.dispatch.worker import Worker
@@ -80,8 +80,8 @@ class SlurmJob:
         stop = Stop()
         requeue = self._listen(stop)
         job = scheduler.own_job()
-        looks = (stop_file(self.dispatch.stop), pause_file(self.task.folder.paused), gone(parent))
-        heartbeat = Heartbeat(stop, looks, home=Place(self.task.folder.results))
+        checks = (stop_file_check(self.dispatch.stop), pause_check(self.task.folder.paused), orphan_check(parent))
+        heartbeat = Heartbeat(stop, checks, home=Place(self.task.folder.results))
         heartbeat.start()
         task = replace(bounded(self.task, self.dispatch), job=job, deadline=self._deadline(job), place=self._place)
         observer = Observer(job=job, knows=Known(self.task.folder.jobs))
@@ -170,9 +170,7 @@ class SlurmJob:
         def settled(run_id: str) -> bool:
             return is_known_settled(task.folder.run(run_id), queue.keeps(run_id))
 
-        news = Index(task.folder.results, since=task.since)
-        if task.since is None:
-            news.pass_over()
+        news = Index.from_now(task.folder.results, since=task.since)
         kept: dict[str, Any] = {"keepers": queue.keepers, "whole": partial(has_weights, task.folder, queue)}
         walk = QueueWalk(queue.run_ids, news, place=self._place, workers=task.workers, **kept)
         walk.refresh()

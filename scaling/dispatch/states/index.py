@@ -85,6 +85,14 @@ class Index:
         self._folder, self._runs = results / ".index", str(results / "runs")
         self._read = dict(since or {})
 
+    @classmethod
+    def from_now(cls, results: Path, since: Mapping[str, int] | None = None) -> Index:
+        """Return the index without its present lines; if `since` is given, without those of that moment."""
+        index = cls(results, since)
+        if since is None:
+            index._read = index.sizes()
+        return index
+
     def append(self, kind: bytes, run_id: str, facts: Any) -> None:
         """Append one line in one write; errors are ignored, because lines are only hints."""
         self.append_all([Line(kind, run_id, facts)])
@@ -118,10 +126,6 @@ class Index:
     def sizes(self) -> dict[str, int]:
         """Return the present size of each file by its name."""
         return {entry.name: entry.stat().st_size for entry in self._files()}
-
-    def pass_over(self) -> None:
-        """Skip all present lines."""
-        self._read = self.sizes()
 
     def news(self) -> Iterator[Event]:
         """Yield the complete lines that are new since the last call."""

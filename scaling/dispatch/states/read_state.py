@@ -56,12 +56,11 @@ class Reader:
         self._records = settled or SettledRuns(folder)
         self._settled: dict[str, RunState] = {}
         self._silent = ""
-        self._news = Index(folder.results)
-        self._news.pass_over()
+        self._news = Index.from_now(folder.results)
         self._before: dict[str, RunState] = {}
         self._begun: set[str] = set()  # runs that have a folder
         self._looked: tuple[float, Any] = (float("-inf"), None)
-        self._asked: tuple[float, JobStates | None] = (float("-inf"), None)
+        self._asked: dict[str, tuple[float, JobStates | None]] = {}  # by launcher: when, and its answer
         self._trouble: tuple[float, list[str]] = (float("-inf"), [])
 
     def read_with_trouble(self) -> Status:
@@ -130,18 +129,19 @@ class Reader:
         self._silent = ""
         if len(self._settled) < len(self._planned):
             for kind, queued in _by_launcher(every).items():
-                states = self._states(queued)
+                states = self._states(kind, queued)
                 if states is None:
                     self._silent = f"{kind.upper()} does not answer: states are from the files alone"
                 jobs = None if jobs is None or states is None else {**jobs, **states}
         alive = [dispatch for _, dispatch in every if not dispatch.ended and _alive(dispatch, jobs)]
         return jobs, alive
 
-    def _states(self, queued: Sequence[Told]) -> JobStates | None:
-        when, states = self._asked
+    def _states(self, kind: str, queued: Sequence[Told]) -> JobStates | None:
+        """Return the states of a launcher's jobs, at most JOBS_SECONDS old; None if its scheduler does not answer."""
+        when, states = self._asked.get(kind, (float("-inf"), None))
         if time.monotonic() - when > JOBS_SECONDS:
             states = launcher_of_dispatch(queued[-1][1]).job_states(queued)
-            self._asked = (time.monotonic(), states)
+            self._asked[kind] = (time.monotonic(), states)
         return states
 
     def _one(self, planned: Planned, jobs: JobStates | None, alive: Sequence[Dispatch]) -> RunState:

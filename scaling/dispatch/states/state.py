@@ -95,14 +95,14 @@ class RunState:
         return self.step / self.steps if self.step and self.steps else 0.0
 
     @property
-    def found(self) -> float:
+    def share_before(self) -> float:
         """The fraction of the run that was done before `seconds` began."""
         return min(1.0, self.began / self.steps) if self.steps and self.state is not State.FINISHED else 0.0
 
     @property
-    def since(self) -> float:
+    def share_since(self) -> float:
         """The fraction of the run that was done in `seconds`."""
-        return max(0.0, self.share - self.found)
+        return max(0.0, self.share - self.share_before)
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ class Status:
         """Return the runs in these states."""
         return [run for run in self.runs if run.state in states]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the status as plain JSON."""
         return {
             "name": self.name,

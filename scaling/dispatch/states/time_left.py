@@ -173,4 +173,4 @@ class Corrected:
 
 def _is_guide(run: RunState) -> bool:
     """Return whether a run has done something, so that its seconds say something about others."""
-    return bool(run.seconds) and (run.state is State.FINISHED or (run.state is State.RUNNING and run.since > 0))
+    return bool(run.seconds) and (run.state is State.FINISHED or (run.state is State.RUNNING and run.share_since > 0))

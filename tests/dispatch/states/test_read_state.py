@@ -97,7 +97,7 @@ def test_each_state_from_the_files(folder):
     assert (status.runs[2].step, status.runs[2].loss, status.runs[2].share) == (5, 0.7, 0.5)
     assert (status.runs[3].cause, status.runs[3].error) == ("crashed", "why it ended")
     assert "found a broken record in" in status.notes[0]
-    said = json.loads(json.dumps(status.to_json(), allow_nan=False))
+    said = json.loads(json.dumps(status.to_dict(), allow_nan=False))
     assert said["counts"]["running"] == 1
     assert said["runs"][1]["state"] == "diverged"
 
@@ -216,6 +216,17 @@ def test_scheduler_is_asked_for_claims_of_other_machines(folder, scheduler):
     assert "does not answer" in status.notes[0]
 
 
+def test_each_of_two_schedulers_is_asked_for_its_own_jobs(folder, monkeypatch):
+    def launcher(dispatch):
+        return SimpleNamespace(job_states=lambda queued: {job: "RUNNING" for _, each in queued for job in each.jobs})
+
+    monkeypatch.setattr(read_state, "launcher_of_dispatch", launcher)
+    write_plan(folder, IDS[:1])
+    dispatch(folder, kind="slurm", jobs=("7",))
+    dispatch(folder, kind="mine", jobs=("a",))
+    assert Reader(folder, read_plan(folder)).read().jobs == {"7": "RUNNING", "a": "RUNNING"}
+
+
 def test_no_plan_is_one_sentence(folder):
     with pytest.raises(UserError, match="found no"):
         read_status(folder)
@@ -321,8 +332,8 @@ def test_steps_of_a_branch_are_its_own(tmp_path):
     held.beat({"step": 800, "steps": 1000, "began": 700, "seconds": 2.5})
     [state] = Reader(folder, [branch]).read().runs
     assert (state.step, state.steps, state.began, state.seconds_at_step) == (200, 400, 100, 2.5)
-    assert (state.share, state.found, state.since) == (0.5, 0.25, 0.25)
+    assert (state.share, state.share_before, state.share_since) == (0.5, 0.25, 0.25)
     held.release()
     PastAttempt(iso(0), iso(1), "n1", "7", "killed", 1.0, 0.0, step=900).append(folder.run(IDS[0]))
     [state] = Reader(folder, [branch]).read().runs
-    assert (state.began, state.found) == (300, 0.75)
+    assert (state.began, state.share_before) == (300, 0.75)
