@@ -57,12 +57,13 @@ def start_time(pid: int) -> int | None:
 
 
 def _start_unknown(pid: int) -> int | None:
+    """Return 0 for a process that exists, where its start time cannot be read; None if there is none."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return None
-    except PermissionError:
-        return 0
+    except PermissionError:  # another user's
+        pass
     return 0
 
 

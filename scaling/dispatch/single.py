@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from scaling.dispatch.claims.claim import read_claim
-from scaling.dispatch.claims.heartbeat import Heartbeat, Look
-from scaling.dispatch.claims.stop import Signals, Stop
+from scaling.dispatch.claims.heartbeat import Heartbeat
+from scaling.dispatch.claims.stop import Signals, Stop, StopCheck
 from scaling.dispatch.launchers import Local
 from scaling.dispatch.order import Order
 from scaling.dispatch.queue import Entry
 from scaling.dispatch.states.attempts import FAILURES, read_attempts
 from scaling.dispatch.states.outcome import Failure, Outcome
-from scaling.dispatch.states.paused import pause_file
+from scaling.dispatch.states.paused import pause_check
 from scaling.dispatch.task import Report, Result, Task
 from scaling.dispatch.worker import Worker
 from scaling.errors import UserError
@@ -32,7 +32,7 @@ def run_single(order: Order, settings: Local, *, watch: Callable[[Any], None] | 
     if not order.open_entries:
         return Outcome(runs=1, settled=1, found=1)
     folder, stop = order.folder, Stop()
-    heartbeat = Watched(stop, watch, looks=(pause_file(folder.paused),))
+    heartbeat = Watched(stop, watch, checks=(pause_check(folder.paused),))
     task = Task(folder, folder.queue, name="single", beat_seconds=settings.beat_seconds, train=order.train)
     heartbeat.start()
     try:
@@ -90,8 +90,8 @@ def _failures(entry: Entry, files: RunFolder) -> tuple[Failure, ...]:
 class Watched(Heartbeat):
     """A heartbeat that also passes the progress to a callback."""
 
-    def __init__(self, stop: Stop, watch: Callable[[Any], None] | None, *, looks: Sequence[Look] = ()) -> None:
-        super().__init__(stop, looks)
+    def __init__(self, stop: Stop, watch: Callable[[Any], None] | None, *, checks: Sequence[StopCheck] = ()) -> None:
+        super().__init__(stop, checks)
         self._passed_on = watch
 
     def watch(self, run_id: str, progress: Any) -> None:

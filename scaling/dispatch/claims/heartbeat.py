@@ -8,19 +8,18 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from scaling.dispatch.claims.claim import HeldClaim
-from scaling.dispatch.claims.stop import Stop
+from scaling.dispatch.claims.stop import Stop, StopCheck
 from scaling.folders import Place
 
 log = logging.getLogger(__name__)
 TICK = 0.2  # least seconds between two checks for reasons to stop
-LOOKS = 5  # checks for each heartbeat of a claim
+CHECKS = 5  # checks for each heartbeat of a claim
 BEATEN = 32  # heartbeats a period: each waits for the disk, and a stack of hundreds of runs would do little else
-Look = Callable[[str], tuple[str, str]]  # run id -> reason to stop the worker, reason to stop this run; '' for none
 
 
 @dataclass
@@ -43,10 +42,10 @@ class Hold:
 class Heartbeat(threading.Thread):
     """Writes the heartbeats of held claims, and passes on reasons to stop; home: the results, which must not move."""
 
-    def __init__(self, stop: Stop, looks: Sequence[Look] = (), *, home: Place | None = None) -> None:
+    def __init__(self, stop: Stop, checks: Sequence[StopCheck] = (), *, home: Place | None = None) -> None:
         super().__init__(name="heartbeat", daemon=True)
         self._stop_asked = stop
-        self._looks = looks
+        self._checks = checks
         self._home = home
         self._lock = threading.Lock()
         self._end = threading.Event()
@@ -71,8 +70,9 @@ class Heartbeat(threading.Thread):
     def begin_together(self) -> None:
         """Write the size of the stack into every claim, so that a dead worker's claims show that it trained a stack.
 
-        It does not wait for the disk, because training waits for it. The thread does at its next look: on a network
-        file system other machines would else see the claims unchanged for half a minute, and take them for dead.
+        It does not wait for the disk, because training waits for it. The thread does so at its next heartbeat: on a
+        network file system other machines would otherwise see the claims unchanged for half a minute, and take them
+        for dead.
         """
         with self._lock:
             for hold in self._holds.values():
@@ -99,8 +99,8 @@ class Heartbeat(threading.Thread):
 
     def reason_not_to_start(self, run_id: str) -> str:
         """Return the reason not to start a run, or ''."""
-        for look in self._looks:
-            everything, this = look(run_id)
+        for check in self._checks:
+            everything, this = check(run_id)
             if everything:
                 self._stop_asked.say(everything)
             if everything or this:
@@ -122,7 +122,7 @@ class Heartbeat(threading.Thread):
     def _log_once(self, error: Exception) -> None:
         """Log an error unless it repeats the last one."""
         if repr(error) != self._logged:
-            log.exception("a look at the reasons to leave failed; the next one comes")
+            log.exception("a check for reasons to stop failed; it is made again")
         self._logged = repr(error)
 
     def _round(self) -> None:
@@ -130,7 +130,7 @@ class Heartbeat(threading.Thread):
         with self._lock:
             holds = dict(self._holds)
         try:
-            self._look(holds)
+            self._check(holds)
         finally:  # without heartbeats a claim would seem dead
             for run_id, hold in holds.items():
                 with hold.lock:
@@ -148,16 +148,16 @@ class Heartbeat(threading.Thread):
         """Return the seconds until the next check, longer for slow heartbeats, to spare the file system."""
         with self._lock:
             hold = next(iter(self._holds.values()), None)
-        return TICK if hold is None else max(TICK, hold.period / LOOKS)
+        return TICK if hold is None else max(TICK, hold.period / CHECKS)
 
     def end(self) -> None:
         """Stop the thread."""
         self._end.set()
 
-    def _look(self, run_ids: Mapping[str, Hold]) -> None:
-        for look in self._looks:
+    def _check(self, run_ids: Mapping[str, Hold]) -> None:
+        for check in self._checks:
             for run_id in run_ids or ("",):
-                everything, this = look(run_id)
+                everything, this = check(run_id)
                 if everything:
                     self._stop_asked.say(everything)
                 if this:

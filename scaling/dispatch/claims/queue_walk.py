@@ -14,7 +14,7 @@ from itertools import chain, islice
 
 from scaling.dispatch.states.index import Event, Index, Stamp, events_in, others_in, settled_in
 
-LOOKS = 3  # unsuccessful looks after which the index is read; doubled each time
+MISSES = 3  # runs that turn out to be taken, after which the index is read; doubled each time
 HELD = 64  # runs held by others that a worker looks at in a round, to see whether their claims are alive
 
 
@@ -29,7 +29,7 @@ class QueueWalk:
     def __init__(
         self,
         runs: Iterable[str],
-        news: Index,
+        index: Index,
         *,
         place: int = 0,
         workers: int = 1,
@@ -42,66 +42,71 @@ class QueueWalk:
         self.left = dict.fromkeys(runs)
         self._workers = max(1, workers)
         self._place = place % self._workers
-        self._own = list(self.left)[self._place :: self._workers]
-        self._mine = frozenset(self._own)
-        self._index, self._dispatch, self._on_event = news, dispatch, on_event
+        self._first_share = list(self.left)[self._place :: self._workers]  # does not depend on when workers start
+        self._to_check = frozenset(self._first_share)
+        self._index, self._dispatch, self._on_event = index, dispatch, on_event
         self._keepers, self._whole = keepers, whole
-        self._front, self._first = front, dict[str, None]()
-        self._seen = set[str]()  # in this round
-        self._coming, self._share, self._held = deque[str](), deque[str](), False
-        self._taken = dict[str, str]()
-        self._unchecked = dict[str, Stamp]()
-        self._vain, self._most = 0, LOOKS
+        self._moved_front = front
+        self._front = dict[str, None]()
+        self._taken = dict[str, str]()  # runs that others have claimed, with the tokens of the claims
+        self._unchecked = dict[str, Stamp]()  # see `check`
+        # Of the present round: the runs that were yielded, those of the front and of this worker's share that come
+        # next, whether only runs are left that others hold, and how many were taken since the index was read.
+        self._seen = set[str]()
+        self._next_of_front, self._next_of_share = deque[str](), deque[str]()
+        self._only_held = False
+        self._misses, self._most_misses = 0, MISSES
 
     def round(self) -> Iterator[str]:
         """Yield each remaining run once, free ones first; drop those that others settle meanwhile."""
-        self._seen, self._coming, self._share, self._held = set(), deque(self._first), deque(), False
-        self._vain, self._most = 0, LOOKS
+        self._seen, self._only_held = set(), False
+        self._next_of_front, self._next_of_share = deque(self._front), deque()
+        self._misses, self._most_misses = 0, MISSES
         while (run_id := self._next()) is not None:
             self._seen.add(run_id)
-            self._vain += 1
+            self._misses += 1
             yield run_id
 
     def took(self) -> None:
         """Note that the last run was free."""
-        self._vain, self._most = 0, LOOKS
+        self._misses, self._most_misses = 0, MISSES
 
     def _next(self) -> str | None:
         """Return the next run of the front, of this worker's share, or of those that others hold; None at the end."""
-        moved = self._front()
+        moved = self._moved_front()
         if moved is not None:
-            self._first, self._coming = dict.fromkeys(moved), deque(moved)
+            self._front, self._next_of_front = dict.fromkeys(moved), deque(moved)
             self.refresh()
-        if self._vain >= self._most:
-            self._vain, self._most = 0, 2 * self._most
+        if self._misses >= self._most_misses:
+            self._misses, self._most_misses = 0, 2 * self._most_misses
             self.refresh()
-        run_id = self._free(self._coming)
-        while run_id is None and (run_id := self._free(self._share)) is None:
-            if self._held or not self._deal():
+        run_id = self._free(self._next_of_front)
+        while run_id is None and (run_id := self._free(self._next_of_share)) is None:
+            if self._only_held or not self._deal():
                 return None
         return run_id
 
     def _free(self, coming: deque[str]) -> str | None:
         while coming:
             run_id = coming.popleft()
-            if self._is_todo(run_id) and (self._held or run_id not in self._taken):
+            if self._is_todo(run_id) and (self._only_held or run_id not in self._taken):
                 return run_id
         return None
 
     def _deal(self) -> bool:
         """Give this worker its part of the free runs, or some that others hold; return False if nothing is left."""
         self.refresh()
-        if self._own:  # the first share does not depend on when workers start
-            self._share, self._own = deque(self._own), []
+        if self._first_share:
+            self._next_of_share, self._first_share = deque(self._first_share), []
             return True
         todo = [run_id for run_id in self.left if run_id not in self._seen]
         free = [run_id for run_id in todo if run_id not in self._taken]
         if free:
-            self._share.extend(free[self._place % min(self._workers, len(free)) :: self._workers])
+            self._next_of_share.extend(free[self._place % min(self._workers, len(free)) :: self._workers])
             return True
         start = self._place * len(todo) // self._workers
-        self._held = True
-        self._share.extend(islice(chain(todo[start:], todo[:start]), HELD))
+        self._only_held = True
+        self._next_of_share.extend(islice(chain(todo[start:], todo[:start]), HELD))
         return bool(todo)
 
     def _is_todo(self, run_id: str) -> bool:
@@ -113,8 +118,8 @@ class QueueWalk:
         of: a run that is always included; if it is at the front of the sweep, only runs of the front. Runs that others
         hold are included.
         """
-        first = [run_id for run_id in self._first if self._is_todo(run_id) or run_id == of]
-        rest = () if of in self._first else (run_id for run_id in self.left if run_id not in self._first)
+        first = [run_id for run_id in self._front if self._is_todo(run_id) or run_id == of]
+        rest = () if of in self._front else (run_id for run_id in self.left if run_id not in self._front)
         here = (run_id for run_id in rest if self._is_todo(run_id) or run_id == of)
         found = list(islice(chain(first, here), most))
         return found if of in found else [of, *found]
@@ -155,7 +160,7 @@ class QueueWalk:
         lacking = [run_id for run_id in found.keys() & self._keepers if run_id in self.left and not self._whole(run_id)]
         for run_id in lacking:
             del found[run_id]
-        for run_id in found.keys() & self._mine:
+        for run_id in found.keys() & self._to_check:
             if run_id in self.left:
                 size, time = found[run_id].split(",")
                 self._unchecked[run_id] = int(size), int(time)

@@ -15,6 +15,9 @@ from scaling.dispatch.process import Process
 from scaling.security.reading import read_text
 
 NAP = 0.2  # seconds between two checks whether to stop, while waiting
+StopCheck = Callable[
+    [str], tuple[str, str]
+]  # run id -> reason to stop the worker, reason to stop this run; '' for none
 
 
 class Signals:
@@ -85,11 +88,11 @@ def read_stop_request(path: Path) -> StopRequest | None:
         return None
 
 
-def stop_file(path: Path) -> Callable[[str], tuple[str, str]]:
-    """Return a check of a stop file: (reason to stop the worker, reason to stop the given run), '' for none."""
+def stop_file_check(path: Path) -> StopCheck:
+    """Return a check of a stop file, which is read again when it has changed."""
     seen: list[Any] = [None, None]
 
-    def look(run_id: str) -> tuple[str, str]:
+    def check(run_id: str) -> tuple[str, str]:
         try:
             stamp = path.stat().st_mtime_ns
         except OSError:
@@ -103,9 +106,9 @@ def stop_file(path: Path) -> Callable[[str], tuple[str, str]]:
             return request.cause, ""
         return "", request.cause if run_id in request.runs else ""
 
-    return look
+    return check
 
 
-def gone(parent: Process) -> Callable[[str], tuple[str, str]]:
+def orphan_check(parent: Process) -> StopCheck:
     """Return a check that the process that started this one is still running."""
     return lambda run_id: ("orphaned", "") if parent.gone else ("", "")

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 
 from scaling.data.memory import MEMORY, affordable
 from scaling.dispatch.claims.heartbeat import Heartbeat
-from scaling.dispatch.claims.stop import Stop, gone, stop_file
+from scaling.dispatch.claims.stop import Stop, orphan_check, stop_file_check
 from scaling.dispatch.dispatches import DispatchFolder, bounded
 from scaling.dispatch.process import Process
-from scaling.dispatch.states.paused import pause_file
+from scaling.dispatch.states.paused import pause_check
 from scaling.dispatch.task import Report, Task, load
 from scaling.dispatch.worker import Worker
 from scaling.folders import Place
@@ -38,8 +38,8 @@ class LocalWorker:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the dispatcher handles Ctrl-C, and writes the stop file
         signal.signal(signal.SIGTERM, lambda *_: stop.say("interrupted"))
         folder = self.task.folder
-        looks = (stop_file(self.dispatch.stop), pause_file(folder.paused), gone(self.parent))
-        heartbeat = Heartbeat(stop, looks, home=Place(folder.results))
+        checks = (stop_file_check(self.dispatch.stop), pause_check(folder.paused), orphan_check(self.parent))
+        heartbeat = Heartbeat(stop, checks, home=Place(folder.results))
         heartbeat.start()
         load(self.task.train)  # imports torch while the dispatcher makes the queue
         begin_work()

@@ -17,8 +17,21 @@ MEMORY_SLACK = 1.5  # requested memory over forecast
 
 
 @dataclass(frozen=True)
+class JobKind:
+    """What a job needs: its memory, and the hours of its longest run if that is longer than a job's usual work."""
+
+    memory_gb: float
+    hours: float | None
+
+    @property
+    def name(self) -> str:
+        """The name of the group of runs that need such jobs."""
+        return f"{self.memory_gb:g}GB" + ("" if self.hours is None else f"-{self.hours:g}h")
+
+
+@dataclass(frozen=True)
 class JobShare:
-    """The jobs of one kind: `jobs` of them, `parallel` at a time, share `runs` runs that take `seconds` in all."""
+    """The jobs of one group: `jobs` of them, `parallel` at a time, share `runs` runs that take `seconds` in all."""
 
     group: str
     jobs: int
@@ -52,16 +65,15 @@ def deal(
     memory: forecast bytes by run_id; limit: the partition's time limit in minutes.
     """
     families = _families(queue)
-    each = {id(family): family for family in families.values()}
-    groups = {key: _group(family, launcher, memory or {}) for key, family in each.items()}
-    grouped = [replace(entry, group=groups[id(families[entry.run_id])]) for entry in queue]
-    names = sorted({entry.group for entry in grouped}, key=lambda name: [len(name), name])
-    parallel = max(1, launcher.max_jobs // max(1, len(names)))  # max_jobs applies to all groups together
-    members: dict[str, list[Entry]] = {name: [] for name in names}
-    for entry in grouped:
-        members[entry.group].append(entry)
-    shares = [replace(_share(name, members[name], launcher, limit), parallel=parallel) for name in names]
-    return Deal(tuple(grouped), tuple(shares))
+    kinds = {key: _kind(each, launcher, memory or {}) for key, each in {id(f): f for f in families.values()}.items()}
+    kind_of = {entry.run_id: kinds[id(families[entry.run_id])] for entry in queue}
+    members: dict[JobKind, list[Entry]] = {}
+    for entry in queue:
+        members.setdefault(kind_of[entry.run_id], []).append(entry)
+    ordered = sorted(members, key=lambda kind: (len(kind.name), kind.name))
+    parallel = max(1, launcher.max_jobs // max(1, len(ordered)))  # max_jobs applies to all groups together
+    shares = (replace(_share(kind, members[kind], launcher, limit), parallel=parallel) for kind in ordered)
+    return Deal(tuple(replace(entry, group=kind_of[entry.run_id].name) for entry in queue), tuple(shares))
 
 
 def _families(queue: Sequence[Entry]) -> dict[str, list[Entry]]:
@@ -74,14 +86,12 @@ def _families(queue: Sequence[Entry]) -> dict[str, list[Entry]]:
     return found
 
 
-def _group(family: Sequence[Entry], launcher: Slurm, memory: Mapping[str, float]) -> str:
+def _kind(family: Sequence[Entry], launcher: Slurm, memory: Mapping[str, float]) -> JobKind:
+    """Return the kind of job that runs need which start from one another."""
     most = max((memory[entry.run_id] for entry in family if entry.run_id in memory), default=None)
     gb = launcher.memory_gb or memory_class(most, launcher.min_memory_gb)
-    hours = max(map(seconds_of, family)) / 3600
-    longest = launcher.hand_minutes / 60
-    if hours <= longest:
-        return f"{gb:g}GB"
-    return f"{gb:g}GB-{longest * 2 ** math.ceil(math.log2(hours / longest)):g}h"
+    hours, usual = max(map(seconds_of, family)) / 3600, launcher.hand_minutes / 60
+    return JobKind(gb, None if hours <= usual else usual * 2 ** math.ceil(math.log2(hours / usual)))
 
 
 def memory_class(memory: float | None, least: float) -> float:
@@ -95,24 +105,23 @@ def seconds_of(entry: Entry) -> float:
     return UNKNOWN_SECONDS if entry.forecast_seconds is None else entry.forecast_seconds
 
 
-def _share(name: str, entries: Sequence[Entry], launcher: Slurm, limit: float | None) -> JobShare:
+def _share(kind: JobKind, entries: Sequence[Entry], launcher: Slurm, limit: float | None) -> JobShare:
     total = sum(seconds_of(entry) for entry in entries)
     longest = max(seconds_of(entry) for entry in entries)
     wanted = launcher.jobs or min(launcher.max_jobs, math.ceil(total / (launcher.hand_minutes * 60)) or 1)
     jobs = max(1, min(wanted, len(entries)))
     load = max(longest, total / jobs)
-    minutes = launcher.minutes or max(
-        launcher.min_minutes, (load * SLACK + launcher.signal_seconds + START_SECONDS) / 60
-    )
+    derived = max(launcher.min_minutes, (load * SLACK + launcher.signal_seconds + START_SECONDS) / 60)
     bounds = [bound for bound in (launcher.max_minutes, limit) if bound is not None]
-    _check_warning(math.ceil(min([minutes, *bounds])), launcher)
+    minutes = math.ceil(min([launcher.minutes or derived, *bounds]))
+    _check_warning(minutes, launcher)
     return JobShare(
-        group=name,
+        group=kind.name,
         jobs=jobs,
         runs=len(entries),
         seconds=round(total, 1),
-        minutes=math.ceil(min([minutes, *bounds])),
-        memory_gb=float(name.split("GB")[0]),
+        minutes=minutes,
+        memory_gb=kind.memory_gb,
     )
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from scaling.dispatch.claims.stop import StopCheck
 from scaling.dispatch.process import this_user
 from scaling.errors import UserError, printable
 from scaling.folders import SweepFolder, write_atomically
@@ -49,6 +49,6 @@ def refuse_paused(folder: SweepFolder, *, path: str) -> None:
         )
 
 
-def pause_file(path: Path) -> Callable[[str], tuple[str, str]]:
-    """Return a check of the file of a pause: (reason to stop the worker, ''), '' for none."""
+def pause_check(path: Path) -> StopCheck:
+    """Return a check whether the file of a pause exists."""
     return lambda run_id: (PAUSED if path.exists() else "", "")

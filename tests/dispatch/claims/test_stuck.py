@@ -53,12 +53,12 @@ def test_time_in_which_the_worker_was_suspended_does_not_count(tmp_path, clock):
     beats.run()
 
 
-def test_a_claim_is_beaten_while_the_reasons_to_leave_cannot_be_read(tmp_path, clock, caplog):
-    def look(run_id):
+def test_a_claim_is_beaten_while_the_reasons_to_stop_cannot_be_read(tmp_path, clock, caplog):
+    def check(run_id):
         raise PermissionError("stop.json")
 
     beats = Beats(clock, *[1.0] * 3)
-    beats._looks = (look,)
+    beats._checks = (check,)
     beats.hold("run", acquire(tmp_path / "claim.json", period=1.0))
     beats.run()
     assert read_claim(tmp_path / "claim.json").count == 3
