@@ -229,20 +229,20 @@ def _class(target: str) -> type:
 
 def read_part(kind: type[T], raw: Any, *, where: str) -> T:
     """Check one value or one group of values against its type."""
-    _refuse_truths(kind, raw, where)
+    _refuse_booleans(kind, raw, where)
     try:
         return _adapter(cast("Hashable", kind)).validate_python(raw)
     except ValidationError as error:
         raise UserError(_sentence(error, kind, raw, where)) from None
 
 
-def _refuse_truths(kind: Any, raw: Any, where: str) -> None:
+def _refuse_booleans(kind: Any, raw: Any, where: str) -> None:
     """Raise UserError for true or false instead of a number; YAML also reads yes, on and off as these."""
     if isinstance(raw, bool) and set(get_args(kind) or (kind,)) <= {int, float, type(None)}:
         raise UserError(f"found {where}={str(raw).lower()}; wanted a number; change it")
     if dataclasses.is_dataclass(kind) and isinstance(raw, Mapping):
         for key in (key for key, value in raw.items() if isinstance(value, bool)):
-            _refuse_truths(types_of(cast("type", kind)).get(key), raw[key], f"{where}.{key}")
+            _refuse_booleans(types_of(cast("type", kind)).get(key), raw[key], f"{where}.{key}")
 
 
 @cache

@@ -24,16 +24,15 @@ class ImpossibleRun(UserError):
 
 
 def import_words(error: Exception) -> str:
-    """Return why a module of a user's cannot be imported; for an error in its code with the place of it."""
+    """Return why a user's module cannot be imported; an error in its code is named with its place."""
     from traceback import extract_tb
 
-    places = [
-        f"{frame.filename}:{frame.lineno}" for frame in extract_tb(error.__traceback__) if frame.filename[0] != "<"
-    ]
     if isinstance(error, ImportError | AttributeError | ValueError | TypeError):
         return str(error)
-    where = "" if isinstance(error, SyntaxError) else f" at {places[-1]}"  # it names its file itself
-    return f"{type(error).__name__}: {error}{where}"
+    if isinstance(error, SyntaxError):  # which names its place itself
+        return f"{type(error).__name__}: {error}"
+    places = [frame for frame in extract_tb(error.__traceback__) if frame.filename[0] != "<"]
+    return f"{type(error).__name__}: {error} at {places[-1].filename}:{places[-1].lineno}"
 
 
 _refusals: dict[str, str] = {}  # by what was checked, '' where nothing is wrong

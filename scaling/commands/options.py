@@ -1,4 +1,4 @@
-"""Options that several verbs share."""
+"""What several verbs share: options, checks of their arguments, and how they write their answers."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def write_json(content: Mapping[str, Any], path: str) -> None:
 
 
 def answer(content: Mapping[str, Any], json_path: str | None, *lines: str) -> None:
-    """Write the content as JSON if --json is given, and print the same in lines unless stdout is for JSON alone."""
+    """Write the content as JSON if --json is given, and print the lines unless stdout is for JSON alone."""
     if json_path is not None:
         write_json(content, json_path)
     if json_path != "-":

@@ -18,7 +18,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from scaling.compose.interpolation import MARK, Composed
-from scaling.compose.keys import takes, value_at
+from scaling.compose.keys import accepts_key, value_at
 from scaling.compose.session import PRIMARY, compose, one_sentence_errors
 from scaling.errors import UserError
 from scaling.internals.hydra import HYDRA, ConfigFiles, compose_without_hydra
@@ -67,7 +67,7 @@ class Composer:
             [line for line, override in zip(overrides, parsed, strict=True) if override not in plain]
         )
         return [
-            f"++{line}" if override in plain and _takes_all(files.written, override) else line
+            f"++{line}" if override in plain and _accepts_all(files.written, override) else line
             for line, override in zip(overrides, parsed, strict=True)
         ]
 
@@ -77,8 +77,10 @@ class Composer:
         return isinstance(override.value(), Mapping) or not self._files.group_exists(override.key_or_group)
 
 
-def _takes_all(config: Mapping[str, Any], override: Override) -> bool:
-    return all(_is_set(config, key) or takes(config, key) for key, _ in leaves(override.key_or_group, override.value()))
+def _accepts_all(config: Mapping[str, Any], override: Override) -> bool:
+    return all(
+        _is_set(config, key) or accepts_key(config, key) for key, _ in leaves(override.key_or_group, override.value())
+    )
 
 
 def _is_set(config: Mapping[str, Any], key: str) -> bool:

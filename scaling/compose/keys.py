@@ -20,7 +20,7 @@ def value_at(config: Any, key: str) -> Any:
     return config
 
 
-def takes(config: Mapping[str, Any], key: str) -> bool:
+def accepts_key(config: Mapping[str, Any], key: str) -> bool:
     """Return whether a group's class has a key that the config may leave out, or a dictionary that contains it."""
     group, *path = key.split(".")
     keys = config.get(group)

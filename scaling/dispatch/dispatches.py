@@ -188,8 +188,8 @@ def last_dispatch(folder: SweepFolder) -> Dispatch:
     return last
 
 
-def bounded(task: Task, dispatch: DispatchFolder) -> Task:
-    """Return the task with the limits and workers of its dispatch, which are written before the queue."""
+def with_limits(task: Task, dispatch: DispatchFolder) -> Task:
+    """Return the task with the limits and the number of workers of its dispatch, which is written before the queue."""
     facts = dispatch.read()
     if facts is None:
         return task

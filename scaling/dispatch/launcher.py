@@ -64,10 +64,10 @@ class Sheet:
 
 @dataclass(frozen=True)
 class Dispatched:
-    """The result of an order.
+    """The result of an order, also for JSON (facts) and in sentences (lines).
 
-    outcome: None if jobs were queued, which continue by themselves; facts: the same for JSON; lines: the same in
-    sentences; found: number of runs that were settled before; held: why some runs are not started, or ''.
+    outcome: None if jobs were queued, which continue by themselves; found: number of runs that were settled before;
+    held: why some runs are not started, or ''.
     """
 
     outcome: Outcome | None

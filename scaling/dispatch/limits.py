@@ -110,7 +110,7 @@ def _paid_for(
     left, sentence = set(waiting), ""
     for entry in _by_price(todo, order.front):
         if entry.fork is not None and entry.fork[0] in left:  # without its trunk it trains all steps
-            entry = _alone(entry)
+            entry = _with_all_steps(entry)
         why = beyond(order.limits, so_far, entry, gpus=gpus)
         if not why and not left.isdisjoint(entry.needs):
             why = "what they start from is not started"
@@ -135,8 +135,8 @@ def _by_price(todo: Sequence[Entry], front: Container[str]) -> list[Entry]:
     return sorted(todo, key=key)
 
 
-def _alone(entry: Entry) -> Entry:
-    """Return a branch with the cost of all its steps."""
+def _with_all_steps(entry: Entry) -> Entry:
+    """Return a branch with the cost of all its steps, as it is trained without its trunk."""
     assert entry.fork is not None
     assert entry.steps is not None, "a run that forks is no stage"
     factor = (entry.steps + entry.fork[1]) / entry.steps

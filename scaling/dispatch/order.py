@@ -175,7 +175,7 @@ def _in_order(made: Sequence[Entry], *, last: set[str]) -> list[Entry]:
 
 
 def _killers(folder: SweepFolder, tried: Mapping[str, Sequence[Mapping[str, Any]]]) -> set[str]:
-    """Return the runs during which a worker was killed or, as their claims are still there, may have died."""
+    """Return the runs during which a worker was killed, or may have died: their claims are still there."""
     killed = {run_id for run_id, past in tried.items() if any(attempt.get("cause") == "killed" for attempt in past)}
     return killed | {run_id for run_id in tried if folder.run(run_id).claim.exists()}
 

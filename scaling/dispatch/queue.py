@@ -35,7 +35,7 @@ SHOWN = (*READ, "label")  # to a reader of states
 class Entry:
     """One run in the queue.
 
-    forecast_seconds: None if no speed is known; work: then relative to other runs; members, beside: see `Planned`; C:
+    forecast_seconds: None if no speed is known; work: relative to other runs, if so; members, beside: see `Planned`; C:
     FLOPs; group: the kind of job it needs; tried: lines of attempts.jsonl when it was dispatched, of which only later
     ones count against its retries; needs: runs that have to be settled first; step: the step of their weights that it
     starts from; keeps: its steps that others start from; stack_key: shared by runs that can be trained together, '' for

@@ -43,7 +43,7 @@ class Worker:
         self.observer = observer or Observer(job=task.job)
         self.report = Report()
         self.notes = IndexNotes(Index.from_now(task.folder.results, since=task.since))
-        self._retried = FileRetries(task, stop, self.report)
+        self._with_retries = FileRetries(task, stop, self.report)
         self._parents = ParentStates(task.folder, self.observer)
         self._queue: LazyQueue | None = None
         self._walk: QueueWalk | None = None
@@ -96,7 +96,11 @@ class Worker:
             entry = queue.get(run_id)
             if self.stop.reason:
                 break
-            found = self._look_with_stack(entry, walk, queue) if entry else {run_id: self._retried.cut(run_id)}
+            found = (
+                self._look_with_stack(entry, walk, queue)
+                if entry
+                else {run_id: self._with_retries.skip_unreadable(run_id)}
+            )
             seen |= found
             if permanent_changes():
                 self.stop.say(PROCESS_CHANGED)
@@ -112,14 +116,14 @@ class Worker:
         if entry.stack_key and entry.stack_key not in self.singles:
             found: dict[str, Result] = {}
             rest = list(filter(None, map(queue.get, walk.together(LOOKED_AT, of=entry.run_id))))
-            return {entry.run_id: self._retried(entry, lambda: claim_together(self, entry, rest, found)), **found}
-        return {entry.run_id: self._retried(entry, lambda: self.look(entry))}
+            return {entry.run_id: self._with_retries(entry, lambda: claim_together(self, entry, rest, found)), **found}
+        return {entry.run_id: self._with_retries(entry, lambda: self.look(entry))}
 
     def settle(self, entry: Entry) -> Result:
         """Settle one run, with retries; wait until it is certain whether an existing claim is dead."""
         while True:
             self._parents.forget()
-            result = self._retried(entry, lambda: self.look(entry))
+            result = self._with_retries(entry, lambda: self.look(entry))
             if self.stop.reason or result not in (Result.UNSURE, Result.AGAIN):
                 return result
             time.sleep(TICK if result is Result.UNSURE else 0)

@@ -10,7 +10,7 @@ from typing import Any
 from scaling.accounting import COUNT_COLUMNS
 from scaling.compose.groups import Choice
 from scaling.compose.interpolation import Composed
-from scaling.compose.keys import names_of, takes, value_at, where_else
+from scaling.compose.keys import accepts_key, names_of, value_at, where_else
 from scaling.config import RunConfig, plain, read_config, read_group
 from scaling.errors import ImpossibleRun, UserError, suggestion
 from scaling.plan.expressions import Expression, parse
@@ -126,10 +126,10 @@ def plan_cell(
     raw: Mapping[str, Any] = base.run
     for key, value in values.items():
         raw = assign(raw, key, value)
-    begun = base.resolved(raw, only=("stage", "parent"))
-    parent = parents.parent_of(begun)
+    start = base.resolved(raw, only=("stage", "parent"))
+    parent = parents.parent_of(start)
     if parent is not None:
-        raw = parents.inherit({**raw, "parent": begun["parent"]}, parent, values)
+        raw = parents.inherit({**raw, "parent": start["parent"]}, parent, values)
     try:
         raw = computed(base, raw, rules, parent)
         names = Names(base.resolved(raw), parent)
@@ -196,7 +196,7 @@ def _assigned(raw: Mapping[str, Any], path: Sequence[str], value: Any, of: tuple
     head, *rest = path
     if head not in raw:
         config, key = of
-        if not takes(config, key):
+        if not accepts_key(config, key):
             inside = key.removesuffix(".".join(path))
             known = [f"{inside}{name}" for name in names_of(raw)]
             hint = where_else(config, key) or suggestion(f"{inside}{head}", known)

@@ -26,7 +26,7 @@ from scaling.plan.graph import Graph, add_stages, keep_at_least, read_stages, ru
 from scaling.plan.grid import Block, Cell, check_cells, read_grid
 from scaling.plan.plan import Dropped, Plan
 from scaling.plan.planned import PlannedRun
-from scaling.plan.request import Request, hold, overlap, read_request
+from scaling.plan.request import Request, overlap, read_request, with_overrides
 from scaling.plan.trunk import share_trunks
 
 SHARED_FOLDERS = ("runs", "features")  # shared by all sweeps of a results folder
@@ -101,7 +101,7 @@ def _graph(
     is_group = _group_test(loader)
     rules = read_rules(sweep, without=frozenset([*request.fixed, *request.axes]))
     given = read_grid(sweep["grid"]) if sweep.get("grid") is not None else [Block()]
-    blocks = hold(request, given, rules, config, is_group)
+    blocks = with_overrides(request, given, rules, config, is_group)
     check_cells(blocks)
     _check_one_plan(config, blocks, rules)
     configs = GroupConfigs(composer, request.lines, config)

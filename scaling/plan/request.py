@@ -179,7 +179,7 @@ def _check_members(loader: ConfigLoader, overrides: Sequence[Override]) -> None:
             )
 
 
-def hold(
+def with_overrides(
     request: Request, blocks: Sequence[Block], rules: Rules, config: Composed, is_group: Callable[[str], bool]
 ) -> list[Block]:
     """Return the blocks of the file with their values replaced by the command line's.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from operator import itemgetter
 from typing import Any
 
 from scaling.errors import UserError
@@ -42,27 +41,17 @@ def broken_plan(folder: SweepFolder) -> BrokenPlan:
 def read_columns(folder: SweepFolder, names: Sequence[str]) -> list[tuple[str, ...]]:
     """Read some columns of plan.csv as text, "" if there is no such column; BrokenPlan if it is damaged."""
     try:
-        rows = csv.reader(_lines(folder))
-        head = next(rows, [])
-        if not {"run_id", "C"} <= set(head):
-            raise ValueError("no plan")
-        places = [head.index(name) if name in head else len(head) for name in names]
-        pick = itemgetter(*places)
-        width = len(head)
-        found = [pick([*row, ""]) for row in rows if len(row) == width or _cut()]
+        head, *rows = csv.reader(_lines(folder))
     except (ValueError, csv.Error):
-        found = []
-    if not found:
+        raise broken_plan(folder) from None
+    if not rows or not {"run_id", "C"} <= set(head) or any(len(row) != len(head) for row in rows):
         raise broken_plan(folder)
-    return found
+    places = [head.index(name) if name in head else None for name in names]
+    return [tuple("" if place is None else row[place] for place in places) for row in rows]
 
 
 def _lines(folder: SweepFolder) -> io.StringIO:
     return io.StringIO(read_bytes(folder.plan).decode(), newline="")
-
-
-def _cut() -> bool:
-    raise ValueError("a row is cut")
 
 
 def to_csv(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -54,14 +54,14 @@ def remember() -> None:
         _loaded.update(sys.modules)
 
 
-def has_guests() -> bool:
+def has_own_modules() -> bool:
     """Return whether the user's own modules have been loaded since."""
     new = (sys.modules.get(name) for name in sys.modules.keys() - _loaded if not _is_watched(name))
     files = (getattr(module, "__file__", None) for module in new)
     return any(is_own_file(file) for file in files if file)
 
 
-def put_back() -> list[str]:
+def restore_functions() -> list[str]:
     """Restore functions replaced since, and return their names; a library's replacements of its own stay."""
     replaced = []
     for owner, found in originals():

@@ -15,7 +15,7 @@ from typing import Any
 from scaling.errors import UserError
 from scaling.security.modules import own_source
 
-OURS = ("scaling", "torch")
+TRUSTED = ("scaling", "torch")  # packages whose code every config may name
 LIST = Path("conf") / "trust.yaml"
 WANTED = (
     f"wanted torch's, that of a file below this folder, or of a package listed under trust: in {LIST}; "
@@ -50,13 +50,13 @@ def check_trusted(module: str, *, named: str) -> None:
 
 def is_trusted(module: str) -> bool:
     """Return whether a module's code may be run for a config that names it."""
-    return module.partition(".")[0] in OURS or is_own_code(module)
+    return module.partition(".")[0] in TRUSTED or is_own_code(module)
 
 
 def is_own_code(module: str) -> bool:
     """Return whether a module's code is the user's own, or in a package that the user trusts."""
     top = module.partition(".")[0]
-    foreign = top in sys.stdlib_module_names or top in OURS
+    foreign = top in sys.stdlib_module_names or top in TRUSTED
     return _all or (not foreign and (_is_local(module) or top in listed()))
 
 

@@ -13,11 +13,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from scaling.security.monkeypatches import has_guests, put_back, remember
+from scaling.security.monkeypatches import has_own_modules, remember, restore_functions
 
 log = logging.getLogger(__name__)
 # Names, or their beginnings, of threads that are idle or end by themselves. Dummy: torch differentiates there on a GPU.
-OURS = ("ThreadPoolExecutor", "ahead", "gather", "checkpoint")
+OF_THIS_PACKAGE = ("ThreadPoolExecutor", "ahead", "gather", "checkpoint")
 OF_LIBRARIES = ("tqdm_monitor", "InductorSubproc", "subproc_worker_timer", "Dummy-")
 _left: list[str] = []
 _worker = threading.Event()  # set in the process of a worker
@@ -60,12 +60,12 @@ def permanent_changes_noted() -> Iterator[None]:
     try:
         yield
     finally:
-        if has_guests():
-            replaced = put_back()
+        if has_own_modules():
+            replaced = restore_functions()
             if replaced:
                 note(f"{', '.join(replaced[:3])} replaced")
             for thread in set(threading.enumerate()) - threads:
-                if not thread.name.startswith((*OURS, *OF_LIBRARIES)):
+                if not thread.name.startswith((*OF_THIS_PACKAGE, *OF_LIBRARIES)):
                     note(f"the thread {thread.name}")
             for mode in set(_modes()) - modes:
                 note(mode)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from scaling.terminal_table import Terminal
 
 WATCH_SECONDS = 2.0  # least seconds between two reads
-SPARE = 20  # the same in units of the time that a read takes
+SPARE = 20  # least pause between two reads, in units of the time that a read takes
 
 EPILOG = """\b
 Examples:

@@ -51,10 +51,11 @@ class Price:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A possible run, and its price alone, with its unsettled parents.
+    """A possible run and its prices.
 
-    shares: the unsettled trunk or parent that it shares with other candidates ('' for none); shared: its price if a
-    candidate that leads is run too; leads: others can continue from what it trains.
+    alone: if no other candidate is run, with its unsettled parents; shares: the unsettled trunk or parent that it has
+    in common with other candidates ('' for none); shared: its price if one of these that leads is run too; leads:
+    others can continue from what it trains.
     """
 
     run: PlannedRun

@@ -213,7 +213,7 @@ class Life(Enum):
 class Observer:
     """Tells live claims from dead ones by its own clock, the process table and, if there is one, the scheduler.
 
-    job: the observer's own job, whose claims may be from before its requeue although it is running; knows: returns
+    job: the observer's own job, whose claims may be from before its requeue although it is running; is_running: returns
     whether the scheduler is running a job, None if it cannot say.
     """
 
@@ -221,11 +221,11 @@ class Observer:
         self,
         *,
         job: str = "",
-        knows: Callable[[str], bool | None] | None = None,
+        is_running: Callable[[str], bool | None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._job = job
-        self._knows = knows
+        self._is_running = is_running
         self._clock = clock
         self._seen: dict[Path, tuple[Any, float]] = {}
 
@@ -247,7 +247,9 @@ class Observer:
         if claim.process.here:
             return Life.DEAD if claim.process.gone else Life.ALIVE
         # SLURM cannot tell about our own job before its requeue on another machine; missing heartbeats can.
-        known = self._knows(claim.job) if self._knows is not None and claim.job not in ("", self._job) else None
+        known = (
+            self._is_running(claim.job) if self._is_running is not None and claim.job not in ("", self._job) else None
+        )
         if known or (sign != before and before[0] == claim.token):
             return Life.ALIVE
         return Life.DEAD if now - since >= PERIODS * claim.period else Life.UNSURE

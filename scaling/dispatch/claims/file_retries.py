@@ -38,7 +38,7 @@ class FileRetries:
                 waited += pause
         return Result.AGAIN
 
-    def cut(self, run_id: str) -> Result:
+    def skip_unreadable(self, run_id: str) -> Result:
         """Skip a run whose line in the queue cannot be read."""
         return self._leave(run_id, run_id, f"its line in {self._task.queue} is cut")
 

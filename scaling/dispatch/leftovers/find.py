@@ -47,7 +47,7 @@ class Leftover:
 def find_leftovers(folder: SweepFolder) -> list[Leftover]:
     """Return what can be removed from a sweep: no part of an unsettled run that is in a plan."""
     named, settled = read_named(folder.results), SettledRuns(folder)
-    planned = [run_id for run_id, _ in read_columns(folder, ("run_id", "overrides"))]
+    planned = [run_id for (run_id,) in read_columns(folder, ("run_id",))]
     wanted = Wanted(named, settled)
     found = [one for run_id in _former(folder) - named.runs for one in _whole_run(folder.run(run_id))]
     for run_id in planned:

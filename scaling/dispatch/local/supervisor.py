@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 POLL = 0.02  # seconds between two checks of the workers
 LOOK = 0.5  # least seconds between two reads of the runs' states
-SPARE = 20  # the same in units of the time that a read takes
+SPARE = 20  # least pause between two reads, in units of the time that a read takes
 DEATHS = 3  # replacements, for each worker started, of workers that died without a run
 IN_A_ROW = 30  # workers that died during runs, with no run settled between, after which no more are started
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from scaling.data.memory import MEMORY, affordable
 from scaling.dispatch.claims.heartbeat import Heartbeat
 from scaling.dispatch.claims.stop import Stop, orphan_check, stop_file_check
-from scaling.dispatch.dispatches import DispatchFolder, bounded
+from scaling.dispatch.dispatches import DispatchFolder, with_limits
 from scaling.dispatch.process import Process
 from scaling.dispatch.states.paused import pause_check
 from scaling.dispatch.task import Report, Task, load
@@ -48,7 +48,7 @@ class LocalWorker:
         if not self.task.queue.exists():
             return Report(reason=stop.reason)
         task = replace(self.task, job=os.environ.get("SUBMITIT_LOCAL_JOB_ID", ""))
-        task = bounded(task, self.dispatch)
+        task = with_limits(task, self.dispatch)
         MEMORY.limit = affordable("cuda" if task.gpus else "cpu", workers=task.workers)
         with shared_as(task.folder.results):
             return Worker(task, stop=stop, heartbeat=heartbeat).work()

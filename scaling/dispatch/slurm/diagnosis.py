@@ -13,7 +13,7 @@ from scaling.security.reading import read_text
 from scaling.security.trouble import trouble_file
 
 ALWAYS = ("", "None", "Dependency", "JobArrayTaskLimit", "Cleaning", "Prolog")  # reasons that need no report
-USUAL = (*ALWAYS, "Priority", "Resources", "BeginTime")  # the same while other jobs of the dispatch run
+USUAL = (*ALWAYS, "Priority", "Resources", "BeginTime")  # those that need none while other jobs of the dispatch run
 MOST = 3  # sentences for a dispatch
 LONGEST = 300  # characters of a quoted line
 

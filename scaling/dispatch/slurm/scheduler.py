@@ -15,7 +15,7 @@ from scaling.dispatch.dispatches import is_dispatch
 from scaling.security.reading import read_text
 
 PATIENCE = 20.0  # seconds that a busy slurmctld may take to answer
-SHORT_PATIENCE = 4.0  # the same for what only adds to a sentence
+SHORT_PATIENCE = 4.0  # seconds for an answer that only adds to a sentence
 WORDS = {  # in slurmstepd's message when a job is ended
     "DUE TO PREEMPTION": "preempted",
     "DUE TO JOB REQUEUE": "requeued",

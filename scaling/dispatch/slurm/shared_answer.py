@@ -35,7 +35,7 @@ class Answer:
     def of(self, dispatches: Sequence[tuple[DispatchFolder, Dispatch]]) -> Answer:
         """Return the part about the jobs of these dispatches.
 
-        A job with the id of one of theirs may be another one: SLURM begins anew if it loses its state.
+        They are recognised by their source too, because SLURM gives ids again if it has lost its state.
         """
         if self.states is None:
             return self
@@ -57,8 +57,8 @@ class SharedAnswer:
     def get(self, users: Collection[str] = (), *, since: float = 0.0) -> Answer | None:
         """Return an answer on all jobs of these users; ask squeue if it is old and no other process is asking.
 
-        None if there is no usable answer while another process asks. since: Unix seconds of the file system; an answer
-        must be newer, such as than the acceptance of a job.
+        None if there is no usable answer while another process asks. since: Unix seconds by the file system's clock,
+        such as when the last job was accepted; an older answer is not used.
         """
         names = tuple(sorted({this_user() if user == "" else user for user in users} or {this_user()}))
         found = self._read(names, since)
@@ -127,8 +127,8 @@ def answer_on(dispatches: Sequence[tuple[DispatchFolder, Dispatch]]) -> Answer:
     return (shared or ask(users)).of(dispatches)
 
 
-class Known:
-    """Whether SLURM is running a job, by the shared answer, which is read once in FRESH seconds."""
+class JobIsRunning:
+    """Tells whether SLURM is running a job, by the shared answer, which is read once in FRESH seconds."""
 
     def __init__(self, jobs: Path) -> None:
         self._answer = SharedAnswer(jobs / FILE)

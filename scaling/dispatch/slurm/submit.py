@@ -31,8 +31,9 @@ from scaling.security.rights import kept_to_oneself
 class Submission:
     """The result of a submission.
 
-    queued, covered: runs submitted now, and runs already queued in live jobs; jobs: by group, the last of a group being
-    the closing job, which trains what is left over.
+    queued, covered: runs submitted now, and runs already queued in live jobs; hands: the jobs of each group (so called
+    in the JSON of version 0.1.0); jobs: their ids by group, the last of a group being the closing job, which trains
+    what is left over; held: why some runs are not started, or ''; blocked: runs whose parents diverged too early.
     """
 
     name: str
@@ -110,14 +111,15 @@ def covered_runs(order: Order) -> set[str]:
 
     Such parents are queued again together with their children, so that the new jobs can wait for them or train them.
     """
-    found = _submitted(order)
+    found = _queued_in_live_jobs(order)
     for entry in reversed(order.entries):  # parents come before their children
         if entry.run_id not in found and not order.settled.done(entry.run_id, entry.keeps):
             found -= set(entry.needs)
     return found
 
 
-def _submitted(order: Order) -> set[str]:
+def _queued_in_live_jobs(order: Order) -> set[str]:
+    """Return the unsettled runs that live jobs will still try; UserError if SLURM does not say which jobs live."""
     folder = order.folder
     found: set[str] = set()
     answer: Answer | None = None

@@ -23,12 +23,12 @@ from scaling.dispatch.claims.heartbeat import Heartbeat
 from scaling.dispatch.claims.parents import has_weights
 from scaling.dispatch.claims.queue_walk import QueueWalk
 from scaling.dispatch.claims.stop import Stop, orphan_check, read_stop_request, stop_file_check
-from scaling.dispatch.dispatches import DispatchFolder, bounded
+from scaling.dispatch.dispatches import DispatchFolder, with_limits
 from scaling.dispatch.process import Process, this_process
 from scaling.dispatch.queue import LazyQueue, read_queue
 from scaling.dispatch.slurm import scheduler
 from scaling.dispatch.slurm.scheduler import BEGINS
-from scaling.dispatch.slurm.shared_answer import Known
+from scaling.dispatch.slurm.shared_answer import JobIsRunning
 from scaling.dispatch.slurm.worker_process import ANEW, listen, run_in_child
 from scaling.dispatch.states.index import Index
 from scaling.dispatch.states.paused import pause_check
@@ -83,8 +83,8 @@ class SlurmJob:
         checks = (stop_file_check(self.dispatch.stop), pause_check(self.task.folder.paused), orphan_check(parent))
         heartbeat = Heartbeat(stop, checks, home=Place(self.task.folder.results))
         heartbeat.start()
-        task = replace(bounded(self.task, self.dispatch), job=job, deadline=self._deadline(job), place=self._place)
-        observer = Observer(job=job, knows=Known(self.task.folder.jobs))
+        task = replace(with_limits(self.task, self.dispatch), job=job, deadline=self._deadline(job), place=self._place)
+        observer = Observer(job=job, is_running=JobIsRunning(self.task.folder.jobs))
         MEMORY.limit = kept_bytes(gpus=task.gpus)
         load(task.train)
         begin_work()
@@ -106,7 +106,7 @@ class SlurmJob:
     @property
     def _place(self) -> int:
         """The number of this job among the workers of the queue: after earlier arrays and earlier jobs of its own."""
-        return self.task.place + place()
+        return self.task.place + array_index()
 
     def _report(self, job: str, report: Report) -> None:
         """Report runs that were skipped because of their files, and a full disk."""
@@ -165,7 +165,7 @@ class SlurmJob:
         request = read_stop_request(self.dispatch.stop)
         if self.task.folder.paused.exists() or (request is not None and request.runs is None):
             return True
-        task, queue = bounded(self.task, self.dispatch), LazyQueue(self.task.queue, self.task.group)
+        task, queue = with_limits(self.task, self.dispatch), LazyQueue(self.task.queue, self.task.group)
 
         def settled(run_id: str) -> bool:
             return is_known_settled(task.folder.run(run_id), queue.keeps(run_id))
@@ -238,8 +238,8 @@ def kept_bytes(*, gpus: int) -> int:
     return min(affordable(kind, workers=1), (int(asked) << 20) // 4)
 
 
-def place() -> int:
-    """Return the index of this job in its array."""
+def array_index() -> int:
+    """Return the index of this job in its array, 0 outside of one."""
     index = os.environ.get("SLURM_ARRAY_TASK_ID", "")
     return int(index) if index.isdigit() else 0
 

@@ -52,7 +52,10 @@ class Front:
         self._seen: tuple[int, int] | None = None
 
     def news(self) -> tuple[str, ...] | None:
-        """Return the runs at the front if they have changed since the last call (at first: from none), else None."""
+        """Return the runs at the front if they have changed since the last call, else None.
+
+        At the first call, None if there are none.
+        """
         try:
             facts = self._folder.front.stat()
         except OSError:

@@ -34,9 +34,9 @@ def steps_of(run: RunState) -> int:
 
 
 def pace_of(runs: Collection[RunState], seconds: Mapping[str, float]) -> Pace:
-    """Return the pace of runs of one shape, which take so many seconds in all; seconds: of whole runs, by run_id.
+    """Return the pace of runs of one shape; seconds: of whole runs, by run_id.
 
-    Runs with different numbers of members tell which part of it all is paid once a step; without any it is half.
+    Runs with different numbers of members show which part of the seconds is paid once a step; without them it is half.
     """
     total, steps = sum(seconds[run.run_id] for run in runs), [steps_of(run) for run in runs]
     paid = [steps_of(run) / run.members for run in runs]

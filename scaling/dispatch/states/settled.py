@@ -43,7 +43,7 @@ class Settled:
 
     @classmethod
     def of(cls, record: Record) -> Settled:
-        """Return it from a record."""
+        """Return this part of a record."""
         last, how = record.points[-1], record.how
         return cls(
             status=record.status,
@@ -60,13 +60,13 @@ class Settled:
         )
 
     def to_list(self) -> list[Any]:
-        """Return it in the format of the index."""
+        """Return its values as a line of the index has them."""
         own = (self.status, self.steps, self.loss, self.val_loss, self.seconds, self.speed, self.host, self.attempts)
         return [*own, self.counts, self.content.to_dict(), self.forked]
 
     @classmethod
     def read(cls, raw: list[Any]) -> Settled:
-        """Read it from the format of the index."""
+        """Read the values of a line of the index."""
         status, steps, loss, val_loss, seconds, speed, host, attempts, counts, content, forked = raw
         known = Content.read(content) if content else NOTHING_KNOWN
         return cls(status, tuple(steps), loss, val_loss, seconds, speed, host, attempts, counts, known, forked)
@@ -188,7 +188,7 @@ def is_settled(files: RunFolder, keeps: Iterable[int] = ()) -> bool:
 
 
 def is_known_settled(files: RunFolder, keeps: Iterable[int] = ()) -> bool:
-    """Return the same as `is_settled`, but False if the record cannot be reached, which workers report later."""
+    """Return whether `is_settled`, but False if the record cannot be reached, which workers report later."""
     try:
         return is_settled(files, keeps)
     except OSError:

@@ -31,10 +31,10 @@ Stale = Mapping[str, tuple[str, ...]]  # run_id: what differs
 
 
 def stale_runs(configs: Iterable[tuple[str, RunConfig, str | None]], settled: SettledRuns) -> Stale:
-    """Return the settled runs that were trained with different content, and what differs.
+    """Return the stale runs among settled ones, and what differs.
 
-    So are those that started from a run with other content, or from a stale one. configs: (id, config, parent), parents
-    before the runs that start from them.
+    A run that started from a stale run, or from a run that has other content now, is stale too. configs: (id, config,
+    id of the parent or None), parents before the runs that start from them.
     """
     data_of = cache(lambda data: data.digest())  # runs share them
     files_of = cache(lambda stage: joined(map(digest_of, stage.files())))
@@ -55,12 +55,12 @@ def stale_runs(configs: Iterable[tuple[str, RunConfig, str | None]], settled: Se
 
 
 def stale_of(runs: Iterable[PlannedRun], settled: SettledRuns) -> Stale:
-    """Return the same for planned runs."""
+    """Return the stale runs among planned ones, and what differs."""
     return stale_runs(((run.run_id, run.config, next(iter(run.needs), None)) for run in runs), settled)
 
 
 def stale_entries(queued: Iterable[tuple[str, Mapping[str, Any]]], settled: SettledRuns) -> Stale:
-    """Return the same for runs with plain configs, as in queues; equal ones are parsed once."""
+    """Return the stale runs among queued ones, (id, plain config), and what differs; equal configs are parsed once."""
     read: dict[str, RunConfig] = {}
     configs = []
     for run_id, raw in queued:

@@ -29,9 +29,9 @@ class Planned:
 
     needs, step: its parents, and the step of theirs where it starts; steps: its own number of steps, None if the plan
     does not say; fork: steps before these, which another run takes for it; stacked: it may be trained together with
-    others; members: of its stack and of those in parallel, itself included, by the forecast: how many share one of its
-    steps on average; beside: a number that the runs of stacks in parallel, or of one that was trained before, have in
-    common, 0 for a stack by itself.
+    others; members: how many runs, itself included, are forecast to share one of its steps on average; beside: a number
+    that is the same for runs of stacks that are trained in parallel, and for runs of one stack that was trained
+    earlier; 0 for a stack by itself.
     """
 
     run_id: str
@@ -52,10 +52,11 @@ class Planned:
 class RunState:
     """The state of one run.
 
-    seconds: of training, for a running one since its claim; seconds_at_step: when its step was noted, of a stack's
-    member its share of them; silent: seconds since then, or since the claim; steps: in all, None if unknown; began: the
-    step at which this attempt started, or the next one will; step, loss, speed (examples/s): present values of a
-    running one. Steps do not include those that another run takes. stacked, members, beside: see `Planned`.
+    seconds: of training, for a running one since its claim; seconds_at_step: those until its step was noted, for a
+    member of a stack its share of them; silent: seconds since the step was noted, or since the claim; steps: in all,
+    None if unknown; began: the step at which this attempt started, or the next one will; step, loss, speed
+    (examples/s): present values of a running one. Steps do not include those that another run takes. stacked, members,
+    beside: see `Planned`.
     """
 
     run_id: str

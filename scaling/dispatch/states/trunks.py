@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 def without_lost_trunks(runs: Sequence[PlannedRun], folder: SweepFolder, settled: SettledRuns) -> list[PlannedRun]:
     """Return the runs with the fork from which each was, or will be, trained.
 
-    None where the trunk is settled and its state is gone, and for a settled run that was trained whole, such as the
-    trunk of a sweep that was given a longer length later.
+    A run has no fork if the trunk is settled and its state is gone, or if it was trained from its beginning, such as
+    the former trunk of a sweep that has a longer length now.
     """
     forks = [_fork(run, folder, settled) for run in runs]
     return [

@@ -118,7 +118,7 @@ def test_scheduler_that_knows_the_job_keeps_it_alive(tmp_path):
     write(path, foreign(job="12_3"))
     for answer, life in ((True, Life.ALIVE), (False, Life.DEAD), (None, Life.DEAD)):
         clock = Clock()
-        observer = Observer(knows=lambda job, answer=answer: answer, clock=clock)
+        observer = Observer(is_running=lambda job, answer=answer: answer, clock=clock)
         observer.look(path)
         clock.now = 100.0
         assert observer.look(path)[0] is life
@@ -128,7 +128,7 @@ def test_earlier_life_of_own_job_dies_of_silence_though_the_job_runs(tmp_path):
     path = tmp_path / "claim.json"
     write(path, foreign(job="12_3"))
     clock = Clock()
-    own, other = (Observer(job=job, knows=lambda job: True, clock=clock) for job in ("12_3", "12_4"))
+    own, other = (Observer(job=job, is_running=lambda job: True, clock=clock) for job in ("12_3", "12_4"))
     assert (own.look(path)[0], other.look(path)[0]) == (Life.UNSURE, Life.ALIVE)
     clock.now = 100.0
     assert (own.look(path)[0], other.look(path)[0]) == (Life.DEAD, Life.ALIVE)

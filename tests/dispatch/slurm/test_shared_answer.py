@@ -8,7 +8,7 @@ import pytest
 
 from scaling.dispatch.dispatches import Dispatch, DispatchFolder
 from scaling.dispatch.process import this_process, this_user
-from scaling.dispatch.slurm.shared_answer import FRESH, OLD, Known, SharedAnswer
+from scaling.dispatch.slurm.shared_answer import FRESH, OLD, JobIsRunning, SharedAnswer
 
 SQUEUE = """\
 #!/bin/sh
@@ -44,7 +44,7 @@ def test_many_who_look_on_ask_once(tmp_path, squeue):
     assert squeue() == 1
     assert {answer.states["7_0"] for answer in found} == {"RUNNING"}
     assert {answer.reasons["7_1"] for answer in found} == {"PartitionDown"}
-    assert [Known(tmp_path)(job) for job in ("7_0", "7_1", "8_0", "9")] == [True, False, False, False]
+    assert [JobIsRunning(tmp_path)(job) for job in ("7_0", "7_1", "8_0", "9")] == [True, False, False, False]
     assert squeue() == 1
     ago(path, FRESH + 1)
     assert SharedAnswer(path).get().states == found[0].states
@@ -55,7 +55,7 @@ def test_many_who_look_on_ask_once(tmp_path, squeue):
 def test_a_job_that_a_wrapper_submitted_is_known_by_the_name_of_its_sweep(tmp_path, squeue, sweep, job):
     jobs = tmp_path / sweep / "jobs"
     jobs.mkdir(parents=True)
-    assert [Known(jobs)(each) for each in ("9", "10")] == [each == job for each in ("9", "10")]
+    assert [JobIsRunning(jobs)(each) for each in ("9", "10")] == [each == job for each in ("9", "10")]
     mine = DispatchFolder(jobs / "20261128-001500-abcdef"), Dispatch("a", "slurm", 1.0, this_process(), jobs=(job,))
     assert SharedAnswer(tmp_path / "squeue.json").get().of([mine]).states == {job: "RUNNING"}
 
@@ -78,7 +78,7 @@ def test_while_one_asks_the_others_take_the_last_answer_and_one_that_died_is_pas
     path, turn = tmp_path / "squeue.json", tmp_path / "squeue.asking"
     turn.mkdir()
     assert SharedAnswer(path).get() is None
-    assert Known(tmp_path)("7_0") is None
+    assert JobIsRunning(tmp_path)("7_0") is None
     turn.rmdir()
     SharedAnswer(path).get()
     turn.mkdir()
@@ -97,7 +97,7 @@ def test_a_silent_squeue_is_not_asked_again_at_once_and_is_no_empty_queue(tmp_pa
     path = tmp_path / "squeue.json"
     assert [SharedAnswer(path).get().states for _ in range(3)] == [None] * 3
     assert squeue() == 1
-    assert Known(tmp_path)("7_0") is None
+    assert JobIsRunning(tmp_path)("7_0") is None
 
 
 def test_a_file_of_an_older_version_is_no_answer(tmp_path, squeue):
