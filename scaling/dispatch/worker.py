@@ -10,8 +10,8 @@ from scaling.dispatch.claims.claim import Claim, HeldClaim, Life, Observer, take
 from scaling.dispatch.claims.file_retries import FileRetries
 from scaling.dispatch.claims.heartbeat import TICK, Heartbeat
 from scaling.dispatch.claims.index_notes import IndexNotes
-from scaling.dispatch.claims.parents import ParentStates, has_weights
-from scaling.dispatch.claims.queue_walk import QueueWalk
+from scaling.dispatch.claims.parents import ParentStates
+from scaling.dispatch.claims.queue_walk import QueueWalk, walk_through
 from scaling.dispatch.claims.spending import Spending
 from scaling.dispatch.claims.stop import Stop
 from scaling.dispatch.queue import Entry, LazyQueue
@@ -55,15 +55,12 @@ class Worker:
         """Train runs until none is left, except those that other workers train or that cannot start."""
         queue = self._queue = LazyQueue(self.task.queue, self.task.group)
         spending = self._spending = Spending(frozenset(queue.run_ids)) if self.task.limits else None
-        walk = self._walk = QueueWalk(
-            queue.run_ids,
+        walk = self._walk = walk_through(
+            queue,
+            self.task,
             self.notes.index,
-            place=self.task.place,
-            workers=self.task.workers,
             dispatch=self.task.queue.parent.name,
             on_event=None if spending is None else spending.add,
-            keepers=queue.keepers,
-            whole=partial(has_weights, self.task.folder, queue),
             front=Front(self.task.folder).news,
         )
         while walk.left and not self.stop.reason:

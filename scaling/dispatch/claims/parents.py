@@ -5,16 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from scaling.dispatch.claims.claim import Life, Observer
-from scaling.dispatch.queue import Entry, LazyQueue
-from scaling.dispatch.states.settled import is_known_settled, is_settled
+from scaling.dispatch.queue import Entry
+from scaling.dispatch.states.settled import is_settled
 from scaling.dispatch.task import Result
 from scaling.folders import RunFolder, SweepFolder
-
-
-def has_weights(folder: SweepFolder, queue: LazyQueue, run_id: str) -> bool:
-    """Return whether a settled run, perhaps of another dispatch, has the weights that others need."""
-    keeps = queue.keeps(run_id)
-    return not keeps or is_known_settled(folder.run(run_id), keeps)
 
 
 class ParentStates:

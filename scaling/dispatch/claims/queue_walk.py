@@ -11,8 +11,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import suppress
 from itertools import chain, islice
+from typing import Any
 
+from scaling.dispatch.queue import LazyQueue
 from scaling.dispatch.states.index import Event, Index, Stamp, events_in, others_in, settled_in
+from scaling.dispatch.states.settled import is_known_settled
+from scaling.dispatch.task import Task
 
 MISSES = 3  # runs that turn out to be taken, after which the index is read; doubled each time
 HELD = 64  # runs held by others that a worker looks at in a round, to see whether their claims are alive
@@ -182,3 +186,14 @@ class QueueWalk:
                     del left[run_id]
             elif taken.get(run_id) == of:
                 del taken[run_id]
+
+
+def walk_through(queue: LazyQueue, task: Task, index: Index, **how: Any) -> QueueWalk:
+    """Return the walk of a task's worker through its queue; how: further arguments of `QueueWalk`."""
+
+    def whole(run_id: str) -> bool:
+        keeps = queue.keeps(run_id)
+        return not keeps or is_known_settled(task.folder.run(run_id), keeps)
+
+    shared: dict[str, Any] = {"place": task.place, "workers": task.workers, "keepers": queue.keepers, "whole": whole}
+    return QueueWalk(queue.run_ids, index, **shared, **how)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import pytest
 
-from scaling.dispatch.claims.parents import has_weights
-from scaling.dispatch.claims.queue_walk import QueueWalk
+from scaling.dispatch.claims.queue_walk import QueueWalk, walk_through
 from scaling.dispatch.claims.spending import Spending
 from scaling.dispatch.queue import Entry, LazyQueue, write_queue
 from scaling.dispatch.states import index
 from scaling.dispatch.states.index import Event, Index
 from scaling.dispatch.states.settled import is_settled
+from scaling.dispatch.task import Task
 from scaling.plan.planned import as_overrides
 
 
@@ -220,8 +218,7 @@ def test_a_record_out_of_reach_is_no_settled_run_and_ends_no_worker(folder):
         folder.run(run_id).record.symlink_to("record.json")  # a link to itself: no file can be reached by it
     with pytest.raises(OSError, match="symbolic links"):
         is_settled(files)
-    lazy = LazyQueue(queue)
-    walk = QueueWalk(lazy.run_ids, news, keepers=lazy.keepers, whole=partial(has_weights, folder, lazy))
+    walk = walk_through(LazyQueue(queue), Task(folder, queue), news)
     assert list(walk.round()) == ["a"]
     assert walk.check() == 1
     assert list(walk.round()) == ["a", "b"]
