@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from scaling.augment.own import check_augmentation
+from scaling.augment.users_augmentation import check_users_augmentation
 from scaling.config import RunConfig
 from scaling.security.modules import is_shipped
 
@@ -17,7 +17,7 @@ def build_augmentation(config: RunConfig, size: tuple[int, int] | None) -> Any:
     """
     data, build_at = config.data, getattr(config.augment, "build_at", None)
     if not is_shipped(type(config.augment)):
-        check_augmentation(config.augment, data.shape, data.outputs)
+        check_users_augmentation(config.augment, data.shape, data.outputs)
     if size is not None and build_at is not None:
         return build_at(data.shape, data.outputs, size)
     return config.augment.build(data.shape, data.outputs)

@@ -100,9 +100,9 @@ class StandardBatch:
 
         flipped = None if flip is None else flip < self.setting.flip
         if uniform is not None and self.setting.scale is not None:
-            own = (x.shape[2], x.shape[3])
-            boxes = boxes_at(uniform, own, scale=self.setting.scale, ratio=self.setting.ratio)
-            return resample(x, boxes, flipped, self.size or own)
+            present = (x.shape[2], x.shape[3])
+            boxes = boxes_at(uniform, present, scale=self.setting.scale, ratio=self.setting.ratio)
+            return resample(x, boxes, flipped, self.size or present)
         return x if flipped is None else torch.where(flipped[:, None, None, None], x.flip(3), x)
 
 

@@ -61,11 +61,11 @@ class Custom:
         """Make the module on the CPU from the global streams, seeded from `generator` and restored after."""
         import torch
 
-        from scaling.models.own import check_made, check_own_model
+        from scaling.models.users_model import check_made, check_users_model
 
         seed = int(torch.randint(2**62, (), generator=generator))
         make = partial(self.make, shape, outputs)
-        check_own_model(self, (shape, outputs), lambda: check_made(self.module, make, shape, seed=seed))
+        check_users_model(self, (shape, outputs), lambda: check_made(self.module, make, shape, seed=seed))
         with own_streams(seed):
             module = self.make(shape, outputs)
         if self.head is not None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from scaling.errors import UserError
-from scaling.models.own_state import restores
+from scaling.models.module_state import restores
 
 DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
 

@@ -25,7 +25,7 @@ Make = Callable[[], nn.Module]
 
 
 def check_repeatable(name: str, make: Make, shape: tuple[int, ...], *, seed: int) -> None:
-    """Make a module twice from one seed; UserError if the two differ in weights, draws or outputs in training."""
+    """Make a module twice from one seed; UserError if the two differ in weights, random draws or training outputs."""
     different = _difference(make, shape, seed)
     if different:
         raise UserError(f"found {name}, made twice from one seed, with {different}; {WANTED}")
@@ -43,13 +43,13 @@ def _difference(make: Make, shape: tuple[int, ...], seed: int) -> str:
 
 
 def _made(make: Make, shape: tuple[int, ...], seed: int) -> dict[str, Any]:
-    """Return the facts of one making; changes that the module makes to this process are undone."""
+    """Make the module and return its facts; changes that its code makes to this process are undone."""
     with usual_process():
         return dict(facts(make, shape, seed))
 
 
 def facts(make: Make, shape: tuple[int, ...], seed: int) -> Iterator[tuple[str, Any]]:
-    """Make a module, and yield what has to be the same the next time, by name; of large weights a sample."""
+    """Make a module, and yield what has to be the same the next time, with its name; of large weights a sample."""
     with own_streams(seed):
         module = make()
         for name, parameter in module.named_parameters():
@@ -72,7 +72,7 @@ def _of_a_batch(module: nn.Module, x: Tensor) -> Iterator[tuple[str, Any]]:
     except Exception as error:
         if "meta" in str(error):
             raise
-        return  # it fails in training as well, which reports it
+        return  # it fails in training too, where it is reported
     yield "outputs in training", outputs
     yield "draws in training", stream_states([])
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from scaling.errors import UserError
 from scaling.global_streams import own_streams
-from scaling.models.own_state import OwnState, device_kinds
+from scaling.models.module_state import UnsavedState, device_kinds
 from scaling.models.parts import as_evaluated
 from scaling.models.repeatable import Make, batch_of
 from scaling.security.process_state import usual_process
@@ -16,11 +16,11 @@ RTOL, ATOL = 1e-5, 1e-8  # the same arithmetic twice
 
 
 def check_resumable(name: str, make: Make, shape: tuple[int, ...], *, seed: int) -> None:
-    """Raise UserError if a module that was evaluated, saved and loaded trains on as another than without."""
+    """Raise UserError if a module continues differently after it was evaluated, saved and loaded."""
     try:
         with usual_process(), torch.no_grad():
             same = _is_same(make, batch_of(shape), seed)
-    except Exception:  # it fails in training as well, which reports it
+    except Exception:  # it fails in training too, where it is reported
         return
     if not same:
         raise UserError(
@@ -32,12 +32,12 @@ def check_resumable(name: str, make: Make, shape: tuple[int, ...], *, seed: int)
 
 def _is_same(make: Make, x: Tensor, seed: int) -> bool:
     """Compare the next two outputs of a module in training with those of one that is made again and given its state."""
-    module, own = _made(make, seed)
+    module, unsaved = _made(make, seed)
     _outputs(module, -x, seed)
-    state = own.changed()
-    again, restored = _made(make, seed)
+    state = unsaved.changed()
+    again, unsaved_again = _made(make, seed)
     again.load_state_dict(module.state_dict())
-    restored.load(state, device_kinds(state))
+    unsaved_again.load(state, device_kinds(state))
     for examples in (x, x / 2):
         with as_evaluated(module):
             module(x)
@@ -47,10 +47,10 @@ def _is_same(make: Make, x: Tensor, seed: int) -> bool:
     return True
 
 
-def _made(make: Make, seed: int) -> tuple[nn.Module, OwnState]:
+def _made(make: Make, seed: int) -> tuple[nn.Module, UnsavedState]:
     with own_streams(seed):
         module = make().train()
-    return module, OwnState(module)
+    return module, UnsavedState(module)
 
 
 def _outputs(module: nn.Module, x: Tensor, seed: int) -> Tensor:

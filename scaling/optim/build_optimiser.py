@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from scaling.optim.own import check_optimiser, keep_shares
+from scaling.optim.users_optimiser import check_users_optimiser, keep_shares
 from scaling.security.modules import is_shipped
 
 
@@ -19,7 +19,7 @@ def build_optimiser(setting: Any, module: nn.Module) -> torch.optim.Optimizer:
     if is_shipped(type(setting)):
         optimiser: torch.optim.Optimizer = setting.build(module)
         return optimiser
-    check_optimiser(setting)
+    check_users_optimiser(setting)
     optimiser = setting.build(module)
     keep_shares(optimiser, setting.lr)
     return optimiser

@@ -99,7 +99,7 @@ def _lion(
     keep: float | Tensor | None,
     betas: tuple[float, float],
 ) -> None:
-    """Move parameters and momenta; keep: what weights are multiplied by first, None for 1."""
+    """Update parameters and momenta; keep: the factor by which weights are first multiplied, None for 1."""
     direction = lerp(momenta, gradients, 1 - betas[0])
     sign_(direction)
     if keep is not None:
@@ -109,7 +109,7 @@ def _lion(
 
 
 def _subtract_signs(parameters: list[Tensor], signs: list[Tensor], lr: float | Tensor) -> None:
-    """Move parameters against signs (-1, 0 or 1), which may be written to, by `lr`: both ways round but once."""
+    """Move parameters by `lr` against signs (-1, 0 or 1), which may be overwritten; either way rounds only once."""
     if isinstance(lr, Tensor):
         mul_(signs, lr)
         sub_(parameters, signs)

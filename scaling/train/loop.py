@@ -15,7 +15,7 @@ from scaling.augment.build_augmentation import build_augmentation
 from scaling.global_streams import seed_streams, set_stream_states, stream_states
 from scaling.internals.torch import skip_dynamo_import
 from scaling.models.build_model import build_model
-from scaling.models.own_state import OwnState, device_kinds
+from scaling.models.module_state import UnsavedState, device_kinds
 from scaling.models.parts import shape_difference
 from scaling.optim.build_optimiser import build_optimiser
 from scaling.optim.foreach import LionSteps
@@ -69,7 +69,7 @@ class Trainer:
         if module is None:
             module = build_model(config.model, data.shape, data.outputs, stream(config.seed, "init")).to(device)
         self.module: nn.Module = module.train()  # a user's module may keep a part of itself in evaluation mode
-        self._own = OwnState(self.module)
+        self._unsaved = UnsavedState(self.module)
         check_micro_batch(config, self.module, size=size)
         self.micro_batch = micro_batch_of(config.train)
         self.optimizer = build_optimiser(config.optim, self.module)
@@ -154,14 +154,14 @@ class Trainer:
 
     def state(self) -> dict[str, Any]:
         """Return the state that the next step depends on."""
-        own = self._own.changed()
+        unsaved = self._unsaved.changed()
         return {
             "step": self.step,
             "lr": self.lr,
             "total": self.total,
             "model": self.module.state_dict(),
-            "own": own,
-            "own_devices": device_kinds(own),
+            "own": unsaved,
+            "own_devices": device_kinds(unsaved),
             "optimizer": self.optimizer.state_dict(),
             "augmentation": self.augmentation.get_state(),
             "global": stream_states(self._gpus),
@@ -185,7 +185,7 @@ class Trainer:
     def load(self, state: dict[str, Any]) -> None:
         """Continue from a state."""
         self.module.load_state_dict(state["model"])
-        self._own.load(state.get("own", {}), state.get("own_devices", {}))  # not in older checkpoints
+        self._unsaved.load(state.get("own", {}), state.get("own_devices", {}))  # not in older checkpoints
         self.optimizer.load_state_dict(state["optimizer"])
         self.augmentation.set_state(state["augmentation"])
         set_stream_states(_streams_of(state), self._gpus)

@@ -63,7 +63,7 @@ def train_run(
         evaluation = stage.perform(attempt, watch=watch, stop=stop)
     if evaluation is None:
         return None
-    return settled(attempt, evaluation, forecast_seconds)
+    return settle(attempt, evaluation, forecast_seconds)
 
 
 def content_at_begin(run: PlannedRun, folder: RunFolder) -> Content:
@@ -78,7 +78,7 @@ def write_config(run: PlannedRun, folder: RunFolder) -> None:
     write_atomically(folder.config, yaml.dump(plain(run.config), Dumper=DUMPER, sort_keys=False))
 
 
-def settled(attempt: Attempt, evaluation: Evaluation, forecast_seconds: float | None) -> Record:
+def settle(attempt: Attempt, evaluation: Evaluation, forecast_seconds: float | None) -> Record:
     """Write and return the record of a finished attempt, and remove its checkpoint."""
     record = replace(_record(attempt, evaluation, forecast_seconds), content=attempt.content.to_dict())
     write_record(attempt.folder.record, record)

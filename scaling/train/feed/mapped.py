@@ -56,6 +56,9 @@ class Held:
         """The device that examples are read on."""
         return self.y.device
 
+    def _scaled(self, x: Tensor) -> Tensor:
+        return x if self.scale is None else self.scale(x)
+
 
 @dataclass(frozen=True)
 class Mapped(Held):
@@ -108,9 +111,6 @@ class Mapped(Held):
         """Return the examples from `start` up to `stop` on the device, normalised."""
         x = self.x[start:stop] if self.rows is None else self.x[self.rows[start:stop]]
         return self._scaled(x.to(self.device)), self.y[start:stop]
-
-    def _scaled(self, x: Tensor) -> Tensor:
-        return x if self.scale is None else self.scale(x)
 
 
 def copied_beside(parts: Sequence[Tensor], device: torch.device) -> list[Tensor]:

@@ -39,9 +39,6 @@ class Resident(Held):
         """Return the examples from `start` up to `stop`, normalised."""
         return self._scaled(self.x[start:stop]), self.y[start:stop]
 
-    def _scaled(self, x: Tensor) -> Tensor:
-        return x if self.scale is None else self.scale(x)
-
 
 Examples = Resident | Mapped
 
@@ -61,7 +58,7 @@ def bring(arrays: Arrays | Picked, scale: Normalisation | None, device: torch.de
 
     def sized() -> tuple[Examples, float]:
         """Return the examples and their bytes, infinite if they are read in host memory and not to be cached."""
-        found = brought(arrays, scale, device, reads=reads)
+        found = _uncached(arrays, scale, device, reads=reads)
         normalised = scale is not None and found.scale is None
         in_place = isinstance(found, Mapped) or (device.type == "cpu" and not normalised)
         return found, inf if in_place else found.x.nbytes + found.y.nbytes
@@ -72,7 +69,7 @@ def bring(arrays: Arrays | Picked, scale: Normalisation | None, device: torch.de
     return make() if held is None else held.get(key, arrays, make)
 
 
-def brought(arrays: Arrays | Picked, scale: Normalisation | None, device: torch.device, *, reads: int) -> Examples:
+def _uncached(arrays: Arrays | Picked, scale: Normalisation | None, device: torch.device, *, reads: int) -> Examples:
     """Copy examples to the device without a cache; see `bring`."""
     on_host = stays_on_host(arrays, device)
     if on_host and device.type == "cuda":

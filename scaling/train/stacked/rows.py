@@ -97,8 +97,8 @@ class Rows:
 
     def values_with(self, fixed: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return every value by its name; fixed: used for those that are not trained."""
-        own = {**self.leaves, **fixed}
-        return {**own, **{name: own[other] for name, other in self.tied.items() if other in own}}
+        values = {**self.leaves, **fixed}
+        return values | {name: values[first] for name, first in self.tied.items() if first in values}
 
     def select(self, kept: Tensor) -> None:
         """Keep the rows at `kept` (k,) int64."""
@@ -109,10 +109,10 @@ class Rows:
     def state(self, row: int, trained: Tensor | None = None) -> dict[str, Tensor]:
         """Return the state of one member's module; trained: a copy of its row, if there is one."""
         whole = self.trained[row] if trained is None else trained
-        own = {column.name: whole[column.start : column.stop].view(column.shape) for column in self.layout.columns}
-        own |= {name: value[row] for name, value in self.fixed.items()}
-        own |= {name: own[other] for name, other in self.tied.items() if other in own}
-        return {name: own[name].detach() for name in self.order}
+        values = {column.name: whole[column.start : column.stop].view(column.shape) for column in self.layout.columns}
+        values |= {name: value[row] for name, value in self.fixed.items()}
+        values |= {name: values[first] for name, first in self.tied.items() if first in values}
+        return {name: values[name].detach() for name in self.order}
 
     def write_to(self, module: nn.Module, row: int) -> None:
         """Copy one member's values into its module."""

@@ -24,7 +24,7 @@ from scaling.train.feed.device_cache import shared_examples
 from scaling.train.output.journal import Journal
 from scaling.train.output.resume import begin
 from scaling.train.precision import computed_precision, matmul_precision
-from scaling.train.run import content_at_begin, settled, write_config
+from scaling.train.run import content_at_begin, settle, write_config
 from scaling.train.stacked.clock import SharedClock
 from scaling.train.stacked.loop import train_together
 from scaling.train.stacked.member_state import Hooks, MemberState, member_state_of
@@ -110,7 +110,7 @@ def _ended(member: Member, attempt: Attempt) -> Callable[[Evaluation | Exception
     """Return the callback that writes a member's record when it leaves."""
 
     def ended(end: Evaluation | Exception | None) -> None:
-        result = settled(attempt, end, member.forecast_seconds) if isinstance(end, Evaluation) else end
+        result = settle(attempt, end, member.forecast_seconds) if isinstance(end, Evaluation) else end
         member.ended(Ending(result, attempt.journal.attempt_seconds))
 
     return ended

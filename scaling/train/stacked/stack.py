@@ -132,8 +132,10 @@ class Stack:
             drawn = [] if step.augment is None else [member.augmentation for member in self.members]
             if has_dropout(module):
                 drawn += [member.dropout for member in self.members]
-            own, shape = [one for one in drawn if one.device.type == self.device.type], self.shape
-            self._launch = launch_of(self.config.train, step, block, module, self.device, generators=own, shape=shape)
+            generators = [generator for generator in drawn if generator.device.type == self.device.type]
+            self._launch = launch_of(
+                self.config.train, step, block, module, self.device, generators=generators, shape=self.shape
+            )
             for member in self.members:
                 member.attempt.how["launch"] = self._launch.name
         return self._launch
@@ -241,7 +243,7 @@ class Stack:
     def _state(
         self, member: MemberState, row: int, trained: Tensor, total: Tensor, moments: dict[str, Tensor]
     ) -> dict[str, Any]:
-        own = {
+        moments_by_name = {
             column.name: {name: column.of(rows)[row] for name, rows in moments.items()}
             for column in self.rows.layout.columns
         }
@@ -252,7 +254,7 @@ class Stack:
             "model": self.rows.state(row, trained),
             "own": {},  # modules whose values change beside their parameters are trained one by one
             "own_devices": {},
-            "optimizer": optimizer_state(member, own, counts=self.optimiser.counts),
+            "optimizer": optimizer_state(member, moments_by_name, counts=self.optimiser.counts),
             "augmentation": member.augmentation.get_state(),
             "global": streams_state(member),
             "precision": computed_precision(self.config, self.device),

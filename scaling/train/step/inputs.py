@@ -36,8 +36,8 @@ def inputs_of(batches: Batches, step: int) -> Inputs:
     if isinstance(feed, Epochs) and isinstance(feed.subset, Resident):
         return _by_index(feed, feed.subset, batches.batch)
     x, y = next(iter(batches.between(step, step + 1)))
-    own = torch.empty_like(x), torch.empty_like(y)
-    return Inputs(own, batches.between, lambda: own)
+    buffers = torch.empty_like(x), torch.empty_like(y)
+    return Inputs(buffers, batches.between, lambda: buffers)
 
 
 def _by_index(feed: Epochs, subset: Resident, batch: int) -> Inputs:

@@ -7,8 +7,8 @@ from torch import nn
 from scaling.config import RunConfig, Train
 from scaling.errors import UserError
 from scaling.models.custom import is_users_module
-from scaling.models.own import mixes_examples
 from scaling.models.parts import has_dropout
+from scaling.models.users_model import mixes_examples
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from scaling.global_streams import set_stream_states, stream_states
-from scaling.models.own_state import held_tensors, replaced_tensors, restores
+from scaling.models.module_state import held_tensors, replaced_tensors, restores
 from scaling.train.step.graph import NotCaptured
 from scaling.train.step.prepared import Step
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from scaling.global_streams import kept_streams, stream_states
 from scaling.models.blocks import LinearMap, Network
-from scaling.models.own_state import held_tensors, own_values, replaced_tensors
+from scaling.models.module_state import held_tensors, replaced_tensors, unsaved_values
 from scaling.models.parts import DROPOUTS, as_evaluated
 from scaling.train.errors import is_out_of_memory
 from scaling.train.precision import matmul_precision
@@ -212,7 +212,7 @@ def _own_attributes(modules: Sequence[nn.Module]) -> dict[str, bytes]:
     found = dict[str, bytes]()
     for number, module in enumerate(modules):
         for path, part in module.named_modules():
-            for name, value in own_values(part).items():
+            for name, value in unsaved_values(part).items():
                 found[f"{path}.{name}".lstrip(".") + f" of member {number}"] = _pickled(value)
     return found
 

@@ -1,4 +1,4 @@
-"""The state of a module besides its parameters' values: buffers, attributes set by its own code, and what is frozen."""
+"""The state of a module besides the values of its parameters: buffers, attributes, and which parameters are frozen."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from scaling.internals.torch import buffers_of, unsaved_buffers, version_of
 
 TORCHS = frozenset(vars(nn.Module()))  # names of attributes that torch gives every module
 PLAIN = (int, float, bool, str, type(None))
-HOLDERS = (list, dict, set, deque)  # containers whose items are restored, and the contents of these
+HOLDERS = (list, dict, set, deque)  # containers whose items are restored, with all that the items contain
 
 Restore = Callable[[], None]
 
@@ -48,9 +48,9 @@ def _restored(place: dict[str, Any], others: frozenset[str]) -> Restore:
 
 
 def _copies(value: Any, seen: set[int]) -> Iterator[Restore]:
-    """Yield functions that restore the present values of a tensor, or the items of a container and what is in these.
+    """Yield functions that restore the present values of a tensor, or the items of a container with their contents.
 
-    seen: ids of containers, which may contain themselves.
+    seen: ids of the containers so far, since one may contain itself.
     """
     if isinstance(value, Tensor):
         if not value.is_inference():  # else it cannot be changed
@@ -117,13 +117,13 @@ def held_tensors(module: nn.Module) -> dict[str, Tensor]:
 
 
 def replaced_tensors(module: nn.Module, before: Mapping[str, Tensor]) -> list[str]:
-    """Return the names of `held_tensors` in whose place is another tensor now, or none."""
+    """Return the names of `held_tensors` that have been replaced by other tensors, or removed."""
     now = held_tensors(module)
     return [name for name, tensor in before.items() if now.get(name) is not tensor]
 
 
-class OwnState:
-    """Finds changes of a module's values that are not in its state_dict, since this object was made."""
+class UnsavedState:
+    """Finds what has changed in a module since this object was made, but is not in the module's state_dict."""
 
     def __init__(self, module: nn.Module) -> None:
         self._module, self._first = module, _values(module)
@@ -138,13 +138,13 @@ class OwnState:
 
     @torch.no_grad()
     def load(self, changed: Mapping[str, Any], kinds: Mapping[str, str]) -> None:
-        """Set such values in the module; submodules that it no longer has are skipped.
+        """Set values that `changed` returned; those of submodules that the module no longer has are skipped.
 
-        kinds: of the tensors' devices, by name.
+        kinds: the kind of device of each tensor, by name.
         """
         parts = dict(self._module.named_modules())
-        own = chain(self._module.parameters(), self._module.buffers())
-        first = next((value.device for value in own), torch.device("cpu"))
+        tensors = chain(self._module.parameters(), self._module.buffers())
+        first = next((value.device for value in tensors), torch.device("cpu"))
         for name, value in changed.items():
             owner, _, key = name.rpartition(".")
             part = parts.get(owner)
@@ -168,16 +168,16 @@ def device_kinds(values: Mapping[str, Any]) -> dict[str, str]:
     return {name: value.device.type for name, value in values.items() if isinstance(value, Tensor)}
 
 
-def own_values(part: nn.Module) -> dict[str, Any]:
+def unsaved_values(part: nn.Module) -> dict[str, Any]:
     """Return the attributes of a module by name, without parameters, submodules and buffers of its state."""
-    own = {name: value for name, value in vars(part).items() if name not in TORCHS}
-    return own | unsaved_buffers(part)
+    attributes = {name: value for name, value in vars(part).items() if name not in TORCHS}
+    return attributes | unsaved_buffers(part)
 
 
 def _values(module: nn.Module) -> dict[str, Any]:
     found = {}
     for path, part in module.named_modules():
-        for name, value in own_values(part).items():
+        for name, value in unsaved_values(part).items():
             if isinstance(value, Tensor) and not isinstance(value, nn.Parameter):
                 if value.layout is torch.strided:
                     found[f"{path}.{name}"] = value.detach().clone().as_subclass(Tensor)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from scaling.augment.mixed import Mixed
-from scaling.augment.own import check_augmentation
+from scaling.augment.users_augmentation import check_users_augmentation
 from scaling.errors import UserError
 
 
@@ -65,10 +65,10 @@ class Noise:
 )
 def test_a_wrong_augmentation_is_refused_each_time(how, said):
     for _ in range(2):
-        with pytest.raises(UserError, match=rf"found tests\.augment\.test_own\.Noise, which {said}"):
-            check_augmentation(Noise(how), (2, 3), 5)
+        with pytest.raises(UserError, match=rf"found tests\.augment\.test_users_augmentation\.Noise, which {said}"):
+            check_users_augmentation(Noise(how), (2, 3), 5)
 
 
 @pytest.mark.parametrize("how", ["of_generator", "global_draws", "gamma", "none"])
 def test_others_are_not(how):
-    check_augmentation(Noise(how), (2, 3), 5)
+    check_users_augmentation(Noise(how), (2, 3), 5)

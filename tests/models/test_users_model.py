@@ -14,7 +14,7 @@ from scaling.accounting import dense
 from scaling.errors import UserError
 from scaling.models.build_model import build_model
 from scaling.models.custom import Custom
-from scaling.models.own import check_logits, mixes_examples
+from scaling.models.users_model import check_logits, mixes_examples
 
 SHAPE, OUTPUTS = (6,), 3
 

@@ -1,4 +1,4 @@
-"""Check once a process that the state of a user's optimiser is in its state_dict."""
+"""Users' optimisers: check once a process that their state is in their state_dict, and keep their relative rates."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from scaling.errors import UserError, check_once
 from scaling.global_streams import own_streams
 from scaling.security.modules import path_of
 
-SIZES = (3, 4, 2)  # of the layers on which it is tried
+SIZES = (3, 4, 2)  # numbers of features, of the network on which an optimiser is tried
 
 
 def keep_shares(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """Keep the rates of a user's groups relative to that of the run, which schedules multiply."""
+    """Note in each group of a user's optimiser its share of the run's learning rate `lr`, which schedules change."""
     for group in optimizer.param_groups:
         if "lr" in group:
             group.setdefault("share", float(group["lr"]) / lr)
 
 
-def check_optimiser(setting: Any) -> None:
-    """Raise UserError if an optimiser that was saved and loaded takes other steps than without."""
+def check_users_optimiser(setting: Any) -> None:
+    """Raise UserError if an optimiser takes other steps after it was saved and loaded."""
     check_once(f"{type(setting)} {setting}", partial(_check, setting))
 
 
@@ -32,7 +32,7 @@ def _check(setting: Any) -> None:
     try:
         with own_streams(0):
             resumes = _resumes(setting)
-    except Exception:  # it fails in training as well, which reports it, or wants another module than this
+    except Exception:  # it fails in training too, where it is reported, or it cannot train this network
         return
     if not resumes:
         raise UserError(
@@ -56,7 +56,7 @@ def _resumes(setting: Any) -> bool:
 
 
 def _step(module: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    """Take a step with gradients, and random numbers, that are the same each time."""
+    """Take a step with the same gradients, and the same random numbers, each time."""
     for parameter in module.parameters():
         parameter.grad = torch.linspace(-1, 1, parameter.numel()).reshape(parameter.shape)
     with own_streams(0):

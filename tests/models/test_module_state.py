@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from scaling.models.own_state import OwnState, device_kinds
+from scaling.models.module_state import UnsavedState, device_kinds
 from scaling.models.parts import as_evaluated
 from scaling.train.output.checkpoint import read_checkpoint, write_checkpoint
 from scaling.train.output.saver import snapshot
@@ -55,7 +55,7 @@ def holding() -> nn.Module:
 
 def test_evaluation_gives_back_what_it_changes_whatever_else_a_module_holds():
     module = holding()
-    own = OwnState(module)
+    own = UnsavedState(module)
     with as_evaluated(module):
         module.mean.data += 1  # which no version of it tells
         module.script.running_mean.add_(1)
@@ -85,7 +85,7 @@ def test_a_module_that_trains_other_weights_than_it_evaluates_keeps_them():
 
 def test_values_come_back_with_their_types_and_on_their_devices(tmp_path):
     module = holding()
-    own = OwnState(module)
+    own = UnsavedState(module)
     module.own, module.sparse = torch.ones(2).as_subclass(Own), torch.eye(2).to_sparse()
     module.mean.add_(1)  # of the module's state
     module.wide, module.items["b"] = torch.ones(3, dtype=torch.float64), (True, None)
@@ -94,7 +94,7 @@ def test_values_come_back_with_their_types_and_on_their_devices(tmp_path):
     found = read_checkpoint(tmp_path / "checkpoint", "r")
     assert sorted(found) == [".items", ".own", ".wide"]
     other = holding()
-    OwnState(other).load(found, device_kinds(changed))
+    UnsavedState(other).load(found, device_kinds(changed))
     assert other.items == {"a": [1, 2.0], "b": (True, None)}
     assert (other.wide.dtype, other.wide.tolist(), other.own.tolist()) == (torch.float64, [1, 1, 1], [1, 1])
 
@@ -102,7 +102,7 @@ def test_values_come_back_with_their_types_and_on_their_devices(tmp_path):
 def test_what_is_in_containers_is_given_back_and_what_was_frozen_meanwhile_comes_back():
     module = nn.Linear(2, 2)
     module.deep = {"calls": [0], "pair": (torch.zeros(2), [1])}
-    own = OwnState(module)
+    own = UnsavedState(module)
     with as_evaluated(module):
         module.deep["calls"].append(1)
         module.deep["pair"][0].add_(1)
@@ -110,12 +110,12 @@ def test_what_is_in_containers_is_given_back_and_what_was_frozen_meanwhile_comes
     assert (module.deep["calls"], module.deep["pair"][0].tolist(), module.deep["pair"][1]) == ([0], [0, 0], [1])
     module.weight.requires_grad_(False)
     again = nn.Linear(2, 2)
-    OwnState(again).load(own.changed(), {})
+    UnsavedState(again).load(own.changed(), {})
     assert (again.weight.requires_grad, again.bias.requires_grad) == (False, True)
 
 
 @pytest.mark.parametrize("kind", ["meta", "cpu"])
 def test_what_was_not_there_at_first_comes_back_on_the_kind_of_device_that_it_was_on(kind):
     module = nn.Linear(2, 2, device="meta")
-    OwnState(module).load({".late": torch.zeros(2)}, {".late": kind})
+    UnsavedState(module).load({".late": torch.zeros(2)}, {".late": kind})
     assert module.late.device.type == kind

@@ -1,4 +1,4 @@
-"""Check once a process that a user's augmentation follows from its generator, and leaves its batch unchanged."""
+"""Check once a process that a user's augmentation draws only from its generator, and leaves its batch unchanged."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from scaling.errors import UserError, check_once
 from scaling.global_streams import own_streams
 from scaling.security.modules import path_of
 
-EXAMPLES = 4
+EXAMPLES = 4  # of the batch on which an augmentation is tried
 
 
-def check_augmentation(setting: Any, shape: tuple[int, ...], outputs: int) -> None:
+def check_users_augmentation(setting: Any, shape: tuple[int, ...], outputs: int) -> None:
     """Raise UserError if an augmentation writes to its batch, or gives another one for the same random numbers."""
     check_once(f"{type(setting)} {setting} {shape} {outputs}", partial(_check, setting, shape, outputs))
 
@@ -26,13 +26,14 @@ def _check(setting: Any, shape: tuple[int, ...], outputs: int) -> None:
     try:
         with torch.no_grad():
             wrong = _wrong(setting.build(shape, outputs), shape, outputs)
-    except Exception:  # it fails in training as well, which reports it
+    except Exception:  # it fails in training too, where it is reported
         return
     if wrong:
         raise UserError(f"found {path_of(type(setting))}, which {wrong}")
 
 
 def _wrong(augment: Any, shape: tuple[int, ...], outputs: int) -> str:
+    """Return what is wrong with an augmentation, as the end of a sentence about it; "" if nothing is."""
     if augment is None:
         return ""
     whole = torch.linspace(-1, 1, EXAMPLES * prod(shape)).reshape(EXAMPLES, *shape)

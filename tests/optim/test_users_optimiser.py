@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from scaling.errors import UserError
-from scaling.optim.own import check_optimiser, keep_shares
 from scaling.optim.sgd import SGD
+from scaling.optim.users_optimiser import check_users_optimiser, keep_shares
 from scaling.train.step.rates import Rates
 
 
@@ -39,13 +39,13 @@ class Own:
 
 def test_state_that_a_resumed_run_would_lack_is_refused_each_time():
     for _ in range(2):
-        with pytest.raises(UserError, match=r"found tests\.optim\.test_own\.Own, whose optimiser has state"):
-            check_optimiser(Own("counting"))
+        with pytest.raises(UserError, match=r"test_users_optimiser\.Own, whose optimiser has state"):
+            check_users_optimiser(Own("counting"))
 
 
 @pytest.mark.parametrize("setting", [Own("adam"), Own("asgd"), Own("lbfgs"), SGD(lr=0.1, momentum=0.9)])
 def test_torch_s_and_ours_are_not(setting):
-    check_optimiser(setting)
+    check_users_optimiser(setting)
 
 
 def test_a_schedule_multiplies_the_rate_that_each_group_has():

@@ -1,4 +1,4 @@
-"""Check a user's own model once a process: it is the same when it is made again, and it is what it counts."""
+"""Check a user's model once a process: is it the same when it is made again, and do its layers count its parameters?"""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from scaling.security.modules import path_of
 from scaling.security.process_state import usual_process
 
 EXAMPLES = 4  # of half a batch
-PERTURBED = 0.02  # standard deviation
-ROUNDING = 0.01  # of the largest output, above what TF32 rounds
-SIZES = ("width", "depth")  # models that differ in these alone are checked once
+PERTURBED = 0.02  # standard deviation of the perturbation of weights
+ROUNDING = 0.01  # relative to the largest output: more than the rounding of TF32
+SIZES = ("width", "depth")  # models that differ only in these are checked once
 
 
-def check_own_model(model: Any, reads: tuple[tuple[int, ...], int], check: Callable[[], None]) -> None:
-    """Raise the UserError that a check of a model raises, or has raised for other sizes of it.
+def check_users_model(model: Any, reads: tuple[tuple[int, ...], int], check: Callable[[], None]) -> None:
+    """Check a model, once for all its sizes; raises the UserError of the check.
 
-    reads: the shape of its examples and its number of outputs.
+    reads: the shape of the model's examples and its number of outputs.
     """
     keys = {field.name: getattr(model, field.name) for field in fields(model) if field.name not in SIZES}
     check_once(f"{type(model)} {keys} {reads}", check)
@@ -49,7 +49,7 @@ def check_logits(name: str, make: Make, shape: tuple[int, ...], *, seed: int) ->
             module = make()
             outputs = [module.train(training)(batch_of(shape)) for training in (True, False)]
             are_shares = any((each >= 0).all() and torch.allclose(each.sum(1), torch.ones(())) for each in outputs)
-    except Exception:  # it fails in training as well, which reports it
+    except Exception:  # it fails in training too, where it is reported
         return
     if are_shares and outputs[0].shape[1] > 1:
         raise UserError(
@@ -59,7 +59,7 @@ def check_logits(name: str, make: Make, shape: tuple[int, ...], *, seed: int) ->
 
 
 def check_family(model: Any, shape: tuple[int, ...], outputs: int, *, seed: int) -> None:
-    """Build a family of the user's; UserError if it differs the next time, or from what its `layers` count."""
+    """Raise UserError if a user's family builds another module each time, or `layers` counts other parameters."""
     name = path_of(type(model))
     make = partial(_built, model, shape, outputs, seed)
     with usual_process(), own_streams(seed):
@@ -94,6 +94,6 @@ def mixes_examples(module: nn.Module, shape: tuple[int, ...]) -> bool:
                 parameter.add_(torch.randn(parameter.shape, generator=generator).to(device), alpha=PERTURBED)
             x = torch.randn((2 * EXAMPLES, *shape), generator=generator).to(device)
             whole, halves = tried(x), torch.cat([tried(x[:EXAMPLES]), tried(x[EXAMPLES:])])
-    except Exception:  # it fails in training as well, which reports it
+    except Exception:  # it fails in training too, where it is reported
         return False
     return bool((whole - halves).abs().max() > ROUNDING * whole.abs().max())
