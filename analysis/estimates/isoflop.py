@@ -14,7 +14,7 @@ from analysis.estimates.mixed_kinds import refuse_mixed_kinds
 from analysis.estimates.powerline import PowerLine, power_line
 from analysis.estimates.valleys.curve import FEWEST_SIZES, Parabola, Shape, find_minima
 from analysis.estimates.valleys.misfit import Valley, misfits, scatter_words, unequal
-from analysis.estimates.valleys.noise import draw_minima, noise_of
+from analysis.estimates.valleys.noise import Noise, draw_minima, noise_of
 from analysis.estimates.valleys.skew import common_skew
 from analysis.fitting.display.in_notebook import InNotebook
 from analysis.numbers import count, flops, percent
@@ -151,7 +151,7 @@ def isoflop(
         y_law=y_law,
         level=level,
         resamples=resamples if len(noise.deviations) else 0,
-        warnings=(*remarks_of(rows), *moved_words(table), *weak, *_warnings(minima, N_law, noise.deviations, y)),
+        warnings=(*remarks_of(rows), *moved_words(table), *weak, *_warnings(minima, N_law, noise, y)),
         reasons=reasons,
     )
 
@@ -256,7 +256,7 @@ def _laws(
     )
 
 
-def _warnings(minima: Sequence[Minimum], law: PowerLine | None, noise: np.ndarray, y: str) -> tuple[str, ...]:
+def _warnings(minima: Sequence[Minimum], law: PowerLine | None, noise: Noise, y: str) -> tuple[str, ...]:
     warnings = []
     for status, words in (
         ("edge", "have their minimum at the edge of the sizes run"),
@@ -273,7 +273,9 @@ def _warnings(minima: Sequence[Minimum], law: PowerLine | None, noise: np.ndarra
         warnings.append(
             f"no law N*(C): {usable} of {len(minima)} budgets have a usable minimum of {y}; wanted {MIN_BUDGETS}"
         )
-    if not len(noise):
+    if noise.warning:
+        warnings.append(noise.warning)
+    if not len(noise.deviations):
         warnings.append("no intervals: one seed per cell and too few sizes to estimate the noise; run several seeds")
     if law is not None:
         warnings.extend(law.warnings)

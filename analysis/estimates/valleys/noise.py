@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from analysis.estimates.valleys.curve import FEWEST_SIZES, Parabola, Shape, find_minima
 from analysis.estimates.valleys.misfit import EXACT, Valley
+from analysis.fitting.verdict.misfit import tail
 from analysis.table.cells import seed_deviations
+
+FEWEST = 8
+"""Minimum number of deviations of seeds for taking the noise from them."""
+LIKELY = 0.05
+"""Significance level at which the curves' residuals exceed the scatter of seeds."""
+SCATTERED = "sizes scatter about the curves more than their seeds explain; the intervals are of that scatter"
 
 
 @dataclass(frozen=True)
 class Noise:
-    """Relative deviations (n,) of single runs, to resample from, and their degrees of freedom; both may be empty."""
+    """Relative deviations (n,) of single runs, to resample from, and their degrees of freedom; both may be empty.
+
+    warning: a sentence where they are not those of the seeds although there are some, or ''.
+    """
 
     deviations: np.ndarray
     freedom: float
+    warning: str = ""
 
     @property
     def size(self) -> float:
@@ -33,18 +44,35 @@ class Noise:
 def noise_of(rows: pd.DataFrame, valleys: Sequence[Valley], y: str, *, absorbed: float) -> Noise:
     """Take the noise from deviations of seeds from their means, or else from residuals of the curves.
 
-    It is at least `EXACT`. absorbed: degrees of freedom of the residuals that the shape of all curves takes.
+    The residuals also serve where they exceed the scatter of seeds: then the seeds of a setting have a deviation in
+    common, and more of them do not average it out. The noise is at least `EXACT`. absorbed: degrees of freedom of the
+    residuals that the shape of all curves takes.
     """
-    found = seed_deviations(rows, y)
-    freedom = float(sum((one.seeds - 1).sum() for one in valleys))
-    if len(found) < 8:
-        spare = [one for one in valleys if one.freedom > 0]
-        total = sum(one.freedom for one in spare)
-        freedom = max(total - absorbed, 1.0) if spare else 0.0
-        rests = (one.rest * np.sqrt(len(one.rest) / one.freedom * total / freedom) for one in spare)
-        found = np.concatenate([np.empty(0), *rests])
-    size = max(Noise(found, freedom).size, 1e-300)
-    return Noise(found * max(1.0, EXACT / size), freedom)
+    seeds = Noise(seed_deviations(rows, y), float(sum((one.seeds - 1).sum() for one in valleys)))
+    found = _of_residuals(valleys, absorbed)
+    if len(seeds.deviations) >= FEWEST:
+        found = replace(found, warning=SCATTERED) if _exceeds(found, seeds) else seeds
+    return replace(found, deviations=found.deviations * max(1.0, EXACT / max(found.size, 1e-300)))
+
+
+def _of_residuals(valleys: Sequence[Valley], absorbed: float) -> Noise:
+    """Return the residuals of the curves, scaled to those of single runs."""
+    spare = [one for one in valleys if one.freedom > 0]
+    total = sum(one.freedom for one in spare)
+    freedom = max(total - absorbed, 1.0) if spare else 0.0
+    rests = (
+        one.rest * np.sqrt(one.seeds[one.curve.fitted_at] * len(one.rest) / one.freedom * total / freedom)
+        for one in spare
+    )
+    return Noise(np.concatenate([np.empty(0), *rests]), freedom)
+
+
+def _exceeds(rests: Noise, seeds: Noise) -> bool:
+    """Tell whether the variance of residuals exceeds that of seeds (F test)."""
+    if not rests.freedom:
+        return False
+    ratio = (rests.size / max(seeds.size, EXACT)) ** 2
+    return tail(ratio, int(rests.freedom), int(seeds.freedom)) < LIKELY
 
 
 def draw_minima(

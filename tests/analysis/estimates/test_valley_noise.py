@@ -46,6 +46,31 @@ def test_a_skew_fitted_to_the_residuals_takes_a_degree_of_freedom() -> None:
     assert fitted.size / prior.size == pytest.approx((prior.freedom / fitted.freedom) ** 0.5)
 
 
+def test_deviations_that_the_seeds_of_a_size_share_are_noise_and_those_of_seeds_alone_are_not_taken() -> None:
+    def found(common: float) -> tuple[Noise, float]:
+        """Five budgets of nine sizes with three seeds of .1 %, and what the seeds of a size share."""
+        tables, valleys = [], []
+        for budget_ in range(5):
+            rng = np.random.default_rng([budget_, 3])
+            u = np.linspace(-2, 2, 9)
+            shared = common * rng.standard_normal(9)
+            loss = (2 + 0.1 * u**2)[:, None] * np.exp(shared[:, None] + 0.001 * rng.standard_normal((9, 3)))
+            N = np.exp(u)
+            columns = {"N": np.repeat(N, 3), "D": np.repeat(1 / N, 3), "C": 6.0 * 10**budget_, "loss": loss.ravel()}
+            tables.append(pd.DataFrame(columns))
+            means = loss.mean(axis=1)
+            valleys.append(Valley(10.0**budget_, u, means, np.full(9, 3), find_minima(u, means[None], Parabola())))
+        noise = noise_of(pd.concat(tables, ignore_index=True), valleys, "loss", absorbed=1.0)
+        return noise, float(np.sqrt(noise.size**2 / 3))  # of a mean
+
+    alone, _ = found(0.0)
+    assert alone.size == pytest.approx(0.001, rel=0.15)
+    assert not alone.warning
+    noise, of_a_mean = found(0.003)
+    assert of_a_mean == pytest.approx((0.003**2 + 0.001**2 / 3) ** 0.5, rel=0.3)
+    assert "more than their seeds explain" in noise.warning
+
+
 def test_a_skew_of_few_residuals_has_longer_tails() -> None:
     normal, few = (Skew(0.1, 0.05, freedom).draws()[-1].skew - 0.1 for freedom in (np.inf, 4.0))
     assert few > 1.2 * normal
