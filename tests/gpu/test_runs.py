@@ -49,10 +49,12 @@ def test_a_stopped_run_goes_on_to_the_same_record(tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(torch.cuda.device_count() < 2, reason="wants a second GPU")
-def test_a_run_on_another_gpu_than_the_first_goes_on_to_the_same_record(tmp_path, monkeypatch):
-    """Its checkpoint is whole: what is copied beside the run is waited for on its own device."""
+@pytest.mark.parametrize("data", ["blobs", "teacher"])
+def test_a_run_on_another_gpu_than_the_first_goes_on_to_the_same_record(data, tmp_path, monkeypatch):
+    """Its checkpoint and fresh examples are whole: what is copied beside the run is waited for on its own device."""
     monkeypatch.setattr("scaling.train.loop.TICK_SECONDS", 0.0)
-    run = planned({"steps": 200, "checkpoint_seconds": 0.0}, model={"is": "mlp", "width": 2048, "depth": 2})
+    model = {"is": "mlp", "width": 2048, "depth": 2}
+    run = planned({"steps": 200, "checkpoint_seconds": 0.0}, data={"is": data}, model=model)
     folder, other = folder_of(run, tmp_path / "a"), folder_of(run, tmp_path / "b")
     assert train_run(run, folder, device="cuda:1", stop=stopped_after(77)) is None
     assert essence(train_run(run, folder, device="cuda:1")) == essence(train_run(run, other, device="cuda:1"))
