@@ -54,7 +54,7 @@ def test_two_schedules_are_compared():
     said = "no comparison of schedule a and schedule b: schedule a has no sound law of N and D"
     assert side_by_side([refused, groups[1]]) == (None, said)
     bare = [replace(group, laws=(replace(group.laws[0], fit=replace_samples(group)),)) for group in groups]
-    assert "found resamples=0" in side_by_side(bare)[1]
+    assert "found --resamples 0" in side_by_side(bare)[1]
     assert side_by_side(groups[:1]) == (None, "")
     assert side_by_side([replace(group, laws=()) for group in groups]) == (None, "")
 
