@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import platform
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from scaling.commands.forecast_runs import worker_kind
+from scaling.commands.forecast_runs import states_of, trained_here, worker_kind
 from scaling.commands.plan_disk import checkpoint_bytes, disk_use
 from scaling.commands.plan_warnings import plan_warnings
 from scaling.dispatch.launcher import Capacity, Settings, launcher_of
 from scaling.dispatch.local.capacity import workers_a_gpu
 from scaling.dispatch.states.attempts import SETTLED
-from scaling.dispatch.states.read_state import Reader
 from scaling.dispatch.states.settled import SettledRuns
 from scaling.dispatch.states.stale import stale_of
-from scaling.dispatch.states.state import Planned, RunState, State
+from scaling.dispatch.states.state import State
 from scaling.dispatch.states.trunks import without_lost_trunks
 from scaling.errors import UserError
 from scaling.forecast.estimate import Forecast, forecast, forecast_all, relative_work
@@ -168,7 +166,7 @@ def forecast_plan(plan: Plan, settings: Settings, *, card: str | None = None) ->
     devices_named = {run.config.train.device for run in plan.runs}
     capacity = launcher_of(settings).capacity(devices_named, len(plan.runs))
     status = {run.run_id: "pending" if run.state == State.MISSING else run.state.value for run in states}
-    done = [] if capacity.speed_name else _trained_here(plan.runs, states)
+    done = [] if capacity.speed_name else trained_here(plan.runs, states)
     kind, at_work = (worker_kind(settings, capacity), capacity.workers) if card is None else ("cuda", 1)
     forecasts_of = partial(_forecasts, threads=settings.threads, partition=capacity.speed_name, card=card)
     settled_ids = {run_id for run_id, state in status.items() if state in SETTLED}
@@ -210,19 +208,6 @@ def _forecasts(
     return {run.run_id: forecast(run, speed, stack_share=stack_shares.get(run.run_id, ALONE)) for run in runs}
 
 
-def states_of(plan: Plan, settled: SettledRuns) -> Sequence[RunState]:
-    """Return the state of each run of a plan."""
-    planned = [Planned(run.run_id, label=run.run_id) for run in plan.runs]
-    return Reader(plan.folder, planned, settled=settled).read().runs
-
-
-def forecaster(plan: Plan, settings: Settings) -> Callable[[Iterable[PlannedRun]], dict[str, Forecast]]:
-    """Return a function that forecasts further runs of a plan by run_id, on its device, corrected by finished runs."""
-    speed_name = launcher_of(settings).capacity({run.config.train.device for run in plan.runs}, 1).speed_name
-    done = [] if speed_name else _trained_here(plan.runs, states_of(plan, SettledRuns(plan.folder)))
-    return partial(forecast_all, threads=settings.threads, done=done, partition=speed_name)
-
-
 def _workers(runs: Sequence[PlannedRun], forecasts: Mapping[str, Forecast], capacity: Capacity, threads: int) -> int:
     """Return the number of workers; on GPUs that they can share, the best one."""
     if not capacity.gpus:
@@ -257,13 +242,3 @@ def _settled_by_older_recipe(plan: Plan, settled: SettledRuns) -> tuple[PlannedR
 def _model_changed(run: PlannedRun, settled: SettledRuns) -> bool:
     found, counts = settled.get(run.run_id), run.quantities.counts.columns()
     return found is not None and found.counts != {name: count for name, count in counts.items() if count}
-
-
-def _trained_here(runs: Sequence[PlannedRun], states: Sequence[RunState]) -> list[tuple[PlannedRun, float]]:
-    """Return the runs that this machine has finished, with their seconds."""
-    here = platform.node()
-    return [
-        (run, state.seconds)
-        for run, state in zip(runs, states, strict=True)
-        if state.state == State.FINISHED and state.host == here and state.seconds
-    ]

@@ -9,18 +9,12 @@ from itertools import pairwise
 from scaling.numbers import flops
 from scaling.plan.planned import PlannedRun
 
-FEW_STEPS = 300
-"""Steps below which a run mostly shows the start of its training."""
-SIZES = 4
-"""Sizes at one budget from which a curve over N has a minimum with an error."""
-BRACKET = 4.0
-"""Largest over smallest size at a budget: an optimum is known beforehand to a factor of two at best."""
-BUDGETS, BUDGETS_AHEAD = 3, 5
-"""Budgets through which a law N*(C) goes at least, and from which it may be extended."""
-SETTINGS = 15
-"""Settings of N and D from which a law of both, with five parameters, may be more than weak."""
-ALIKE = 1.05
-"""Factor between two N that count as one size."""
+FEW_STEPS = 300  # steps below which a run mostly shows the start of its training
+SIZES = 4  # sizes at one budget from which a curve over N has a minimum with an error
+BRACKET = 4.0  # largest over smallest size at a budget: an optimum is known beforehand to a factor of two at best
+BUDGETS, BUDGETS_AHEAD = 3, 5  # budgets through which a law N*(C) goes at least, and from which it may be extended
+SETTINGS = 15  # settings of N and D from which a law of both, with five parameters, may be more than weak
+ALIKE = 1.05  # factor between two N that count as one size
 
 
 def plan_warnings(runs: Sequence[PlannedRun]) -> list[str]:

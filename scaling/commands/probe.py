@@ -38,7 +38,10 @@ def probe(arguments: tuple[str, ...], multirun: bool, device: str, json_path: st
 
 
 def words_of(speed: Speed) -> list[str]:
-    """Return lines on what a run and a small step cost; the shares of a step and of its layers cannot be told apart."""
+    """Return lines on what a run and a small step cost.
+
+    Of a step only the sum is shown: what it costs once and what each of its layers costs cannot be told apart.
+    """
     from scaling.forecast.work import model_work
     from scaling.models.mlp import MLP
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
+# Offered beside groups before a dot is typed; after it the keys of the run itself are.
 SHORT = ("train.", "seed", "name", "results", "mirror", "on_end")
-"""What is offered before a dot is typed, beside groups: then the keys of the run itself."""
 GROUPS = ("model", "data", "optim", "schedule", "augment", "stage", "launcher", "recipe")
 
 

@@ -20,12 +20,10 @@ from scaling.plan.files import read_arguments
 from scaling.plan.plan import Plan
 from scaling.plan.planned import PlannedRun
 
-UP, DOWN = 4.0, 2.0
-"""Factors beyond the largest and below the smallest value of an axis up to which it is carried on unasked."""
-SEEDS = 2
-"""Seeds of one setting that are offered at once."""
-MOST = 3_000
-"""Candidates at the most: planning more takes longer than choosing among them helps."""
+UP = 4.0  # factor by which an axis is extended above its largest value without --bounds
+DOWN = 2.0  # the factor below its smallest
+SEEDS = 2  # seeds of one setting that are offered at once
+MOST = 3_000  # candidates at the most: planning more takes longer than choosing among them helps
 SEED = "seed"
 Forecaster = Callable[[Iterable[PlannedRun]], Mapping[str, Forecast]]
 PLACE = ("sweep", "name", "results", "launcher")  # keys of a command line that do not affect runs
@@ -94,7 +92,7 @@ def launcher_overrides(arguments: Sequence[str]) -> list[str]:
 
 def candidates(
     loader: ConfigLoader,
-    made: Plan,
+    plan: Plan,
     *,
     bounds: Mapping[str, tuple[float, float]],
     forecasts: Forecaster,
@@ -104,7 +102,7 @@ def candidates(
 
     bounds: least and largest value by key. Raises `UserError` if there are no candidates, or too many.
     """
-    axes = axes_of(made.runs)
+    axes = axes_of(plan.runs)
     unknown = set(bounds) - set(axes)
     if unknown:
         raise UserError(f"found --bounds of {min(unknown)}; wanted an axis of the sweep ({', '.join(axes)}); change it")
@@ -118,15 +116,15 @@ def candidates(
             raise UserError(
                 f"found --bounds {key}={low:g}:{high:g}, between two steps of the axis; wanted room for one; widen them"
             )
-    wider[SEED] = with_new_seeds(axes.get(SEED, [made.runs[0].config.seed]))
+    wider[SEED] = with_new_seeds(axes.get(SEED, [plan.runs[0].config.seed]))
     count = math.prod(map(len, wider.values()))
     if count > MOST:
         raise UserError(f"found {count:,} candidates on the axes carried on; wanted at most {MOST:,}; give --bounds")
     cells = ",".join(f"{key}:[{','.join(map(_written, values))}]" for key, values in wider.items())
-    fixed = [word for word in made.arguments if word.lstrip("+~").partition("=")[0] not in wider]
-    plan = expand(loader, [*fixed, f"sweep.grid=[{{product:{{{cells}}}}}]"])
-    settled = SettledRuns(made.folder)
-    return priced(_free(plan.runs, settled, task), plan.runs, settled, forecasts)
+    fixed = [word for word in plan.arguments if word.lstrip("+~").partition("=")[0] not in wider]
+    wider_plan = expand(loader, [*fixed, f"sweep.grid=[{{product:{{{cells}}}}}]"])
+    settled = SettledRuns(plan.folder)
+    return priced(_free(wider_plan.runs, settled, task), wider_plan.runs, settled, forecasts)
 
 
 def axes_of(runs: Iterable[PlannedRun]) -> dict[str, list[Any]]:

@@ -61,9 +61,9 @@ def extend(results: str, until: float, most_rounds: int, json_path: str | None, 
                 settle_round(folder, pending, goal.unit, console)
     console.say(ended)
     if json_path is not None:
-        made = own_rounds(folder)
-        kept = [{"round": one.path.name, **one.facts, "outcome": one.outcome} for one in made]
-        write_json({"ended": ended, "spent": spent(made, goal.unit), "unit": goal.unit, "rounds": kept}, json_path)
+        own = own_rounds(folder)
+        kept = [{"round": one.path.name, **one.facts, "outcome": one.outcome} for one in own]
+        write_json({"ended": ended, "spent": spent(own, goal.unit), "unit": goal.unit, "rounds": kept}, json_path)
 
 
 def next_round(
@@ -71,9 +71,9 @@ def next_round(
 ) -> tuple[Round | None, str]:
     """Suggest the next round and save it, or return why there is none."""
     before = own_rounds(folder)
-    made, paid = len(before), spent(before, goal.unit)
-    if made >= most_rounds:
-        return None, f"{many(made, 'round')} made, as many as asked for"
+    count, paid = len(before), spent(before, goal.unit)
+    if count >= most_rounds:
+        return None, f"{many(count, 'round')} made, as many as asked for"
     left = goal.limit - paid
     if left <= 0:
         return None, f"the limit is spent: {cost(paid, goal.unit)} of {cost(goal.limit, goal.unit)}"
@@ -82,7 +82,7 @@ def next_round(
         try:
             found = suggest_round(folder, replace(goal, limit=left), bounds, left=left, out=out)
         except ValueError as refusal:  # one sentence of the analysis; before the first round it is an error
-            if not made:
+            if not count:
                 raise
             return None, f"no further run: {refusal}"
         now = found.facts["interval_now"]  # none where no law can be fitted yet
@@ -91,26 +91,26 @@ def next_round(
         return keep_round(folder, found, by="extend"), ""
 
 
-def settle_round(folder: SweepFolder, made: Round, unit: str, console: Terminal) -> None:
+def settle_round(folder: SweepFolder, this_round: Round, unit: str, console: Terminal) -> None:
     """Train a round's runs and record the outcome; exit with 1 if some failed, so that they can be retried."""
     from scaling.commands.run import execute
     from scaling.compose.session import session
     from scaling.plan.expand import expand
 
-    runs = made.facts["runs"]
-    console.print(f"round {int(made.path.name)}: {many(len(runs), 'run')}, {cost(made.facts['cost'], unit)}")
+    runs, price = this_round.facts["runs"], this_round.facts["cost"]
+    console.print(f"round {int(this_round.path.name)}: {many(len(runs), 'run')}, {cost(price, unit)}")
     with one_at_a_time(folder, "suggesting"), session() as loader:
         if set(runs) <= {row["run_id"] for row in read_rows(folder)}:
             put_back(folder)
             words = command_of(folder)
         else:
-            made.put_sweep()
-            words = made.words(folder)
+            this_round.put_sweep()
+            words = this_round.words(folder)
         plan = expand(loader, words)
     execute(plan, wait=True)
     while wait_for_others(folder, runs):
         execute(plan, wait=True)
-    made.end(outcome_of(folder, made))
+    this_round.end(outcome_of(folder, this_round))
 
 
 def wait_for_others(folder: SweepFolder, runs: Sequence[str]) -> bool:
@@ -127,11 +127,11 @@ def wait_for_others(folder: SweepFolder, runs: Sequence[str]) -> bool:
     return waited
 
 
-def outcome_of(folder: SweepFolder, made: Round) -> dict[str, Any]:
+def outcome_of(folder: SweepFolder, this_round: Round) -> dict[str, Any]:
     """Return the outcome of a round: loss and status of each run, and the device hours and FLOPs of all."""
     from scaling.record import read_record
 
-    records = {run_id: read_record(folder.run(run_id)) for run_id in made.facts["runs"]}
+    records = {run_id: read_record(folder.run(run_id)) for run_id in this_round.facts["runs"]}
     found = {run_id: record for run_id, record in records.items() if record is not None}
     hours = sum(record.how.get("seconds") or 0.0 for record in found.values()) / 3600
     flops = float(sum(_trained(record) for record in found.values()))

@@ -23,40 +23,40 @@ if TYPE_CHECKING:
 
 def restore_runs(folder: SweepFolder, goal: Goal, console: Terminal) -> None:
     """Add such runs to the sweep again, since they would be paid for twice; UserError if that is impossible."""
-    from scaling.commands.plan_forecast import forecaster
+    from scaling.commands.forecast_runs import forecaster
     from scaling.compose.session import session
     from scaling.config import read_group
     from scaling.forecast.estimate import forecast_rows
     from scaling.plan.expand import expand
     from scaling.plan.files import write_plan
 
-    made = own_rounds(folder)
-    if not made:
+    own = own_rounds(folder)
+    if not own:
         return
     put_back(folder)
     with session() as loader:
-        now = expand(loader, command_of(folder))
-        planned = {run.run_id for run in now.runs}
-        lost = {run_id: keys for one in made for run_id, keys in one.cells.items() if run_id not in planned}
+        plan = expand(loader, command_of(folder))
+        planned = {run.run_id for run in plan.runs}
+        lost = {run_id: keys for one in own for run_id, keys in one.cells.items() if run_id not in planned}
         if not lost:
             return
-        left = goal.limit - spent([one for one in made if not lost.keys() & one.cells.keys()], goal.unit)
-        write_sweep(Path(made[-1].facts["sweep"]), _text(loader, now, lost, goal.unit, left))
-        plan = expand(loader, made[-1].words(folder))
-    others = lost.keys() - {run.run_id for run in plan.runs}
+        left = goal.limit - spent([one for one in own if not lost.keys() & one.cells.keys()], goal.unit)
+        write_sweep(Path(own[-1].facts["sweep"]), _text(loader, plan, lost, goal.unit, left))
+        restored = expand(loader, own[-1].words(folder))
+    others = lost.keys() - {run.run_id for run in restored.runs}
     if others:
         raise UserError(
             f"found that {len(others)} of {len(lost)} runs of earlier rounds are others in {folder.path} as it was "
             f"last run; wanted the sweep that they were chosen for; run it as it was, or what changed as another name="
         )
-    forecasts = forecaster(plan, read_group("launcher", plan.launcher))
-    write_plan(plan, forecast_rows(forecasts(plan.runs)))
+    forecasts = forecaster(restored, read_group("launcher", restored.launcher))
+    write_plan(restored, forecast_rows(forecasts(restored.runs)))
     console.print(f"{len(lost)} runs of earlier rounds, which were missing in the plan, are added again")
 
 
 def _text(loader: ConfigLoader, plan: Plan, lost: Mapping[str, Mapping[str, Any]], unit: str, left: float) -> str:
     """Return the sweep file of a plan with the lost runs; left: of the limit, for unsettled ones."""
-    from scaling.commands.plan_forecast import forecaster
+    from scaling.commands.forecast_runs import forecaster
     from scaling.config import read_group
     from scaling.plan.request import read_request
 

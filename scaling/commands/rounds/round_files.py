@@ -77,9 +77,9 @@ def own_rounds(folder: SweepFolder) -> list[Round]:
     return [one for one in rounds(folder) if one.facts["by"] == "extend"]
 
 
-def spent(made: Sequence[Round], unit: str) -> float:
+def spent(some: Sequence[Round], unit: str) -> float:
     """Return the cost of rounds: the larger of price and measured cost for each."""
-    costs = [(one.facts["wish"]["unit"], one.facts["cost"], one.outcome or {}) for one in made]
+    costs = [(one.facts["wish"]["unit"], one.facts["cost"], one.outcome or {}) for one in some]
     return float(sum(max(cost, outcome.get(unit) or 0.0) for kind, cost, outcome in costs if kind == unit))
 
 
@@ -109,9 +109,9 @@ def put_back(folder: SweepFolder) -> None:
 def keep_round(folder: SweepFolder, found: Suggested, *, by: str) -> Round:
     """Save a suggestion before it is run, and write its sweep file; by: the verb that made it."""
     number = 1 + max((int(one.path.name) for one in rounds(folder)), default=0)
-    made = Round(folder.path / "rounds" / f"{number:03d}")
-    made.path.mkdir(parents=True, exist_ok=True)
-    write_atomically(made.path / "sweep.yaml", found.text)
-    write_atomically(made.path / "suggestion.json", json.dumps({**found.facts, "by": by}, indent=1))
-    made.put_sweep()
-    return made
+    new = Round(folder.path / "rounds" / f"{number:03d}")
+    new.path.mkdir(parents=True, exist_ok=True)
+    write_atomically(new.path / "sweep.yaml", found.text)
+    write_atomically(new.path / "suggestion.json", json.dumps({**found.facts, "by": by}, indent=1))
+    new.put_sweep()
+    return new

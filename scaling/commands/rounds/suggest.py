@@ -143,7 +143,7 @@ def suggest_round(
 
     left: of the limit; out: path for the sweep file.
     """
-    from scaling.commands.plan_forecast import forecaster
+    from scaling.commands.forecast_runs import forecaster
     from scaling.commands.rounds.candidates import candidates, command_of, launcher_overrides
     from scaling.commands.rounds.sweep_file import sweep_name_of, sweep_text
     from scaling.compose.session import session
@@ -155,28 +155,28 @@ def suggest_round(
     words = command_of(folder)
     command = shlex.join(["scaling", "run", f"sweep={sweep_name_of(out)}", *launcher_overrides(words)])
     with session() as loader:
-        made = expand(loader, words)
-        request = read_request(loader, made.arguments)
-        forecasts = forecaster(made, read_group("launcher", made.launcher))
-        pool = candidates(loader, made, bounds=bounds, forecasts=forecasts, task=goal.task)
+        plan = expand(loader, words)
+        request = read_request(loader, plan.arguments)
+        forecasts = forecaster(plan, read_group("launcher", plan.launcher))
+        pool = candidates(loader, plan, bounds=bounds, forecasts=forecasts, task=goal.task)
     listed = write_candidates(folder.path / "next" / "candidates.csv", pool, goal.unit)
     choice = choose(folder, listed, goal.options(left))
     chosen = [pool[int(place)] for place in choice["rows"]]
-    limit = {goal.unit: price_of(made, goal.unit, forecasts) + left}
+    limit = {goal.unit: price_of(plan, goal.unit, forecasts) + left}
     text = sweep_text(
-        made, request, [one.run.overrides for one in chosen], limit=limit, head=head_of(folder, goal, choice)
+        plan, request, [one.run.overrides for one in chosen], limit=limit, head=head_of(folder, goal, choice)
     )
     runs = {"runs": [one.run.run_id for one in chosen], "labels": [one.run.row()["overrides"] for one in chosen]}
     facts = {"wish": asdict(goal), **runs, "sweep": str(out), "command": command}
     return Suggested({**choice, **facts, "candidates": len(pool)}, text)
 
 
-def price_of(made: Plan, unit: str, forecasts: Forecaster) -> float:
+def price_of(plan: Plan, unit: str, forecasts: Forecaster) -> float:
     """Return the price of a plan's runs, settled or not, as counted for the plan's limit."""
     from scaling.dispatch.states.settled import SettledRuns
     from scaling.dispatch.states.trunks import without_lost_trunks
 
-    runs = without_lost_trunks(made.runs, made.folder, SettledRuns(made.folder))
+    runs = without_lost_trunks(plan.runs, plan.folder, SettledRuns(plan.folder))
     if unit == "flops":
         return float(sum(run.C_spent for run in runs))
     return sum(one.seconds for one in forecasts(runs).values()) / 3600

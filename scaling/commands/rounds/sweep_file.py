@@ -17,12 +17,11 @@ from scaling.plan.plan import Plan
 from scaling.plan.request import Request
 from scaling.security.reading import read_text
 
-MACHINES = ("# @package", "# command:", "# yaml-language-server:")
-"""Lines of a head that ask nothing."""
+MACHINES = ("# @package", "# command:", "# yaml-language-server:")  # comments for programs, not part of the question
 
 
 def sweep_text(
-    made: Plan,
+    plan: Plan,
     request: Request,
     chosen: Sequence[Mapping[str, Any]],
     *,
@@ -33,14 +32,14 @@ def sweep_text(
 
     A plan from a sweep file without further overrides keeps its blocks; otherwise its runs are listed.
     """
-    raw: Any = OmegaConf.to_container(OmegaConf.load(made.folder.sweep), resolve=False) or {}
+    raw: Any = OmegaConf.to_container(OmegaConf.load(plan.folder.sweep), resolve=False) or {}
     sweep: dict[str, Any] = dict(raw.pop("sweep", None) or {})
     fixed = {key: value for key, value in request.fixed.items() if extra_overrides([f"{key}="])}
-    plain = made.sweep is not None and not extra_overrides(made.arguments)
-    before = sweep.pop("grid", []) if plain else [{"list": [{**fixed, **run.overrides} for run in made.runs]}]
+    plain = plan.sweep is not None and not extra_overrides(plan.arguments)
+    before = sweep.pop("grid", []) if plain else [{"list": [{**fixed, **run.overrides} for run in plan.runs]}]
     sweep |= {"grid": [*before, {"list": [{**fixed, **keys} for keys in chosen]}], "limit": dict(limit)}
     body = yaml.safe_dump(
-        {**raw, "name": made.name, "sweep": sweep}, sort_keys=False, default_flow_style=None, width=118
+        {**raw, "name": plan.name, "sweep": sweep}, sort_keys=False, default_flow_style=None, width=118
     )
     return "".join(f"# {line}".rstrip() + "\n" for line in head) + body
 
