@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from scaling.dispatch.launchers import Slurm
 from scaling.dispatch.queue import Entry
 from scaling.errors import UserError
+from scaling.numbers import duration, many
 
 SLACK = 1.5  # walltime over forecast
 START_SECONDS = 60  # for starting Python and torch, and loading data
@@ -44,8 +45,8 @@ class JobShare:
     @property
     def title(self) -> str:
         """The share in one line."""
-        size = f"{self.jobs} jobs of {self.minutes:g} min and {self.memory_gb:g} GB"
-        return f"{self.group}: {self.runs:,} runs, {self.seconds / 3600:.3g} h forecast, {size}"
+        size = f"{many(self.jobs, 'job')} of {self.minutes:g} min and {self.memory_gb:g} GB"
+        return f"{self.group}: {many(self.runs, 'run')}, {duration(self.seconds)} forecast, {size}"
 
 
 @dataclass(frozen=True)

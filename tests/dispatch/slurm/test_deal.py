@@ -48,6 +48,11 @@ def test_thousand_short_runs_are_few_jobs_and_long_ones_their_own():
     assert shares[0].minutes == pytest.approx(30 * 1000 / 9 / 60 * 1.5 + 3, abs=1)
 
 
+def test_a_share_is_told_in_one_line():
+    [share] = deal([entry(0, 90.0)], Slurm()).shares
+    assert share.title == "4GB: 1 run, 1 min 30 s forecast, 1 job of 15 min and 4 GB"
+
+
 def test_what_is_set_is_kept_and_the_partition_bounds_it():
     queue = [entry(number, 3000.0) for number in range(4)]
     [share] = deal(queue, Slurm(jobs=2, minutes=50, memory_gb=7)).shares
