@@ -28,7 +28,7 @@ def _short(runs: Sequence[PlannedRun]) -> Iterator[str]:
     if short:
         least = min(run.quantities.steps for run in short)
         yield (
-            f"{len(short):,} of {len(runs):,} runs take fewer than {FEW_STEPS} steps (as few as {least:,}), which "
+            f"fewer than {FEW_STEPS} steps in {len(short):,} of {len(runs):,} runs (as few as {least:,}), which "
             "mostly shows the start of training; use a smaller train.batch, more examples, or where: steps >= 300"
         )
 
@@ -45,7 +45,7 @@ def _of_budgets(runs: Sequence[PlannedRun]) -> Iterator[str]:
     few = [budget for budget, N in curves.items() if _distinct(N) < SIZES]
     if few:
         yield (
-            f"{len(few)} of {len(curves)} budgets have fewer than {SIZES} sizes ({_listed(few)} FLOPs), too few for "
+            f"fewer than {SIZES} sizes at {len(few)} of {len(curves)} budgets ({_listed(few)} FLOPs), too few for "
             "the minimum of a curve over N; add sizes"
         )
     narrow = [budget for budget, N in curves.items() if N[-1] < BRACKET * N[0] and budget not in few]

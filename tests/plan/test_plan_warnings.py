@@ -14,8 +14,8 @@ BUDGETS = "train.budget=1e8,4e8,1.6e9,6.4e9,2.56e10"
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("model.width=16,32,64", "train.steps=31"), "3 of 3 runs take fewer than 300 steps (as few as 31)"),
-        (("model.width=16,32,64", BUDGETS), "5 of 5 budgets have fewer than 4 sizes"),
+        (("model.width=16,32,64", "train.steps=31"), "fewer than 300 steps in 3 of 3 runs (as few as 31)"),
+        (("model.width=16,32,64", BUDGETS), "fewer than 4 sizes at 5 of 5 budgets"),
         (("model.width=16,17,18,19,20", BUDGETS), "5 of 5 budgets N spans less than 4 times"),
         (("model.width=16,17,18,19,20", BUDGETS), "the best size moves by about 16"),
         (("model.width=16,32,64", "train.steps=400,800,1600"), "N and D have 9 settings, and a law of both has five"),
