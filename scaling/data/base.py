@@ -103,8 +103,8 @@ class Splits:
     scalar), in units of x as stored, for normalisation; chance, chance_se: the loss of the constant predictor on the
     test set and its standard error (None for a single example); population_loss: for data whose expected loss has a
     closed form, a function of the model's weight vector; facts: further facts of the data for the record; published:
-    known for images that were files with names; digest: DataSet.digest() when the data was read, None if that was just
-    now.
+    known for images that were files with names; digest: DataSet.digest() when this process read the data, None if it
+    was read or made for this run.
     """
 
     train: Arrays | Picked | Stream

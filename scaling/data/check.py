@@ -10,7 +10,7 @@ from scaling.data.base import Arrays, DataSet
 from scaling.errors import UserError
 
 LARGEST_MEAN, LARGEST_VARIANCE = 0.5, 2.0  # of targets that count as scaled
-FARTHEST_MEAN = 1e5  # in deviations: beyond it, what float32 rounds off is seen in the loss
+FARTHEST_MEAN = 1e5  # in standard deviations: beyond it the rounding of float32 is seen in the loss
 NUMBERS = "fiub"  # kinds of types: floats, whole numbers, bytes, bits
 
 

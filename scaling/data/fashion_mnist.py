@@ -57,7 +57,7 @@ class FashionMnist(FiniteSet):
         for place in places:
             if _holds_all(place):
                 return Source(ready=True, where=str(place))
-        if hub.known():
+        if hub.is_installed():
             return Source(ready=True, where=f"Hugging Face datasets, {HUB}")
         return Source(
             ready=False,

@@ -16,7 +16,7 @@ HUB = "https://huggingface.co"
 ANSWERS_SECONDS = 5.0  # to wait for the hub; the library itself waits for half a minute
 
 
-def known() -> bool:
+def is_installed() -> bool:
     """Return whether the library is installed."""
     return find_spec("datasets") is not None
 

@@ -3,8 +3,8 @@
 That of an H200 is the speed probe of one (16 CPU cores beside it, torch 2.11). Those of an H100 are fitted to what
 docs/speed.md says was measured on one (SXM, 80 GB, torch 2.11): steps of small models replayed from a graph, and steps
 of S-6 and B-6/Wi-1024 on batches of 16,384 images. The others are scaled from it by the makers' data sheets: FLOPs by
-the rate of dense tensor products, what is read and written by the memory's bandwidth; a step's and a layer's fixed cost
-is taken over.
+the rate of dense tensor products, what is read and written by the memory's bandwidth; the fixed costs of a step and of
+a layer are those of the H100.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ EPYC = Speed(
     augment=5.6e-9,
     together=USUAL_TOGETHER["cpu"],
 )
-USUAL = {"cpu": EPYC, "cuda": H100}  # of a kind of device, where only the relative work of runs is needed
+USUAL = {"cpu": EPYC, "cuda": H100}  # for each kind of device, where only the relative work of runs is needed
 
 
 def speed_of_card(name: str) -> Speed:

@@ -1,6 +1,6 @@
 """One of the processes that share a device for the probe: python -m scaling.forecast.sharing_worker DEVICE
 
-It trains small steps for as many seconds as each line of its input says, and answers how many they were.
+For each line of its input, a number of seconds, it trains a small model for so long and prints the number of steps.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ AT_ONCE = 16  # steps between two readings of the clock
 
 
 def main(device: str) -> None:
-    """Train for the seconds in each line of stdin, and print the number of steps."""
+    """Train for the seconds in each line of stdin, and print the number of steps after each."""
     torch.set_num_threads(1)
     trainer = small_trainer(SHARED, torch.device(device))
     trainer.advance(trainer.step + 4 * AT_ONCE, lambda: True)

@@ -37,9 +37,9 @@ class Costs:
 class StackCosts:
     """The costs of a step of runs that are trained together.
 
-    step: its fixed cost, relative to that of a single run's step; member: additional seconds for each run; sized: the
-    cost that depends on sizes, relative to that of single runs; beside: the fixed cost of a step of another stack in
-    parallel, relative to its step alone (1: nothing is gained).
+    step: the fixed cost relative to that of a single run's step; member: additional seconds for each run; sized: the
+    cost that grows with the model and the batch, relative to that of single runs; beside: what another stack in
+    parallel adds to the fixed cost of a step, relative to the fixed cost of a stack alone (1: nothing is gained).
     """
 
     step: float
@@ -65,12 +65,12 @@ VMAPPED = StackCosts(step=3.0, member=0.0, sized=2.3)
 class Speed:
     """The measurements of the speed probe on one device.
 
-    costs: by precision; draw: seconds for drawing a fresh example, by data set,
-    on a GPU by all threads together; run: fixed seconds of a run; error:
-    0.75 quantile of the relative errors of the fitted costs; products: FLOP/s of large products, by precision; augment:
-    seconds for each number of an augmented image; memory: bytes of a GPU, 0 if unknown; sharing: steps a second of
-    several processes on it, relative to one, by number; together: costs of stacks; numbers: size of a stack's step, in
-    numbers processed, beyond which more members gain nothing, 0 if unknown.
+    costs: by precision; draw: seconds for drawing a fresh example, by data set, on a GPU by all threads together; run:
+    fixed seconds of a run; error: 0.75 quantile of the relative errors of the fitted costs; products: FLOP/s of large
+    products, by precision; augment: seconds for each number of an augmented image; memory: bytes of a GPU, 0 if
+    unknown; sharing: steps per second of several processes on a GPU relative to one process, by their number; together:
+    costs of stacks; numbers: size of a stack's step, in numbers processed, beyond which more members gain nothing, 0 if
+    unknown.
     """
 
     device: str

@@ -89,7 +89,7 @@ def _slice_seconds(
 ) -> float:
     """Return the seconds of a slice of steps of equal stacks, one on each stream.
 
-    Not timed are the first steps, in which a GPU's step is captured.
+    The first steps, in which a GPU's step is captured, are not timed.
     """
     took, clock = [], clock_of(where)
     with TemporaryDirectory(prefix="scaling-probe-") as folder, matmul_precision(computed_precision(run.config, where)):

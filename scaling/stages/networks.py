@@ -15,8 +15,8 @@ from scaling.train.attempt import PlacedRun
 from scaling.train.output.kept_weights import read_kept_weights
 from scaling.train.streams import stream
 
-EXAMPLES = 4
-ROUNDING = 1e-2  # of the largest output, for GPUs that round the factors of products too
+EXAMPLES = 4  # on which a user's network is compared with its head on its features
+ROUNDING = 1e-2  # relative to the largest output: more than the rounding of TF32
 
 
 class Resized(nn.Module):
@@ -135,7 +135,10 @@ def replace_head(network: nn.Module, head: nn.Module) -> nn.Module:
 
 @torch.no_grad()
 def check_head(network: nn.Module, shape: tuple[int, ...]) -> None:
-    """Raise UserError if a network's output is not what its head makes of the features before it; it loses its head."""
+    """Raise UserError if a network's output is not what its head makes of the features before it.
+
+    The head of this network is replaced by the identity.
+    """
     device = next(network.parameters()).device
     x = torch.randn((EXAMPLES, *shape), generator=torch.Generator().manual_seed(0)).to(device)
     network.eval()

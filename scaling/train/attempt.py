@@ -27,8 +27,8 @@ class PlacedRun:
 class Attempt(PlacedRun):
     """A placed run with its data on the device and the journal of its points.
 
-    content: digests of the code when it began and of the data that it reads; notes: facts that a stage adds to the
-    record's data; how: facts that are added to the record's `how`.
+    content: digests of the code when the attempt began, and of the data that it reads; notes: facts that a stage adds
+    to the record's `data`; how: facts that are added to the record's `how`.
     """
 
     sets: RunData
@@ -43,5 +43,5 @@ class Attempt(PlacedRun):
 
 
 def content_read(found: Content, sets: RunData) -> Content:
-    """Return digests with that of the data in memory, which an earlier run of this process may have read."""
+    """Return the digests `found`, with that of the data from the time at which this process read it."""
     return found if sets.splits.digest is None else replace(found, data=sets.splits.digest)

@@ -10,9 +10,9 @@ from scaling.train.loop import Trainer
 from scaling.train.output.saver import Saver
 
 WATCH_SECONDS = 1.0  # between two reports
-MILESTONE_SECONDS = 2.0  # at least, between a checkpoint and one at a milestone
-LEAST_SECONDS = 1.0  # between two checkpoints, unless train.checkpoint_seconds is less
-COSTS = 50  # interval between checkpoints in units of their cost, so that they take 2 % of the time
+MILESTONE_SECONDS = 2.0  # least interval between a checkpoint and one at a milestone
+LEAST_SECONDS = 1.0  # least interval between two checkpoints, unless train.checkpoint_seconds is less
+COSTS = 50  # interval between checkpoints, in units of the time that one takes: they take 2 % of the time
 REGAINED = 1 / 2  # interval in units of the time trained up to the last checkpoint: at most a third of the work is lost
 
 
@@ -21,7 +21,7 @@ class Progress:
     """The progress of a run.
 
     D: examples processed; loss: mean training loss since the last report; began: the first step of this attempt;
-    seconds: since then, of a stack's member its share, None for all since the claim.
+    seconds: of this attempt, for a member of a stack its share of them; None: all seconds since the run was claimed.
     """
 
     step: int

@@ -20,9 +20,9 @@ class NoLocks(UserError):
 
 @contextmanager
 def locked(path: Path, *, doing: str) -> Iterator[None]:
-    """Hold the lock file `path`, which is removed after; waits while another process holds it, and says so once.
+    """Hold the lock file `path` for the block, and remove it; waits while another process holds it, and says so once.
 
-    doing: what no two processes may be doing. Raises `NoLocks`.
+    doing: what only one process at a time may be doing, for messages. Raises `NoLocks` if files cannot be locked.
     """
     logged = False
     while True:
@@ -38,9 +38,9 @@ def locked(path: Path, *, doing: str) -> Iterator[None]:
                 path.unlink(missing_ok=True)
                 raise NoLocks(
                     f"found that files in {path.parent} cannot be locked ({error.strerror}); wanted a file system with "
-                    f"locks, for no two processes may be {doing}; choose a folder on another one"
+                    f"locks, because only one process at a time may be {doing}; choose a folder on another one"
                 ) from error
-            if not _is_still(lock.fileno(), path):  # the one before has removed it: a third may hold a new one
+            if not _is_still(lock.fileno(), path):  # its last holder has removed it: another process may hold a new one
                 continue
             try:
                 yield

@@ -60,7 +60,7 @@ def _shown(folder: Path) -> list[Path]:
 
 def from_hub(name: str) -> dict[str, Pictures]:
     """Return the splits of a set that Hugging Face `datasets` knows, {} if that is not installed."""
-    if not hub.known():
+    if not hub.is_installed():
         return {}
     tables = hub_tables(name)
     named = ((split, tables.get(own)) for split, names in NAMES.items() for own in names)

@@ -21,17 +21,16 @@ from scaling.train.losses import losses
 from scaling.train.precision import autocast
 from scaling.train.streams import derive_seed
 
-ENOUGH = 3  # a run with so many milestones needs no further curve
-OFTEN = 512  # from this step on there are two points for each doubling of the steps, before it one
-EXAMPLES = (128, 1024)  # training and validation examples each: a batch, but no fewer and no more than these
+ENOUGH = 3  # milestones: a run that has so many needs no learning curve
+OFTEN = 512  # step from which on there are two points for each doubling of the steps; before it there is one
+EXAMPLES = (128, 1024)  # least and most examples of the training and of the validation set; otherwise as in a batch
 
 
 def curve_steps(run: PlannedRun) -> tuple[int, ...]:
-    """Return the steps of a run's learning curve, ascending and with its last one.
+    """Return the steps of a run's learning curve in ascending order, the run's last step included.
 
-    () for a run with ENOUGH milestones, or one so short that there would be two points.
-
-    All but the last are steps at which the loop checks anyway that the loss is finite.
+    At all the others the loop checks anyway that the loss is finite. () for a run with ENOUGH milestones, and for one
+    so short that the curve would have only two points.
     """
     return () if len(run.quantities.milestones) >= ENOUGH else _steps_up_to(run.quantities.steps)
 

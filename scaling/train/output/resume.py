@@ -37,7 +37,7 @@ def begin(attempt: Attempt, learner: Learner | None) -> Trainer:
     if state is not None:
         trainer.load(state["trainer"])
     else:
-        for step in run.forks:  # of an attempt that is not continued
+        for step in run.forks:  # left by an attempt that is not continued
             attempt.folder.fork(step).unlink(missing_ok=True)
         _load_fork(attempt, trainer)
         attempt.journal.origin = trainer.step
@@ -47,7 +47,7 @@ def begin(attempt: Attempt, learner: Learner | None) -> Trainer:
 
 
 def _misfit(attempt: Attempt, trainer: Trainer, state: dict[str, Any]) -> str:
-    """Return why a state does not fit the run as it is now, "" if it fits; of other data or code it would be mixed."""
+    """Return why a state does not fit the run as it is now, such as changed data or code; "" if it fits."""
     changed = Content.read(state.get("content", {})).differs(attempt.content)  # states of earlier versions have none
     return f"it was trained with other {' and '.join(changed)}" if changed else trainer.misfit(state["trainer"])
 

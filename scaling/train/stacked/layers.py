@@ -50,8 +50,8 @@ def _child(module: nn.Module, name: str, stacking: Stacking, key: str) -> Forwar
 def _linear(module: nn.Module, name: str, stacking: Stacking) -> Forward:
     weight, bias = stacking.get(name, "weight"), stacking.get(name, "bias")
     assert weight is not None, "a linear layer has a weight"
-    # Views of a leaf are made at each step: for a view from before an optimiser's step, autograd would compute zeros of
-    # the size of all parameters.
+    # Each step makes its own views of leaves: for a view from before the optimiser's step, autograd would compute zeros
+    # of the size of all parameters.
     if bias is None:
         return lambda x: torch.bmm(x, weight.transpose(1, 2))
     return lambda x: torch.baddbmm(bias.unsqueeze(1), x, weight.transpose(1, 2))

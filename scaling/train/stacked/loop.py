@@ -43,7 +43,7 @@ def train_together(stacks: Sequence[Sequence[MemberState]], device: torch.device
             stream = _stream(device, number) if len(stacks) > 1 and device.type == "cuda" else None
             with torch.cuda.stream(stream):
                 try:
-                    turns.append((stream, _together(members, device, clock, savers).turns()))
+                    turns.append((stream, _stack_loop(members, device, clock, savers).turns()))
                 except NotStackable as reason:
                     refused.append(reason)
         while turns:
@@ -52,7 +52,9 @@ def train_together(stacks: Sequence[Sequence[MemberState]], device: torch.device
         raise refused[0]
 
 
-def _together(members: Sequence[MemberState], device: torch.device, clock: SharedClock, savers: ExitStack) -> StackLoop:
+def _stack_loop(
+    members: Sequence[MemberState], device: torch.device, clock: SharedClock, savers: ExitStack
+) -> StackLoop:
     stack, folders = Stack(members, device), {member.attempt.run.run_id: member.attempt.folder for member in members}
     saver = savers.enter_context(Saver(partial(_states, stack), partial(_write, folders)))
     return StackLoop(stack, clock, saver, folders)
@@ -230,7 +232,7 @@ def _steps_left(member: MemberState) -> int:
 
 
 def _steps_after(member: MemberState) -> int:
-    """Return the steps from a member's present check to the one after it; 0 if it ends now."""
+    """Return the steps from a member's present check to its next one, 0 if it ends now."""
     later = [step for step in member.attempt.run.quantities.milestones if step > member.step]
     return min(later[0], _next_fork(member), _next_check(member)) - member.step if later else 0
 
@@ -249,7 +251,7 @@ def _next_check(member: MemberState) -> int:
 
 
 def _milestone(member: MemberState) -> int:
-    """Return the next milestone, without those that were passed before they were requested."""
+    """Return the next milestone; one that was requested only after the run had passed it is left out."""
     least = max(member.step, member.attempt.journal.last_step + 1)
     return next(step for step in member.attempt.run.quantities.milestones if step >= least)
 

@@ -34,8 +34,11 @@ class Hooks:
 class MemberState:
     """The present state of a member.
 
-    order, groups: the parameters' names and the parameter groups in torch's state of its optimiser; dropout: the
-    generator for its dropout, on the device; streams: its other global streams.
+    order, groups: the names of the parameters and the parameter groups, as in the state of torch's optimiser; moments:
+    of the optimiser, by parameter and name, empty once the stack has loaded them; dropout: the generator for its
+    dropout, on the device; streams: its other global streams; total: sum of the losses before this attempt; again: an
+    earlier attempt did not finish the run; began: the first step of this attempt; seconds: its time in steps; read_at:
+    the step and the sum of the losses at the last report of progress.
     """
 
     attempt: Attempt

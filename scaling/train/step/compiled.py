@@ -42,10 +42,10 @@ class Nothing:
 def compiled_parts(
     loss: Loss, augment: Augment | None, scale: Normalisation | None, *, whole: bool
 ) -> tuple[Augment, Callable[[Tensor, Any], Tensor]]:
-    """Return the augmentation and the loss of a step, compiled; the step reads examples as stored.
+    """Return the augmentation and the compiled loss of a step that reads examples as stored.
 
-    An augmentation in two parts is fused with the rest, others are not compiled. whole: a batch passes through the
-    model at once; otherwise it is normalised and augmented as a whole, and then split.
+    An augmentation in two parts is compiled as well, others are not. whole: a batch passes through the model at once,
+    and augmentation and loss are fused; otherwise it is normalised and augmented as a whole, and then split.
     """
     parts: Any = Nothing() if augment is None else augment
     if not isinstance(parts, TwoPart):

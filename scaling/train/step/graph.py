@@ -15,7 +15,7 @@ WARM_UPS = 2  # runs before the capture, in which libraries and buffers are init
 
 
 class NotCaptured(RuntimeError):
-    """The work cannot be captured; says why."""
+    """Work that cannot be captured, with the reason."""
 
 
 def capture(
@@ -80,7 +80,7 @@ def _has_ended(graph: torch.cuda.CUDAGraph) -> bool:
 
 
 def _reason(error: RuntimeError) -> str:
-    """Return the first line of an error, or of that which ended a capture, to whose end torch then objects."""
+    """Return the first line of an error; in a capture, of the first error, which is followed by one of torch's own."""
     first = error.__context__ or error
     lines = str(first).strip().splitlines() or [type(first).__name__]
     return lines[0]

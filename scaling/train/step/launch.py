@@ -17,7 +17,7 @@ from scaling.train.step.prepared import Step
 from scaling.train.step.rates import Rates
 from scaling.train.step.restore import Capture, StepRestorer, captured
 
-NO_GRAPH = "the steps are launched kernel by kernel, for they cannot be captured as a graph: %s"
+NO_GRAPH = "the steps are launched kernel by kernel, because they cannot be captured as a graph: %s"
 
 log = logging.getLogger(__name__)
 

@@ -16,9 +16,9 @@ from scaling.train.losses import Labels
 class Step:
     """Augmentation, gradients, clipping, update and sum of losses; nothing in it waits for the device.
 
-    loss: differentiable function of examples and labels; augment: None for none, draws from `generator`; clip: largest
-    norm of the gradient; micro_batch: examples that pass through the model at a time; total (): float64 sum of the
-    losses so far.
+    loss: differentiable function of examples and labels; augment: draws from `generator`, None for no augmentation;
+    clip: largest norm of the gradient, None for any; micro_batch: examples that pass through the model at a time;
+    total (): float64 sum of the losses so far.
     """
 
     loss: Callable[[Tensor, Labels], Tensor]

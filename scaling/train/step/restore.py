@@ -20,9 +20,9 @@ OF_ANY_MODULE = frozenset(vars(nn.Module())) - {"training"}
 
 
 class Restorer:
-    """Saves tensors, the attributes of a module and random streams; `restore` restores them in place.
+    """Saves what steps change (tensors, attributes of a module, random streams); `restore` restores it in place.
 
-    tensors: changed by steps; generators: used by steps in addition to the global streams.
+    tensors: those that steps change; generators: those that steps use in addition to the global streams.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Restorer:
         self._attributes, self._held = _plain_attributes(module), held_tensors(module)
 
     def difference(self) -> str:
-        """Return why replaying a step that was taken since then would differ from taking the next steps, or ""."""
+        """Return why replays of a step that was taken since would differ from further steps, "" if they would not."""
         now, before = stream_states(self._devices), self._streams
         drawn = any(now[name] != before[name] for name in ("random", "numpy"))
         # Without a GPU, dropout draws from torch's stream on the host.
