@@ -25,8 +25,8 @@ SPLIT_SEED = 0  # of held-out splits made here; it never changes, so that they a
 class Whole:
     """All of a data set: its splits, mean and deviation of the training split per channel, and facts for the record.
 
-    ordered: the seed whose subset order the training examples are in, None where they are in another order; digest:
-    of the files that they were read from.
+    ordered: the seed if the training examples are in the subset order of a seed already, otherwise None; digest: of the
+    files that the examples were read from.
     """
 
     train: Arrays
@@ -103,33 +103,35 @@ class FiniteSet(DataSet):
                 f"found a {type(whole).__name__} from {type(self).__name__}.read; wanted scaling.data.finite.Whole, "
                 f"with train, validation, test, mean and std; change it"
             )
-        whole = replace(whole, digest=digest)
-        train, validation, test = (checked(self, split, getattr(whole, split)) for split in SPLITS)
-        whole = replace(whole, train=train, validation=validation, test=test)
+        train, validation, test = splits = [checked(self, split, getattr(whole, split)) for split in SPLITS]
+        whole = replace(whole, train=train, validation=validation, test=test, digest=digest)
         check_moments(self, whole.mean, whole.std)
-        for split in SPLITS:
-            if not stays_in_file(getattr(whole, split).x):  # of the others only what is trained on is read
-                check_finite(self, split, getattr(whole, split))
+        for split, arrays in zip(SPLITS, splits, strict=True):
+            if not stays_in_file(arrays.x):  # of a mapped file only what is trained on is read
+                check_finite(self, split, arrays)
         if self.metric == "squared_error":
             check_scaled(self, whole.train.y)
-        if self.metric == "cross_entropy" and self.classes > 1 and (whole.train.y == whole.train.y[0]).all():
-            raise UserError(
-                f"found {self.name}, whose training labels are all {whole.train.y[0]}; wanted several; mend them"
-            )
-        declared = any(each.name == "classes" and each.default is MISSING for each in fields(self))
-        if declared and self.metric == "cross_entropy":
-            most = max(int(part.y.max()) for part in (train, validation, test))
-            if most + 1 < self.classes:
-                raise UserError(
-                    f"found labels up to {most} in {self.name}; wanted those of the {self.classes} classes declared in "
-                    f"data.classes, counted from 0; set data.classes={most + 1}"
-                )
+        if self.metric == "cross_entropy":
+            self._check_classes(whole)
         if self.examples is not None and len(whole.train) != self.examples:
             raise UserError(
                 f"found {len(whole.train)} training examples in {self.name}; wanted the {self.examples} declared in "
                 f"data.examples; set data.examples={len(whole.train)}"
             )
         return whole
+
+    def _check_classes(self, whole: Whole) -> None:
+        """Raise UserError if all training labels are equal, or all labels lower than those of the declared classes."""
+        labels = whole.train.y
+        if self.classes > 1 and (labels == labels[0]).all():
+            raise UserError(f"found {self.name}, whose training labels are all {labels[0]}; wanted several; mend them")
+        is_set_by_config = any(each.name == "classes" and each.default is MISSING for each in fields(self))
+        most = max(int(arrays.y.max()) for arrays in (whole.train, whole.validation, whole.test))
+        if is_set_by_config and most + 1 < self.classes:
+            raise UserError(
+                f"found labels up to {most} in {self.name}; wanted those of the {self.classes} classes declared in "
+                f"data.classes, counted from 0; set data.classes={most + 1}"
+            )
 
 
 def dealt(arrays: Arrays, *sizes: int, seed: int) -> list[Arrays]:

@@ -21,15 +21,25 @@ from scaling.data.finite import SPLIT_SEED, FiniteSet, Whole, dealt
 from scaling.data.pixels import feature_moments, moments
 from scaling.errors import UserError
 
-SPLITS = ("train", "val", "test")
+ENDINGS = ("train", "val", "test")  # of the names of arrays, such as x_train
 HELD_OUT_NAME = re.compile(  # names of arrays meant for a held-out split, such as X_test or valid_y
     r"(^|[^a-z]|[xy])(val(id(ation)?)?|(?<!std_)dev|test|eval|held_?out|holdout)([^a-z]|[xy]$|$)", re.IGNORECASE
 )
 SOME = 1_000  # examples that are looked at to find what is wrong with arrays
 MOSTLY_UNIQUE = 0.9  # share of training examples that differ from all others, below which equal ones mean little
-OTHER_UNITS = 20.0  # times the standard deviation
-NOTHING = 1e-4  # times the standard deviation of all features
+OTHER_UNITS = 20.0  # ratio of standard deviations beyond which two arrays are taken to be in different units
+NOTHING = 1e-4  # standard deviation of most features, relative to that of all values, below which they are lost
 HELD_OUT_SHARE = 10  # one in so many training examples, for a split that the file lacks
+BROKEN = (  # errors of NumPy and zipfile for files that are not plain arrays, truncated, damaged, locked or unreadable
+    OSError,
+    ValueError,
+    EOFError,
+    AttributeError,
+    KeyError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,12 +94,12 @@ class Npz(FiniteSet):
             raise UserError(f"found no file {source.where}; wanted arrays x_train and y_train in it; {source.advice}")
         self._check_hash()
         found = _arrays(self.path)
-        splits = {name: self._split(found, name) for name in SPLITS if f"x_{name}" in found or name == "train"}
+        splits = {name: self._split(found, name) for name in ENDINGS if f"x_{name}" in found or name == "train"}
         train = splits["train"]
         for name in splits.keys() - {"train"}:
             self._check_held_out(train.x, splits[name].x, name)
         share = max(1, len(train) // HELD_OUT_SHARE)
-        for name in SPLITS[1:]:
+        for name in ENDINGS[1:]:
             if name not in splits:
                 self._check_names(found, name)
                 splits[name], train = dealt(train, share, seed=SPLIT_SEED)
@@ -129,7 +139,7 @@ class Npz(FiniteSet):
 
     def _check_names(self, found: Mapping[str, np.ndarray], lacking: str) -> None:
         """Raise UserError if a split is lacking and another array may have been meant for it."""
-        known = {f"{letter}_{name}" for letter in "xy" for name in SPLITS}
+        known = {f"{letter}_{name}" for letter in "xy" for name in ENDINGS}
         meant = sorted(key for key in found if key not in known and HELD_OUT_NAME.search(key))
         if meant:
             raise UserError(
@@ -189,18 +199,6 @@ class Npz(FiniteSet):
                 f"found {self.path} with SHA-256 {found[:12]}…; wanted data.sha256={self.sha256[:12]}…; "
                 f"take the file that was meant"
             )
-
-
-BROKEN = (  # errors of NumPy and zipfile for files that are not plain arrays, truncated, damaged, locked or unreadable
-    OSError,
-    ValueError,
-    EOFError,
-    AttributeError,
-    KeyError,
-    RuntimeError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
 
 
 def _some_of(x: np.ndarray) -> np.ndarray:
