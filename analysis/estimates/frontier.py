@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.errors import Refusal, UserError
+from analysis.estimates.mixed_kinds import best_kinds
 from analysis.estimates.powerline import PowerLine, power_line
 from analysis.fitting.display.in_notebook import InNotebook
 from analysis.table.cells import cells, distinct, resampled_means
@@ -118,7 +119,8 @@ def frontier(
     rows = as_numbers(with_compute(rows) if x == "C" else rows, [x, y])
     refuse_rising(rows, y)
     require_positive(rows, [*dict.fromkeys([x, *(name for name in ("N", "D") if name in rows.columns), y])])
-    rows = _complete(distinct(rows, list(dict.fromkeys(("N", "D", x))), y))
+    sizes = [name for name in dict.fromkeys(("N", "D", x)) if name in rows.columns]
+    rows = best_kinds(_complete(distinct(rows, sizes, y)), y, sizes)
     table = cells(rows, y, x).sort_values(x, kind="stable", ignore_index=True)
     bins = _bins(table, x)
     choose = RULES[rule]

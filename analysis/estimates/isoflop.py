@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.errors import Refusal
-from analysis.estimates.mixed_kinds import refuse_mixed_kinds
+from analysis.estimates.mixed_kinds import best_kinds, refuse_mixed_kinds
 from analysis.estimates.powerline import PowerLine, power_line
 from analysis.estimates.valleys.curve import FEWEST_SIZES, Parabola, Shape, find_minima
 from analysis.estimates.valleys.misfit import Valley, misfits, scatter_words, unequal
@@ -124,7 +124,8 @@ def isoflop(
     noise is resampled from the deviations of seeds, or from the curves' residuals where there is one seed. Raises
     `Refusal` where no budget has three sizes.
     """
-    rows = _with_budgets(rows, y)
+    every = _with_budgets(rows, y)
+    rows = best_kinds(every, y, ("N", "C"))
     table = at_budget(cells(rows, y), y).sort_values(["budget", "N"], kind="stable")
     groups = {float(str(budget)): group for budget, group in table.groupby("budget")}
     if max((group["N"].nunique() for group in groups.values()), default=0) < 3:
@@ -137,7 +138,7 @@ def isoflop(
         for group, valley, drawn in zip(groups.values(), valleys, draws, strict=True)
     )
     N_law, D_law, y_law = _laws(minima, draws, level)
-    refuse_mixed_kinds(rows, N_law, lambda r: isoflop(r, y=y, shape=shape, level=level).N_law, y=y)
+    refuse_mixed_kinds(every, N_law, lambda r: isoflop(r, y=y, shape=shape, level=level).N_law, y=y)
     used = [valley for valley, minimum in zip(valleys, minima, strict=True) if minimum.ok]
     reasons = misfits(used, noise.size) if N_law else ()
     reasons += (*([scatter_words(wide)] if wide else ()), *([N_law.bend] if N_law and N_law.bend else ()))

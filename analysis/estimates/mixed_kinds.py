@@ -1,4 +1,4 @@
-"""Refuse optima over runs of several kinds (data sets, optimisers) if one kind alone has another exponent."""
+"""Optima over runs of several kinds (data sets, optimisers, rates): the best kind of each setting, and a refusal."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analysis.errors import Refusal, attempt
-from analysis.fitting.verdict.kind_effects import linear_p_value
+from analysis.fitting.verdict.kind_effects import design_of, linear_p_value
 from analysis.fitting.verdict.pooling import LITTLE, SCREENED, SURE
+from analysis.fitting.verdict.run_residuals import f_test
 from analysis.numbers import exponent, interval
+from analysis.table.cells import value_numbers
 from analysis.table.mixtures import mixtures_of
-from analysis.table.remarks import MOST_SAID
+from analysis.table.remarks import MOST_SAID, with_remarks
+from analysis.wording import listed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,8 +27,39 @@ if TYPE_CHECKING:
 
 FEWEST = 8
 """Minimum number of rows for fitting a kind alone."""
+DIFFERENT = 1e-3
+"""P value below which kinds of runs differ, so that means over them are of no run."""
 DEGREE = 3
 """Degree of the polynomial of log N and log C whose residuals show which of many columns are worth such fits."""
+
+
+def best_kinds(rows: pd.DataFrame, y: str, by: Sequence[str]) -> pd.DataFrame:
+    """Keep the best kind of runs at each setting of `by`, for kinds whose y differs (p below `DIFFERENT`).
+
+    The runs of one setting that are left are repeats of each other, as those of several seeds.
+    """
+    setting = rows.groupby([value_numbers(rows[name].to_numpy(float)) for name in by], sort=False).ngroup().to_numpy()
+    log_y = np.log(rows[y].to_numpy(float))
+    differing = [one for one in mixtures_of(rows) if _difference(log_y, design_of(one), setting) < DIFFERENT]
+    if not differing:
+        return rows
+    kinds = rows.assign(mean=log_y).groupby([setting, *(one.code for one in differing)], sort=False)["mean"]
+    mean = kinds.transform("mean")
+    remark = f"of each setting only the best {listed([one.name for one in differing])} counts"
+    return with_remarks(rows[mean == mean.groupby(setting).transform("min")], remark).reset_index(drop=True)
+
+
+def _difference(log_y: np.ndarray, design: np.ndarray, setting: np.ndarray) -> float:
+    """Return the p value of a difference between kinds (k, n) at the same setting; 1 where no setting has several."""
+    count = np.bincount(setting)
+    if count.max() == 1 or not len(design):
+        return 1.0
+    rest, *kinds = (row - (np.bincount(setting, row) / count)[setting] for row in (log_y, *design))
+    gram, along = np.stack(kinds) @ np.transpose(kinds), np.stack(kinds) @ rest
+    rank, before = int(np.linalg.matrix_rank(gram, hermitian=True)), float(rest @ rest)
+    after = before - float(along @ np.linalg.pinv(gram, hermitian=True) @ along)
+    spare = len(log_y) - len(count) - rank
+    return f_test(before, max(after, 1e-12 * before), rank, spare) if rank and spare > 0 and before > 0 else 1.0
 
 
 def refuse_mixed_kinds(

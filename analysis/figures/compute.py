@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from analysis.estimates.frontier import Frontier
+from analysis.estimates.mixed_kinds import best_kinds
 from analysis.figures.equation import Curve, draw_curve
 from analysis.figures.style import GREY, INK, LAW, colours, label, legend_above, log_axes, margins, value_bar
 from analysis.table.cells import cells
@@ -56,6 +57,7 @@ def compute_numbers(
     keys = [name for name in ("family", "width", "depth", "expansion", "data", "N", *RECIPE) if name in used.columns]
     if joined and "run_D" in used.columns:
         keys.append("run_D")
+    used = best_kinds(used, y, [name for name in ("N", "D", "C") if name in used.columns])
     paths = _paths(with_rules(cells(used, y)), keys, y, joined=joined)
     faint: tuple[SizeLine, ...] = ()
     if inside is not None and not inside.empty and inside["run_id"].nunique() <= 400:
