@@ -16,6 +16,8 @@ from scaling.errors import UserError
 from scaling.security.reading import check_name, check_regular, read_text
 from scaling.security.rights import GROUP_FOLDER, shared_as
 
+SHARED_FOLDERS = ("runs", "features")  # of a results folder, shared by its sweeps: no sweep can have these names
+
 
 @dataclass(frozen=True)
 class RunFolder:
@@ -107,11 +109,6 @@ class SweepFolder:
     def sweep(self) -> Path:
         """The sweep file with its head comment, and the command line."""
         return self.path / "sweep.yaml"
-
-    @property
-    def queue(self) -> Path:
-        """One JSON line a run: what a worker needs to train it."""
-        return self.path / "queue.jsonl"
 
     @property
     def cancelled(self) -> Path:

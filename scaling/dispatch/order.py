@@ -137,11 +137,10 @@ def entries(
     from scaling.forecast.work import ALONE  # a reader of queues does without these imports
     from scaling.plan.identity import stack_key
 
-    runs, forecast, work, shares, begun = list(runs), forecast or {}, work or {}, stack_shares or {}, begun_runs(folder)
+    runs, forecast, work, shares = list(runs), forecast or {}, work or {}, stack_shares or {}
     keeps = _keeps(runs, settled)
     done = {run.run_id for run in runs if settled.done(run.run_id, keeps.get(run.run_id, ()))}
-    left = [run.run_id for run in runs if run.run_id in begun and run.run_id not in done]
-    tried = {run_id: read_attempts(folder.run(run_id)) for run_id in left}
+    tried = _attempts(folder, [run.run_id for run in runs if run.run_id not in done])
     made = [
         Entry(
             run_id=run.run_id,
@@ -161,6 +160,12 @@ def entries(
         for run in runs
     ]
     return _in_order(made, last=_killers(folder, tried))
+
+
+def _attempts(folder: SweepFolder, run_ids: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
+    """Return the attempts of those runs that were begun."""
+    begun = begun_runs(folder)
+    return {run_id: read_attempts(folder.run(run_id)) for run_id in run_ids if run_id in begun}
 
 
 def _in_order(made: Sequence[Entry], *, last: set[str]) -> list[Entry]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from scaling.dispatch.claims.claim import read_claim
@@ -20,6 +22,8 @@ from scaling.dispatch.worker import Worker
 from scaling.errors import UserError
 from scaling.folders import RunFolder, check_writable
 
+NO_QUEUE = Path(os.devnull)  # the worker is given its run
+
 
 def run_single(order: Order, settings: Local, *, watch: Callable[[Any], None] | None = None) -> Outcome:
     """Train the one run of an order in this process; Ctrl-C writes a checkpoint and returns.
@@ -33,7 +37,7 @@ def run_single(order: Order, settings: Local, *, watch: Callable[[Any], None] | 
         return Outcome(runs=1, settled=1, found=1)
     folder, stop = order.folder, Stop()
     heartbeat = Watched(stop, watch, checks=(pause_check(folder.paused),))
-    task = Task(folder, folder.queue, name="single", beat_seconds=settings.beat_seconds, train=order.train)
+    task = Task(folder, NO_QUEUE, name="single", beat_seconds=settings.beat_seconds, train=order.train)
     heartbeat.start()
     try:
         with Signals(stop):

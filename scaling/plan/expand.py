@@ -19,6 +19,7 @@ from scaling.compose.interpolation import PLAN_KEYS, Composed, named_in
 from scaling.compose.shadows import check_config
 from scaling.config import GROUPS, Mirror, read_part
 from scaling.errors import UserError
+from scaling.folders import SHARED_FOLDERS
 from scaling.internals.hydra import group_options
 from scaling.limits import Limits
 from scaling.plan.cell import KEYS, Parents, Rules, plan_cell, read_rules, split_choice
@@ -29,7 +30,6 @@ from scaling.plan.planned import PlannedRun
 from scaling.plan.request import Request, overlap, read_request, with_overrides
 from scaling.plan.trunk import share_trunks
 
-SHARED_FOLDERS = ("runs", "features")  # shared by all sweeps of a results folder
 # Keys of the command line that also apply to the runs of stages.
 SHARED = ("train.device", "train.checkpoint_seconds", "recipe_version")
 

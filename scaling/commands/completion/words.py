@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from scaling.folders import SHARED_FOLDERS
+
 # Offered beside groups before a dot is typed; after it the keys of the run itself are.
 SHORT = ("train.", "seed", "name", "results", "mirror", "on_end")
 GROUPS = ("model", "data", "optim", "schedule", "augment", "stage", "launcher", "recipe")
@@ -61,7 +63,7 @@ def _sweeps(folder: Path, *, depth: int) -> list[str]:
         return []
     found = []
     for path in sorted(folder.iterdir()):
-        if path.is_dir() and path.name not in ("runs", "features", "jobs", "figures", "tables"):
+        if path.is_dir() and path.name not in (*SHARED_FOLDERS, "jobs", "figures", "tables"):
             found += [path.as_posix()] if (path / "plan.csv").is_file() else []
             found += _sweeps(path, depth=depth - 1)
     return found

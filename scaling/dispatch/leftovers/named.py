@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scaling.dispatch.states.settled import SettledRuns
-from scaling.folders import SweepFolder
+from scaling.folders import SHARED_FOLDERS, SweepFolder
 from scaling.plan.rows import read_columns
 
 COLUMNS = ("run_id", "parent", "parent_step", "origin", "trunk", "trunk_step")
-NO_SWEEPS = ("runs", "features")  # folders of a results folder that are no sweeps
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class Named:
 
 def plan_folders(results: Path) -> Iterator[SweepFolder]:
     """Yield every sweep of a results folder that has a plan, whatever it is called, and through links."""
-    seen = {results.resolve() / name for name in NO_SWEEPS}
+    seen = {results.resolve() / name for name in SHARED_FOLDERS}
     for path, folders, files in os.walk(results, followlinks=True):
         new = {name: place for name in sorted(folders) if (place := (Path(path) / name).resolve()) not in seen}
         seen |= {*new.values()}
