@@ -8,15 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.fitting.display.in_notebook import InNotebook
 from analysis.fitting.display.plain import plain
-from analysis.fitting.holdout import Score, candidates, score_laws, size_column
-from analysis.fitting.points import Selection
+from analysis.fitting.holdout import Score, candidates, rows_by_size, score_laws
 from analysis.fitting.resample import MOST_VALUES
 from analysis.fitting.settings import settings_of
 from analysis.laws import Law, constrained_each, constraints, get_law
-from analysis.table.columns import as_numbers, with_compute
 from analysis.table.read import load_table
 from analysis.table.remarks import remarks_of
-from analysis.table.select import select_rows
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,11 +72,7 @@ def backtest(
     asked = settings_of(resamples=resamples, level=level, **options)
     asked = replace(asked, how=replace(asked.how, most_refitted=min(MOST_VALUES, MOST_ROWS * resamples)))
     named = [laws] if isinstance(laws, str | Law) else laws
-    rows, _ = select_rows(load_table(table), y=y, along=(x,) if x else (), **vars(asked.selection))
-    rows = with_compute(rows)
-    by = by or size_column(rows, x)
-    rows = as_numbers(rows, [by])
+    rows, by, asked = rows_by_size(load_table(table), y=y, x=x, settings=asked, by=by)
     tried = constrained_each(tuple(map(get_law, named)) or candidates(rows, x), fix, tie)
-    chosen = Selection(rows=asked.selection.rows, pool=asked.selection.pool, keep=asked.selection.keep)
-    scores = score_laws(rows, tried, y=y, x=x, by=by, settings=replace(asked, selection=chosen))
+    scores = score_laws(rows, tried, y=y, x=x, by=by, settings=asked)
     return Backtest(by, level, tuple(scores), (*constraints(tried), *remarks_of(rows)))

@@ -17,7 +17,7 @@ from analysis.fitting.display.plain import plain
 from analysis.fitting.intervals import percentile
 from analysis.fitting.result import Fit
 from analysis.fitting.settings import settings_of
-from analysis.fitting.verdict.choose import fit_and_judge
+from analysis.fitting.verdict.fit_and_judge import fit_and_judge
 from analysis.laws import get_law
 from analysis.laws.base import Array, Law
 from analysis.laws.constrained_law import constrained

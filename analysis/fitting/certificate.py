@@ -23,7 +23,7 @@ RIVAL = 0.01
 NEAR = 0.1
 """Log difference of a rival's forecast up to which it is not reported if it lies inside the refits' interval."""
 LEVEL = 0.95
-"""Of the intervals that a certificate goes by, whatever level is asked for."""
+"""Level of the intervals on which a certificate is based, whatever level is requested."""
 KNOWN = 10.0
 """Ratio of the ends of an exponent's interval above which the exponent counts as unidentified."""
 

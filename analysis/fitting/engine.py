@@ -30,7 +30,7 @@ MANY = 4_000
 
 
 INNER = ("most_refitted", "majority", "kept", "begin", "steps")
-"""Fields of `How` that only inner fits use."""
+"""Fields of `How` that only inner fits use; a fit's card leaves them out."""
 MOST_FAILED = 0.5
 """Share of refits that did not converge above which no interval is given."""
 
@@ -39,9 +39,10 @@ MOST_FAILED = 0.5
 class How:
     """How a fit searches and resamples.
 
-    For inner fits, which need the optimum alone: majority: stop when more than half of the starts agree. kept: use only
-    this many of the drawn starts, the best ones. begin: inner vectors (p, k) to start from instead of drawn ones.
-    steps: maximum number of steps per start, where below the solver's own.
+    starts: number of starts (default: the law's own). For inner fits, which need the optimum alone: most_refitted:
+    resamples x points beyond which the sandwich formula replaces refits. majority: stop when more than half of the
+    starts agree. kept: use only this many of the drawn starts, the best ones. begin: inner vectors (p, k) to start from
+    instead of drawn ones. steps: maximum number of steps per start (default: the solver's).
     """
 
     resamples: int = 1000
@@ -77,9 +78,9 @@ def check_kind(name: str, value: object, kind: type, wanted: str) -> None:
 
 
 @np.errstate(all="ignore")
-def fit_points(points: Points, law: Law, *, y: str, goal: Objective, how: How) -> Fit:
-    """Fit a law to chosen points. An overflow during the search counts as an infinite objective."""
-    problem = _scaled_problem(points, law, goal)
+def fit_points(points: Points, law: Law, *, y: str, objective: Objective, how: How) -> Fit:
+    """Fit a law to points. y: the name of the response. Overflows in the search count as an infinite objective."""
+    problem = _scaled_problem(points, law, objective)
     starts = law.default_starts if how.starts is None else how.starts
     certificate, found = _search(problem, points, how, starts)
     theta = found[0]
@@ -93,7 +94,7 @@ def fit_points(points: Points, law: Law, *, y: str, goal: Objective, how: How) -
         certificate = weakened(certificate, [_no_interval(failed)])
     params = law.complete(dict(zip(law.params, problem.law.unscale(theta, problem.units).tolist(), strict=True)))
     rest = residuals(problem, theta[:, None])[0]
-    value = _goal_value(problem, rest, points.weights)
+    value = _objective_value(problem, rest, points.weights)
     floor = params["E"] if law.floor else None
     remarks = _warnings(points, floor, certificate, failed) + _few_refits(how)
     remarks += _no_floor(problem, spread.inner(how.level), spread.intervals())
@@ -105,7 +106,7 @@ def fit_points(points: Points, law: Law, *, y: str, goal: Objective, how: How) -
         params=params,
         intervals=spread.intervals(),
         level=how.level,
-        objective=Minimised(goal.name, goal.space, goal.delta, value),
+        objective=Minimised(objective.name, objective.space, objective.delta, value),
         n_points=points.n,
         n_runs=points.n_runs,
         certificate=certificate,
@@ -152,18 +153,18 @@ def with_seed_weights(points: Points, weights: str, space: str) -> Points:
     return replace(points, weights=weights_from_seeds(points, np.log(points.y) if space == "log" else points.y))
 
 
-def _scaled_problem(points: Points, law: Law, goal: Objective) -> Problem:
+def _scaled_problem(points: Points, law: Law, objective: Objective) -> Problem:
     """Scale the points: inputs by their geometric means, y and delta by the median of y."""
     units = points.units(law.centred_with)
     law = law.bind(units)
     inputs = {name: np.log(values) - units.log_inputs[name] for name, values in points.inputs.items()}
-    if goal.space == "log":
-        return Problem(law, inputs, np.log(points.y) - units.log_y, goal, units)
+    if objective.space == "log":
+        return Problem(law, inputs, np.log(points.y) - units.log_y, objective, units)
     scale = np.exp(units.log_y)
-    return Problem(law, inputs, points.y / scale, Objective(goal.name, goal.delta / scale, "raw"), units)
+    return Problem(law, inputs, points.y / scale, Objective(objective.name, objective.delta / scale, "raw"), units)
 
 
-def _goal_value(problem: Problem, rest: Array, weights: Array) -> float:
+def _objective_value(problem: Problem, rest: Array, weights: Array) -> float:
     """Return the objective in the user's units."""
     value = float(problem.objective.value(rest, weights))
     if problem.objective.space == "log":

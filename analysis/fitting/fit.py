@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Literal
 from analysis.errors import UserError
 from analysis.fitting.result import Fit
 from analysis.fitting.settings import settings_of
-from analysis.fitting.verdict.choose import choose, fit_and_judge
+from analysis.fitting.verdict.choose import choose
+from analysis.fitting.verdict.fit_and_judge import fit_and_judge
 from analysis.laws import Law, constrained, get_law
 from analysis.table.read import load_table
 

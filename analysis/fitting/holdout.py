@@ -1,4 +1,4 @@
-"""Backtest laws: fit the smaller runs, predict the larger ones, and report the extrapolation error."""
+"""Backtests: fit laws to the smaller runs, predict the larger ones, and score the extrapolation error."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analysis.errors import Refusal
+from analysis.fitting.points import Selection
 from analysis.fitting.settings import Settings, fit_law
 from analysis.laws import Law, joint_laws, laws_of_one_variable
+from analysis.table.columns import as_numbers, with_compute
+from analysis.table.select import select_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,6 +59,21 @@ def candidates(rows: pd.DataFrame, x: str | None) -> tuple[Law, ...]:
 def size_column(rows: pd.DataFrame, x: str | None) -> str:
     """Return the column that orders runs by size."""
     return x or ("C" if "C" in rows.columns else "D")
+
+
+def rows_by_size(
+    frame: pd.DataFrame, *, y: str, x: str | None, settings: Settings, by: str | None = None
+) -> tuple[pd.DataFrame, str, Settings]:
+    """Select the rows of a backtest; return them with the column that orders them by size and the settings of fits.
+
+    These settings leave out the conditions that the rows satisfy already. by: the column (default: `size_column`).
+    """
+    selection = settings.selection
+    rows, _ = select_rows(frame, y=y, along=(x,) if x else (), **vars(selection))
+    rows = with_compute(rows)
+    by = by or size_column(rows, x)
+    chosen = Selection(rows=selection.rows, pool=selection.pool, keep=selection.keep)
+    return as_numbers(rows, [by]), by, replace(settings, selection=chosen)
 
 
 def score_laws(

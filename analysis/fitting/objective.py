@@ -74,12 +74,11 @@ class Problem:
         return self.law.starts(self.inputs, log_y, weights, count, rng)
 
 
-def residuals(problem: Problem, theta: Array, response: Array | None = None) -> Array:
+def residuals(problem: Problem, theta: Array) -> Array:
     """Return residuals (B, n) in the objective's space (raw ones over the centre of y)."""
     with np.errstate(all="ignore"):
         h = problem.law.evaluate(theta, problem.inputs).h
-        y = problem.response if response is None else response
-        return y - h if problem.objective.space == "log" else y - np.exp(h)
+        return problem.response - (h if problem.objective.space == "log" else np.exp(h))
 
 
 def jacobian(problem: Problem, theta: Array) -> Array:

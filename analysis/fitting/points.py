@@ -73,6 +73,12 @@ class Points:
         """Number of runs."""
         return int(self.run.max()) + 1
 
+    @property
+    def size(self) -> Array:
+        """The size of each row (n,): the product of its inputs except D_unique."""
+        logs = [np.log(x) for name, x in self.inputs.items() if name != "D_unique"]
+        return np.exp(np.round(np.sum(logs, axis=0), 9))
+
     def units(self, shared: Mapping[str, str]) -> Units:
         """Return the centres that make the fit scale-free. shared: maps an input to the input whose centre it uses."""
         log_inputs = {name: float(np.log(self.inputs[shared.get(name, name)]).mean()) for name in self.inputs}

@@ -22,6 +22,8 @@ by nearly absolute errors jump less. Refits by least squares do not jump, and wo
 (docs/coverage.md)."""
 BLOCK = 2_000
 """Resamples drawn at once, which bounds memory."""
+MOST_GROUPS = 200
+"""Maximum number of refits of a jackknife."""
 MOST_VALUES = 40_000_000
 """Resamples x points beyond which the sandwich formula replaces refits (about half a minute of refits)."""
 
@@ -105,9 +107,9 @@ def _random_weights(cluster: Array, size: int, rng: np.random.Generator) -> Arra
     return rng.standard_exponential((size, int(cluster.max()) + 1))[:, cluster]
 
 
-def jackknife(problem: Problem, points: Points, at: Array, resample: str, most: int = 200) -> Array:
-    """Refit with each cluster (or group of clusters) left out: (p, groups). most: maximum number of groups."""
-    group = clusters(points, "runs" if resample == "wild" else resample) % most
+def jackknife(problem: Problem, points: Points, at: Array, resample: str) -> Array:
+    """Refit with each cluster (or, with more than `MOST_GROUPS`, each group of clusters) left out: (p, groups)."""
+    group = clusters(points, "runs" if resample == "wild" else resample) % MOST_GROUPS
     k = int(group.max()) + 1
     weights = points.weights * (group[None, :] != np.arange(k)[:, None])
     return solve(problem, np.repeat(at[:, :1], k, axis=1), weights=weights, anneal=False).theta
@@ -146,10 +148,10 @@ def _best(problem: Problem, at: Array, weights: Array, response: Array | None, s
     return theta, converged
 
 
-def nearly_absolute(goal: Objective, rest: Array) -> bool:
+def nearly_absolute(objective: Objective, rest: Array) -> bool:
     """Tell whether most residuals count by their absolute values, rather than by their squares."""
     spread = 1.4826 * float(np.median(np.abs(rest)))
-    return goal.name == "lad" or (goal.name == "huber" and goal.delta <= 2 * spread)
+    return objective.name == "lad" or (objective.name == "huber" and objective.delta <= 2 * spread)
 
 
 def _flipped(problem: Problem, at: Array, cluster: Array, size: int, rng: np.random.Generator) -> Array:

@@ -31,7 +31,7 @@ class LackOfFit:
         return self.seed_scatter * float(np.sqrt(max(0.0, self.F - 1) * self.cells / rows))
 
 
-def cells(points: Points) -> Array:
+def cell_numbers(points: Points) -> Array:
     """Return the cell number of each row; rows of one cell have equal inputs, N and D and differ in seed alone."""
     sizes = {name: points.details[name] for name in ("N", "D") if name in points.details}
     known = {name: values for name, values in sizes.items() if np.isfinite(values).all()}
@@ -44,7 +44,7 @@ def weights_from_seeds(points: Points, response: Array) -> Array:
     The variance within cells is modelled as a power law in each input: a regression of log variance, weighted by
     degrees of freedom.
     """
-    cell = cells(points)
+    cell = cell_numbers(points)
     count = np.bincount(cell)
     many = count > 1
     if many.sum() < FEWEST:
@@ -69,7 +69,7 @@ def weights_from_seeds(points: Points, response: Array) -> Array:
 
 def lack_of_fit(points: Points, residuals: Array, parameters: int) -> LackOfFit | None:
     """Test residuals (n,) for lack of fit against the variance within cells; None with too few repeats or cells."""
-    cell = cells(points)
+    cell = cell_numbers(points)
     count = np.bincount(cell)
     spare, repeats = len(count) - parameters, int((count - 1).sum())
     if repeats < 3 or spare < 1:

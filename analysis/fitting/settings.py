@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Settings:
     """The settings of a fit: objective, search and resampling, row selection and weights."""
 
-    goal: Objective = field(default_factory=lambda: Objective("huber", 1e-3, "log"))
+    objective: Objective = field(default_factory=lambda: Objective("huber", 1e-3, "log"))
     how: How = field(default_factory=How)
     selection: Selection = field(default_factory=Selection)
     weights: Literal["seeds"] | None = None
@@ -67,8 +67,8 @@ def fit_law(
     settings: Settings,
 ) -> Fit:
     """Fit one law to the rows of a table. Raises `UserError` and `Refusal` as `fit` does."""
-    space = settings.goal.space
+    space = settings.objective.space
     points = read_points(frame, law, y=y, x=x, space=space, selection=settings.selection)
     if settings.weights is not None:
         points = with_seed_weights(points, settings.weights, space)
-    return fit_points(points, law, y=y, goal=settings.goal, how=settings.how)
+    return fit_points(points, law, y=y, objective=settings.objective, how=settings.how)

@@ -26,7 +26,7 @@ DECREMENT = 1e-15
 SAME = 1e-9
 """Relative difference of the objective within which two converged starts count as the same optimum."""
 LAD_DECREMENT = 1e-11
-"""The same for least absolute deviation, which ends on a corner found by _to_corner."""
+"""The same for least absolute deviation, whose optimum is a corner that `_to_corner` finds exactly."""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ import pandas as pd
 
 from analysis.errors import Refusal
 from analysis.fitting.settings import settings_of
-from analysis.fitting.verdict.choose import fit_and_judge
+from analysis.fitting.verdict.fit_and_judge import fit_and_judge
 from analysis.laws import get_law
 from tests.analysis.fitting.designs import KINDS, SHOWN, Design, simulate, spoiled, truth
 

@@ -6,17 +6,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from analysis.errors import Refusal
-from analysis.fitting.holdout import UNTESTED, candidates, score_laws, size_column
-from analysis.fitting.points import Selection
+from analysis.fitting.holdout import UNTESTED, candidates, rows_by_size, score_laws
 from analysis.fitting.result import Fit
-from analysis.fitting.settings import Settings, fit_law
-from analysis.fitting.verdict.pooling import with_pooling
-from analysis.fitting.verdict.rule import with_reasons, with_verdict
-from analysis.fitting.verdict.run_quality import judge_runs
-from analysis.laws import Law, get_law
+from analysis.fitting.settings import Settings
+from analysis.fitting.verdict.fit_and_judge import fit_and_judge
+from analysis.laws import get_law
 from analysis.numbers import percent
-from analysis.table.columns import require_columns, with_compute
-from analysis.table.select import select_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,26 +42,10 @@ def choose(frame: pd.DataFrame, *, y: str, x: str | None, settings: Settings) ->
     )
 
 
-def fit_and_judge(
-    frame: pd.DataFrame, law: Law, *, y: str, x: str | None, settings: Settings, remedies: bool = True
-) -> Fit:
-    """Fit one law to the rows of a table and apply every check. remedies: whether to search for one."""
-    found = with_pooling(fit_law(frame, law, y=y, x=x, settings=settings))
-    faults, remarks = judge_runs(found, law)
-    found = replace(found, warnings=(*found.warnings, *remarks))
-    return with_verdict(with_reasons(found, faults), law, settings, remedies=remedies)
-
-
 def _holdout_errors(frame: pd.DataFrame, *, y: str, x: str | None, settings: Settings) -> dict[str, float]:
     """Return the backtest error of each candidate law, best first."""
-    selection = settings.selection
-    rows, _ = select_rows(frame, y=y, along=(x,) if x else (), **vars(selection))
-    rows = with_compute(rows)
-    by = size_column(rows, x)
-    require_columns(rows, [by])
-    chosen = Selection(rows=selection.rows, pool=selection.pool, keep=selection.keep)
-    bare = replace(settings, selection=chosen).resampled(0)
-    scores = score_laws(rows, candidates(rows, x), y=y, x=x, by=by, settings=bare)
+    rows, by, settings = rows_by_size(frame, y=y, x=x, settings=settings)
+    scores = score_laws(rows, candidates(rows, x), y=y, x=x, by=by, settings=settings.resampled(0))
     return {score.law: score.error for score in scores if score.splits}
 
 

@@ -71,7 +71,11 @@ def difference_p_value(found: Fit, mixture: Mixture) -> float:
 
 
 def linear_p_value(rest: Array, slopes: Array, sizes: Sequence[Array], mixture: Mixture) -> float:
-    """Return that p value for residuals (n,) of a model with derivatives (p, n), and log sizes (n,) that kinds bend."""
+    """Return the p value of `difference_p_value` for any model.
+
+    rest: residuals (n,); slopes: the model's derivatives (p, n); sizes: log inputs (n,) whose exponents may differ by
+    kind.
+    """
     design = design_of(mixture)
     bent = [design * (x - x.mean()) for x in sizes]
     tests = [_added(clipped(rest), slopes, more) for more in (design, np.concatenate([design, *bent]))]

@@ -15,7 +15,6 @@ from analysis.fitting.result import Fit
 from analysis.fitting.settings import Settings
 from analysis.fitting.verdict.run_residuals import clipped
 from analysis.laws import Law
-from analysis.laws.base import Array
 
 KEPT = 2 / 3
 """Fraction of the distinct sizes to which the inner fit is made."""
@@ -39,19 +38,13 @@ class OwnHoldOut:
     factor: float
 
 
-def sizes(points: Points) -> Array:
-    """Return the size of each row (n,): the product of its inputs except D_unique."""
-    logs = [np.log(x) for name, x in points.inputs.items() if name != "D_unique"]
-    return np.exp(np.round(np.sum(logs, axis=0), 9))
-
-
 def hold_out(found: Fit, law: Law, settings: Settings) -> OwnHoldOut | None:
     """Fit the law to the smaller two thirds of the sizes and predict the rest; None where too few are left to fit.
 
     If the settings give starting points, the inner fit starts from the parameters of the full fit alone.
     """
     points = found.engine.points
-    size = sizes(points)
+    size = points.size
     distinct = np.unique(size)
     if len(distinct) < 4:
         return None
@@ -65,7 +58,7 @@ def hold_out(found: Fit, law: Law, settings: Settings) -> OwnHoldOut | None:
     )
     try:
         check(some, law)
-        inner = fit_points(some, law, y=found.y, goal=settings.goal, how=how)
+        inner = fit_points(some, law, y=found.y, objective=settings.objective, how=how)
     except Refusal:
         return None
     if inner.engine.samples is None:

@@ -18,7 +18,7 @@ from analysis.fitting.result import Fit
 from analysis.fitting.settings import Settings
 from analysis.fitting.verdict.drift import effect_of, estimate_drifts
 from analysis.fitting.verdict.misfit import UNLIKELY, Misfit, misfit, rounding
-from analysis.fitting.verdict.own_holdout import RESAMPLES, OwnHoldOut, hold_out, sizes
+from analysis.fitting.verdict.own_holdout import RESAMPLES, OwnHoldOut, hold_out
 from analysis.fitting.verdict.run_residuals import by_run
 from analysis.fitting.verdict.two_groups import TwoGroups, two_groups
 from analysis.laws import LAWS, Law
@@ -204,13 +204,13 @@ def _remedy(found: Fit, law: Law, settings: Settings) -> str:
     The search uses least squares, which takes a third of the steps, with intervals from the sandwich formula.
     """
     how = replace(settings.how, resamples=0, starts=None, majority=True, kept=STARTS, steps=STEPS)
-    least = replace(settings, goal=replace(settings.goal, name="lsq"), how=how)
+    least = replace(settings, objective=replace(settings.objective, name="lsq"), how=how)
     every = np.ones(found.n_points, dtype=bool)
     for other in _others(found, law):
         if (passing := _passing(found, other, least, every)) and (exact := _exact(passing, other, settings)):
             numbers = ", ".join(f"{name} {entry(name, value)}" for name, value in exact.params.items())
             return f"{other.name} passes ({numbers})"
-    size = sizes(found.engine.points)
+    size = found.engine.points.size
     distinct = np.unique(size)
     for share in NARROWER:
         smallest = distinct[-max(1, round(share * len(distinct)))]
@@ -234,7 +234,7 @@ def _passing(found: Fit, law: Law, settings: Settings, mask: Array) -> Fit | Non
     points = found.engine.points.take(mask)
     try:
         check(points, law)
-        bare = fit_points(points, law, y=found.y, goal=settings.goal, how=settings.how)
+        bare = fit_points(points, law, y=found.y, objective=settings.objective, how=settings.how)
         if bare.certificate.status != "ok":
             return None
         lack = _find_misfit(bare)
@@ -242,7 +242,7 @@ def _passing(found: Fit, law: Law, settings: Settings, mask: Array) -> Fit | Non
             return None
         how = replace(settings.how, begin=bare.engine.theta[:, None], steps=AGAIN)
         how = replace(how, resamples=RESAMPLES, most_refitted=0, resample="runs", interval="percentile")
-        again = fit_points(points, law, y=found.y, goal=settings.goal, how=how)
+        again = fit_points(points, law, y=found.y, objective=settings.objective, how=how)
     except Refusal:
         return None
     if again.certificate.status != "ok":
@@ -255,7 +255,7 @@ def _exact(passing: Fit, law: Law, settings: Settings) -> Fit | None:
     """Refit with the user's objective, starting from the least-squares solution; None unless its certificate is ok."""
     how = replace(settings.how, resamples=0, begin=passing.engine.theta[:, None])
     try:
-        exact = fit_points(passing.engine.points, law, y=passing.y, goal=settings.goal, how=how)
+        exact = fit_points(passing.engine.points, law, y=passing.y, objective=settings.objective, how=how)
     except Refusal:
         return None
     return exact if exact.certificate.status == "ok" else None

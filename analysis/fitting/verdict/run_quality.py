@@ -11,9 +11,8 @@ from analysis.errors import Refusal
 from analysis.fitting.certificate import LEVEL
 from analysis.fitting.points import Points
 from analysis.fitting.result import Fit
-from analysis.fitting.seeds import cells
+from analysis.fitting.seeds import cell_numbers
 from analysis.fitting.verdict.misfit import UNLIKELY
-from analysis.fitting.verdict.own_holdout import sizes
 from analysis.fitting.verdict.run_residuals import ODD, clipped, f_test
 from analysis.laws import Law
 from analysis.laws.base import Array
@@ -127,7 +126,7 @@ def _largest_runs_off(found: Fit) -> Iterator[str]:
     by_law = np.round(rest - found.engine.problem.response, 9)
     one, k = far.sum() == 1, int(far.sum())
     for rank, which in (
-        (sizes(found.engine.points), "the largest run" if one else f"the {k} largest runs"),
+        (found.engine.points.size, "the largest run" if one else f"the {k} largest runs"),
         (by_law, f"the {'run' if one else f'{k} runs'} of lowest {found.y} by the law"),
     ):
         if far[rank >= rank[far].min()].all():
@@ -171,7 +170,7 @@ def _rate_faults(points: Points) -> Iterator[str]:
     """Report settings run at several rates where mistuned rates are included or the best rate is at the edge."""
     if "rate" not in points.details:
         return
-    rate, cell = points.details["rate"], cells(points)
+    rate, cell = points.details["rate"], cell_numbers(points)
     if "epochs" in points.details:  # runs on subsets of other sizes have best rates of their own
         apart = np.stack([cell, np.nan_to_num(points.details["epochs"])])
         cell = np.unique(apart, axis=1, return_inverse=True)[1].ravel()
@@ -241,7 +240,7 @@ def _own_slope(found: Fit) -> Array | float:
 
 def _largest(points: Points) -> Array:
     """Return a mask of the largest third of the rows."""
-    size = sizes(points)
+    size = points.size
     return size >= np.quantile(size, 2 / 3)
 
 

@@ -25,7 +25,11 @@ def clipped(residuals: Array) -> Array:
 
 
 def tail(F: float, over: int, under: int) -> float:
-    """Return the upper tail probability of F with (over, under) degrees of freedom (cube root: Paulson 1942)."""
+    """Return the upper tail probability of F with (over, under) degrees of freedom.
+
+    Exact for over = 2, else the cube-root approximation of Paulson 1942. Where p is near 0.01 it is within a fifth of
+    the true one; scipy.special takes longer to import than the tests take.
+    """
     if over == 2:
         return (1 + 2 * F / under) ** (-under / 2)
     root, a, b = F ** (1 / 3), 2 / (9 * over), 2 / (9 * under)

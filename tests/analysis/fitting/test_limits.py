@@ -116,14 +116,14 @@ def test_any_number_of_resamples_takes_little_memory(resamples: int) -> None:
 
 def test_an_inner_fit_ends_when_most_of_its_starts_agree(curves: Counter[int]) -> None:
     """A majority of starts finds the same optimum as all starts; a fit's certificate uses all of them."""
-    table, goal = surface(120), Objective()
+    table, objective = surface(120), Objective()
     law = LAWS["chinchilla"]
     points = read_points(table, law, y="loss", x=None, space="log", selection=Selection())
     found = []
     for majority in (False, True):
         before = curves[120]
         how = How(resamples=0, starts=16, majority=majority)
-        found.append((fit_points(points, law, y="loss", goal=goal, how=how), curves[120] - before))
+        found.append((fit_points(points, law, y="loss", objective=objective, how=how), curves[120] - before))
     (whole, many), (early, few) = found
     assert few < many
     assert early.params == pytest.approx(whole.params, rel=1e-5)
