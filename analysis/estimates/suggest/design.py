@@ -1,9 +1,9 @@
 """Choose the batch of runs that most reduces the expected squared error at the targets for its cost.
 
-Errors are represented by `features`: a matrix F (R, m) such that F^T V F are the covariances of the errors of m
-forecasts (of candidates, targets), where V (R, R) is that of the R sources: first the errors of the law's parameters,
-then the law's systematic error. A run moves the parameters as the fit would, which weighs all runs alike and knows no
-systematic error: it adds the run's to that of the parameters (bias), besides the noise (Box and Draper 1959).
+Errors are represented by features: a matrix F (R, m) such that F^T V F is the covariance of the errors of m forecasts
+(at candidates or targets). V (R, R) is the covariance of the R sources of error: first the law's parameters, then the
+law's systematic error. A new run changes the parameters as a fit would. A fit weights all runs equally and assumes no
+systematic error, so the run's systematic error biases the parameters, in addition to its noise (Box and Draper 1959).
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ with 0, the first run takes the whole limit."""
 COST_POWERS = (0.2, 0.4, 0.6, 0.8, 1.0)
 """Powers tried for quantities of the law alone (`power_for`)."""
 LEAST = 0.01
-"""Minimum reduction of the target's squared error, as a share, for a run to be chosen (half of that in its root).
-Otherwise cheap uninformative runs would use up the limit."""
+"""Minimum reduction of the targets' squared error, as a share, by a run that is chosen; half of that for the interval.
+Without it, cheap uninformative runs would use up the limit."""
 PLANNED = 100
 """Maximum number of runs planned ahead to spend a limit."""
 PASSES = 3
@@ -35,8 +35,8 @@ PASSES = 3
 class Features:
     """Features of the errors at candidates (R, m) and targets (R, t), and the noise variance of a run.
 
-    errors: covariance V (R, R) of the sources; assumed: covariance (p, p) of the first p of them, the parameters, where
-    the law is right, by which a fit weighs a further run.
+    errors: covariance V (R, R) of the sources. assumed: covariance (p, p) of the first p sources, the parameters, if
+    the law is right; it determines how a fit weights a further run.
     """
 
     candidates: Array

@@ -1,4 +1,4 @@
-"""The errors of a fitted law: those of its parameters, normal, and its systematic one, and so those of responses."""
+"""The errors of a fitted law: of its parameters (normal), its systematic error, and those of responses that follow."""
 
 from __future__ import annotations
 
@@ -71,8 +71,8 @@ def posterior_of(
     """Linearise a law about its fit, or about other inner parameters (p,).
 
     The parameters have a wide normal prior (`REACH`, and the law's bounds). The law's systematic error is a smooth
-    random function of size `OWN` times the noise, which the fit takes for scatter: it biases the parameters, the more
-    the farther the runs lie from the targets.
+    random function of size `OWN` times the noise. A fit takes it for noise, so it biases the parameters, and more so
+    the farther the targets lie from the runs.
     """
     if theta is not None:
         found = replace(found, engine=replace(found.engine, theta=theta))
@@ -132,13 +132,13 @@ def noise_of(found: Fit) -> float:
 
     For a Huber objective of small width it is inflated by E psi^2 / (E psi')^2 (Huber 1964).
     """
-    rest, goal = found.engine.residuals, found.engine.problem.objective
+    rest, objective = found.engine.residuals, found.engine.problem.objective
     free = max(0.0, len(rest) - len(found.params))
     variance = (TRUST * GUESS**2 + float((rest**2).sum())) / (TRUST + free)
-    if goal.name == "lsq":
+    if objective.name == "lsq":
         return variance
     scale = float(np.sqrt(variance))
-    width = goal.delta if goal.name == "huber" else 1e-9
+    width = objective.delta if objective.name == "huber" else 1e-9
     return variance * huber_variance(width / scale)
 
 
@@ -164,9 +164,7 @@ def inputs_of(found: Fit, rows: pd.DataFrame, where: str) -> dict[str, Array]:
 def curve_slopes(found: Fit, inputs: Mapping[str, Array]) -> Array:
     """Return d log y / d inner parameter at inputs, (p, m)."""
     with np.errstate(all="ignore"):
-        evaluation = found.engine.problem.law.evaluate(found.engine.theta[:, None], inputs)
-        rows = [np.broadcast_to(row, evaluation.h.shape)[0] for row in evaluation.gradient()]
-    return np.nan_to_num(np.stack(rows))
+        return np.nan_to_num(found.engine.problem.law.evaluate(found.engine.theta[:, None], inputs).slopes())
 
 
 def own_errors(sets: tuple[Mapping[str, Array] | None, ...], targets: int, noise: float) -> list[Array]:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from analysis.laws.base import Array
 
 SHARING = ("shares", "cost_shared", "leads")
-"""Columns of a pool, all or none: the name of the training that a candidate shares (or nothing), its cost if a run that
-leads is in the batch too, and whether it leads, that is, whether others can continue from its training."""
+"""Columns of a pool, all or none: the name of the training that a candidate shares (or nothing); its cost if a leading
+run is in the batch too; and whether it leads, that is, whether other runs can continue from its training."""
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
-"""Check the inputs of a suggestion: costs of candidates, target, limit."""
+"""The request for a suggestion, and checks of its inputs: costs of candidates, target, limit."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from analysis.errors import UserError
 from analysis.fitting.engine import check_kind
+from analysis.fitting.settings import Settings
 from analysis.numbers import number
 from analysis.table.columns import numbers_of
 from analysis.table.written_numbers import read_numbers
@@ -20,6 +22,24 @@ FAR = 1e3
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to know, and how much may be spent on it.
+
+    y: the response; x: the variable of a law of one variable. of: the quantity to know at the target: y, N_star,
+    N_exponent or a parameter. level: of its interval. limit: the total cost; most: the maximum number of runs.
+    settings: of the fits.
+    """
+
+    y: str
+    x: str | None
+    of: str
+    level: float
+    limit: float
+    most: int
+    settings: Settings
 
 
 def rows_of(rows: object, name: str) -> pd.DataFrame:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -14,18 +14,17 @@ from analysis.errors import Refusal, attempt
 from analysis.estimates.suggest.design import COST_POWER, LEAST, Design, choose, power_for
 from analysis.estimates.suggest.law_posterior import Posterior, posterior_of
 from analysis.estimates.suggest.prices import Prices, prices_of
-from analysis.estimates.suggest.request import check_request, column_of, costs_of, other_units, rows_of
+from analysis.estimates.suggest.request import Request, check_request, column_of, costs_of, other_units, rows_of
 from analysis.estimates.suggest.space_filling import fill
 from analysis.fitting.display.in_notebook import InNotebook
-from analysis.fitting.holdout import score_laws, size_column
+from analysis.fitting.holdout import rows_by_size, score_laws
 from analysis.fitting.intervals import check_interval
 from analysis.fitting.points import input_columns
 from analysis.fitting.resample import refit
 from analysis.fitting.result import Fit
-from analysis.fitting.settings import Settings, fit_law, settings_of
+from analysis.fitting.settings import fit_law, settings_of
 from analysis.laws import Law, constrained_each, constraints, get_law
 from analysis.numbers import number, percent
-from analysis.table.columns import with_compute
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -99,72 +98,81 @@ def suggest(
     inputs and a column of costs; a setting that occurs twice may be run twice, as two seeds. target: the settings at
     which the law should be known. of: the quantity to know there: y, N_star or N_exponent (target C), or a parameter.
     limit: the total cost; most: the maximum number of runs. fix, tie: constraints on the laws that have these
-    parameters. options: objective, delta, x, level and those of `fit` that choose rows. While there are too few runs
-    for any law, runs are spread over its inputs (kind).
-    Raises `UserError` for bad input, `Refusal` where no law can be fitted to enough of them.
+    parameters. options: objective, delta, x, level and those of `fit` that choose rows; recipes is its `pool`. While
+    there are too few runs for any law, runs are spread over its inputs (kind). Raises `UserError` for bad input, and
+    `Refusal` where there are enough runs and no law can be fitted to them.
     """
     from analysis.table.read import load_table
 
     x, level = options.pop("x", None), options.pop("level", 0.95)
-    recipes = options.pop("recipes", ())
-    settings = settings_of(resamples=0, starts=STARTS, seed=seed, pool=recipes, **options)
+    settings = settings_of(resamples=0, starts=STARTS, seed=seed, pool=options.pop("recipes", ()), **options)
     check_interval("percentile", level)
     pool, target = rows_of(pool, "pool"), rows_of(target, "target")
     prices = prices_of(pool, costs_of(pool, cost))
     check_request(target, limit, most)
+    asked = Request(y, x, of or y, level, limit, most, settings)
     frame = load_table(table)
     laws = constrained_each([get_law(one) for one in ([law] if isinstance(law, str | Law) else law)], fix, tie)
-    fits, warnings = _fits(frame, laws, y=y, x=x, settings=settings)
+    fits, warnings = _fits(frame, laws, asked)
     doubts = other_units(pool, frame)
     if not fits:
-        begun = _spread(
-            frame, laws[0], pool, prices, y=y, x=x, settings=settings, limit=limit, most=most, why=warnings[0]
-        )
-        return replace(begun, of=of or y, level=level, warnings=(*doubts, *begun.warnings))
-    weights = backtest_weights(frame, fits, laws, y=y, x=x, settings=settings)
-    posteriors = {name: posterior_of(found, pool, target, of or y) for name, found in fits.items()}
-    views, cautious = [(weights[name], posterior) for name, posterior in posteriors.items()], False
-    for name, found in fits.items():
-        if found.n_runs < ENOUGH * len(found.params):
-            rivals = [posterior_of(found, pool, target, of or y, theta) for theta in rivals_of(found, seed)]
-            views, cautious = [*views, *((weights[name], rival) for rival in rivals)], True
-    total = sum(weight for weight, _ in views)
-    shares = tuple((weight / total, view) for weight, view in views)
-    z = NormalDist().inv_cdf((1 + level) / 2)
-    seeking = Seeking(tuple(posteriors.values()), shares, tuple(weights.values()), prices, z, (of or y) != y)
-    chosen = seeking.find(limit=limit, within=limit * (CAUTION if cautious else 1.0), most=most)
+        begun = _spread(frame, laws[0], pool, prices, asked, why=warnings[0])
+        return replace(begun, warnings=(*doubts, *begun.warnings))
+    weights = backtest_weights(frame, fits, laws, asked)
+    posteriors = {name: posterior_of(found, pool, target, asked.of) for name, found in fits.items()}
+    rivals = [
+        (weights[name], posterior_of(found, pool, target, asked.of, theta))
+        for name, found in fits.items()
+        for theta in _rivals_of(found, seed)
+    ]
+    chosen = Seeking(posteriors, weights, rivals, prices, asked).find()
     rows = tuple(pool.index[list(chosen.rows)].tolist())
-    return replace(
-        chosen, rows=rows, of=of or y, level=level, laws=weights, warnings=(*constraints(laws), *doubts, *warnings)
-    )
+    return replace(chosen, rows=rows, warnings=(*constraints(laws), *doubts, *warnings))
 
 
 @dataclass(frozen=True)
 class Seeking:
-    """Posteriors by law with their weights, the candidates' prices, and z of the interval's level.
+    """The search for the next runs: posteriors and weights by law, the candidates' prices, and the request.
 
-    views: the posteriors on which the choice is based, including those about rival parameters; weights sum to 1.
-    planned: the quantity belongs to the law alone (N*, an exponent), so its systematic error is left out, and the power
-    of the cost is the one that best spends the whole limit.
+    rivals: posteriors about other parameters of poorly identified laws, with their laws' weights.
     """
 
-    posteriors: Sequence[Posterior]
-    views: Sequence[tuple[float, Posterior]]
-    weights: tuple[float, ...]
+    posteriors: Mapping[str, Posterior]
+    weights: Mapping[str, float]
+    rivals: Sequence[tuple[float, Posterior]]
     prices: Prices
-    z: float
-    planned: bool
+    asked: Request
 
-    def find(self, *, limit: float, within: float, most: int) -> Suggestion:
-        """Choose candidates (positions) for a cost `within`, or `limit` if that buys none; give a reason if empty."""
-        design = self.design()
-        cheapest = float(self.prices.alone.min())
+    @cached_property
+    def views(self) -> tuple[tuple[float, Posterior], ...]:
+        """Return the posteriors on which the choice is based, rivals included, with weights that sum to 1."""
+        views = [*((self.weights[name], one) for name, one in self.posteriors.items()), *self.rivals]
+        total = sum(weight for weight, _ in views)
+        return tuple((weight / total, view) for weight, view in views)
+
+    @property
+    def z(self) -> float:
+        """Return the half-width of the interval in standard deviations."""
+        return NormalDist().inv_cdf((1 + self.asked.level) / 2)
+
+    @property
+    def of_the_law(self) -> bool:
+        """Tell whether the quantity belongs to the law alone (N*, an exponent).
+
+        The law's systematic error is then left out, and the power of the cost is the one that best spends the limit.
+        """
+        return self.asked.of != self.asked.y
+
+    def find(self) -> Suggestion:
+        """Choose candidates (positions); with poorly identified laws, for a share of the limit if that buys any."""
+        design, limit = self.design(), self.asked.limit
+        within = limit * (CAUTION if self.rivals else 1.0)
         now = self.half_width([])
-        nothing = Suggestion((), 0.0, now, now, (), (), "", 0.95, {})
-        if cheapest > limit:
+        nothing = _nothing(self.asked, "law", interval=now, laws=dict(self.weights))
+        if float(self.prices.alone.min()) > limit:
             return replace(nothing, reason=_too_dear(self.prices, limit))
-        power = power_for(design, limit) if self.planned and within >= limit else COST_POWER
-        how: dict[str, Any] = {"most": most, "power": power}
+        power = power_for(design, limit) if self.of_the_law and within >= limit else COST_POWER
+        how: dict[str, Any] = {"most": self.asked.most, "power": power}
         chosen = choose(design, limit=within, **how) or choose(design, limit=limit, **how)
         if not chosen:
             reason = (
@@ -172,26 +180,28 @@ class Seeking:
             )
             return replace(nothing, reason=reason)
         after = tuple(self.half_width(chosen[: k + 1]) for k in range(len(chosen)))
-        cost = self.prices.of(chosen)
-        found = replace(nothing, rows=tuple(chosen), cost=cost, interval_after=after[-1], after=after)
-        forecasts = tuple(self.forecast(i) for i in chosen)
         return replace(
-            found,
+            nothing,
+            rows=tuple(chosen),
+            cost=self.prices.of(chosen),
+            interval_after=after[-1],
+            after=after,
             costs=tuple(self.prices.steps(chosen)),
-            forecasts=forecasts,
+            forecasts=tuple(self.forecast(i) for i in chosen),
             **self.next_run(design, chosen, power, after[-1]),
         )
 
     def forecast(self, i: int) -> RunForecast:
         """Forecast a candidate's response, averaged over the laws; the interval includes the spread between them."""
-        means, variances = np.array([posterior.forecast(i) for posterior in self.posteriors]).T
-        middle = float(np.average(means, weights=self.weights))
-        wide = self.z * float(np.sqrt(np.average(variances + (means - middle) ** 2, weights=self.weights)))
+        means, variances = np.array([posterior.forecast(i) for posterior in self.posteriors.values()]).T
+        weights = [self.weights[name] for name in self.posteriors]
+        middle = float(np.average(means, weights=weights))
+        wide = self.z * float(np.sqrt(np.average(variances + (means - middle) ** 2, weights=weights)))
         return RunForecast(*np.exp([middle, middle - wide, middle + wide]).tolist())
 
     def design(self) -> Design:
         """Return the design problem: the views' features and the prices."""
-        views = tuple((weight, one.alone if self.planned else one.whole) for weight, one in self.views)
+        views = tuple((weight, one.alone if self.of_the_law else one.whole) for weight, one in self.views)
         return Design(views, self.prices)
 
     def half_width(self, chosen: list[int]) -> float:
@@ -203,23 +213,25 @@ class Seeking:
         """Return the gain and cost of the best further run, ignoring the limit."""
         if len(chosen) == len(self.prices.alone):
             return {}
-        state = design.start()
-        for i in chosen:
-            state = design.see(state, i)
         cost = self.prices.added(chosen)
-        score = design.gain(state) / cost**power
+        score = design.gain(design.after(chosen)) / cost**power
         score[chosen] = -1
         best = int(np.argmax(score))
         return {"next_gain": 1 - self.half_width([*chosen, best]) / now, "next_cost": float(cost[best])}
 
 
-def _fits(
-    frame: pd.DataFrame, laws: Sequence[Law], *, y: str, x: str | None, settings: Settings
-) -> tuple[dict[str, Fit], tuple[str, ...]]:
+def _nothing(
+    asked: Request, kind: Literal["law", "space"], *, interval: float | None, laws: dict[str, float]
+) -> Suggestion:
+    """Return the suggestion of no run. interval: the present half-width."""
+    return Suggestion((), 0.0, interval, interval, (), (), asked.of, asked.level, laws, kind=kind)
+
+
+def _fits(frame: pd.DataFrame, laws: Sequence[Law], asked: Request) -> tuple[dict[str, Fit], tuple[str, ...]]:
     """Fit each law; laws that refuse are left out, with the sentence."""
     fits, warnings = {}, []
     for law in laws:
-        found, refused = attempt(partial(fit_law, frame, law, y=y, x=x, settings=settings))
+        found, refused = attempt(partial(fit_law, frame, law, y=asked.y, x=asked.x, settings=asked.settings))
         if found is None:
             warnings.append(refused)
             continue
@@ -229,31 +241,21 @@ def _fits(
 
 
 def _spread(
-    frame: pd.DataFrame,
-    law: Law,
-    pool: pd.DataFrame,
-    prices: Prices,
-    *,
-    y: str,
-    x: str | None,
-    settings: Settings,
-    limit: float,
-    most: int,
-    why: str,
+    frame: pd.DataFrame, law: Law, pool: pd.DataFrame, prices: Prices, asked: Request, *, why: str
 ) -> Suggestion:
     """Suggest space-filling runs for at most `CAUTION` of the limit; raise `Refusal` if the law has enough runs."""
     from analysis.table.select import select_rows
 
-    made, _ = select_rows(frame, y=y, along=(x,) if x else (), **vars(settings.selection))
+    made, _ = select_rows(frame, y=asked.y, along=(asked.x,) if asked.x else (), **vars(asked.settings.selection))
     if len(made) >= ENOUGH * len(law.params):
         raise Refusal(why)
-    by = list(input_columns(made, law, x).values())
+    by = list(input_columns(made, law, asked.x).values())
     pool = pool.assign(**{column: column_of(pool, column, "the pool", law.name) for column in by})
-    chosen = fill(made, pool, prices, by=by, limit=limit * CAUTION, most=most)
-    chosen = chosen or fill(made, pool, prices, by=by, limit=limit, most=1)
-    nothing = Suggestion((), 0.0, None, None, (), (), y, 0.95, {}, kind="space")
+    chosen = fill(made, pool, prices, by=by, limit=asked.limit * CAUTION, most=asked.most)
+    chosen = chosen or fill(made, pool, prices, by=by, limit=asked.limit, most=1)
+    nothing = _nothing(asked, "space", interval=None, laws={})
     if not chosen:
-        return replace(nothing, reason=_too_dear(prices, limit))
+        return replace(nothing, reason=_too_dear(prices, asked.limit))
     warning = f"no law can be fitted yet ({why}): these runs are spread over {' and '.join(by)}"
     rows, costs = tuple(pool.index[chosen].tolist()), tuple(prices.steps(chosen))
     return replace(nothing, rows=rows, cost=prices.of(chosen), costs=costs, warnings=(warning,))
@@ -263,26 +265,24 @@ def _too_dear(prices: Prices, limit: float) -> str:
     return f"the cheapest candidate costs {number(float(prices.alone.min()))}, more than the limit of {number(limit)}"
 
 
-def rivals_of(found: Fit, seed: int) -> Iterator[np.ndarray]:
-    """Yield inner parameters (p,) fitted to resampled runs: alternatives for a poorly identified law."""
+def _rivals_of(found: Fit, seed: int) -> Iterable[np.ndarray]:
+    """Return inner parameters (p,) fitted to resampled runs, as alternatives for a poorly identified law; else none."""
+    if found.n_runs >= ENOUGH * len(found.params):
+        return ()
     engine = found.engine
-    at = engine.theta[:, None]
-    yield from refit(engine.problem, engine.points, at, count=RIVALS, resample="runs", seed=seed).theta.T
+    samples = refit(engine.problem, engine.points, engine.theta[:, None], count=RIVALS, resample="runs", seed=seed)
+    return samples.theta.T
 
 
 def backtest_weights(
-    frame: pd.DataFrame, fits: Mapping[str, Fit], laws: Sequence[Law], *, y: str, x: str | None, settings: Settings
+    frame: pd.DataFrame, fits: Mapping[str, Fit], laws: Sequence[Law], asked: Request
 ) -> dict[str, float]:
     """Return each law's weight: the inverse square of its backtest error; equal weights where unknown."""
-    from analysis.table.select import select_rows
-
     laws = [law for law in laws if law.name in fits]
     if len(laws) == 1:
         return {laws[0].name: 1.0}
-    rows, _ = select_rows(frame, y=y, along=(x,) if x else (), **vars(settings.selection))
-    rows = with_compute(rows)
-    by = size_column(rows, x)
-    scores, _ = attempt(lambda: score_laws(rows, laws, y=y, x=x, by=by, settings=settings))
+    rows, by, settings = rows_by_size(frame, y=asked.y, x=asked.x, settings=asked.settings)
+    scores, _ = attempt(lambda: score_laws(rows, laws, y=asked.y, x=asked.x, by=by, settings=settings))
     errors = {score.law: score.error for score in scores or () if np.isfinite(score.error)}
     raw = {law.name: 1 / max(errors.get(law.name, np.inf), 1e-6) ** 2 for law in laws}
     total = sum(raw.values())
