@@ -12,8 +12,8 @@ import pandas as pd
 from analysis.errors import Refusal
 from analysis.estimates.mixed_kinds import best_kinds, refuse_mixed_kinds
 from analysis.estimates.powerline import PowerLine, power_line
-from analysis.estimates.valleys.curve import FEWEST_SIZES, Parabola, Shape, find_minima
-from analysis.estimates.valleys.misfit import Valley, misfits, scatter_words, unequal
+from analysis.estimates.valleys.curve import FEWEST_SIZES, Parabola, Shape, Valley, find_minima
+from analysis.estimates.valleys.misfit import misfits, scatter_words, unequal
 from analysis.estimates.valleys.noise import Noise, draw_minima, noise_of
 from analysis.estimates.valleys.skew import common_skew
 from analysis.fitting.display.in_notebook import InNotebook
@@ -127,7 +127,7 @@ def isoflop(
     every = _with_budgets(rows, y)
     rows = best_kinds(every, y, ("N", "C"))
     table = at_budget(cells(rows, y), y).sort_values(["budget", "N"], kind="stable")
-    groups = {float(str(budget)): group for budget, group in table.groupby("budget")}
+    groups = {float(group["budget"].iloc[0]): group for _, group in table.groupby("budget")}
     if max((group["N"].nunique() for group in groups.values()), default=0) < 3:
         raise Refusal("no compute budget has three sizes; wanted several sizes N at each of a few budgets")
     valleys, curves, absorbed = _fit_curves(groups, y, shape)

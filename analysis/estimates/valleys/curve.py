@@ -1,4 +1,4 @@
-"""The minimum of a curve over log N, for many resampled curves at once."""
+"""isoFLOP curves: their form, the curve of one budget, and the minima of many resampled curves at once."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ NEAR = float(np.log(3.0))
 """A parabola is also fitted to all sizes within this distance of the best in log N."""
 LEAST = 1e-6
 """Skew below which a parabola is symmetric."""
+EXACT = 1e-4
+"""Minimum noise, as a share of y: a curve is no nearer to the truth, and losses have about as many digits."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Shape:
 
 
 @dataclass(frozen=True)
-class Valleys:
+class CurveMinima:
     """The minima of a stack of curves over log N, and the first curve.
 
     u: log N of each minimum (-inf, inf: beyond the sizes run). y: its value. For the first curve, fitted_at: indices of
@@ -94,7 +96,28 @@ class Valleys:
         return tuple(np.exp(u)), tuple(self.value(u))
 
 
-def find_minima(u: np.ndarray, Y: np.ndarray, shape: Parabola | Shape) -> Valleys:
+@dataclass(frozen=True)
+class Valley:
+    """One budget's points (k,): log N, mean y and number of seeds; and the curve fitted near their minimum."""
+
+    budget: float
+    u: np.ndarray
+    means: np.ndarray
+    seeds: np.ndarray
+    curve: CurveMinima
+
+    @property
+    def rest(self) -> np.ndarray:
+        """Return the relative residuals of the fitted points."""
+        return self.means[self.curve.fitted_at] / self.curve.fitted - 1
+
+    @property
+    def freedom(self) -> int:
+        """Return the degrees of freedom of the residuals."""
+        return len(self.curve.fitted_at) - 3
+
+
+def find_minima(u: np.ndarray, Y: np.ndarray, shape: Parabola | Shape) -> CurveMinima:
     """Find the minimum of each curve.
 
     u: (n,) sorted log N. Y: (k, n) curves. Where the lowest point is at either end, the minimum lies beyond it.
@@ -122,7 +145,7 @@ def find_minima(u: np.ndarray, Y: np.ndarray, shape: Parabola | Shape) -> Valley
     window, coefficients, centre = first
     fitted = shape.basis(u[window] - centre) @ coefficients
     ends = (float(u[window].min()), float(u[window].max()))
-    return Valleys(minimum, height, window, fitted, coefficients, centre, shape, ends)
+    return CurveMinima(minimum, height, window, fitted, coefficients, centre, shape, ends)
 
 
 def _window(sizes: np.ndarray, which: np.ndarray, best: int, shape: Parabola | Shape) -> np.ndarray:

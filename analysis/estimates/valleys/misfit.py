@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.estimates.valleys.curve import Valleys
-from analysis.fitting.verdict.misfit import tail
+from analysis.estimates.valleys.curve import EXACT, Valley
+from analysis.fitting.verdict.run_residuals import tail
 from analysis.numbers import flops, percent
 
 UNLIKELY = 0.01
@@ -21,29 +20,6 @@ ABOVE = 3.0
 """Standard errors above the lowest mean from which a curve's minimum counts as too high."""
 LEAST = 1e-3
 """Share of y below which that difference is negligible."""
-EXACT = 1e-4
-"""Least noise, as a share of y: a curve is no nearer to the truth, and losses are written with about as many digits."""
-
-
-@dataclass(frozen=True)
-class Valley:
-    """One budget's points (k,): log N, mean y and number of seeds; and the curve fitted near their minimum."""
-
-    budget: float
-    u: np.ndarray
-    means: np.ndarray
-    seeds: np.ndarray
-    curve: Valleys
-
-    @property
-    def rest(self) -> np.ndarray:
-        """Return the relative residuals of the fitted points."""
-        return self.means[self.curve.fitted_at] / self.curve.fitted - 1
-
-    @property
-    def freedom(self) -> int:
-        """Return the degrees of freedom of the residuals."""
-        return len(self.curve.fitted_at) - 3
 
 
 def misfits(valleys: Sequence[Valley], noise: float) -> tuple[str, ...]:

@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from analysis.estimates.valleys.curve import FEWEST_SIZES, Parabola, Shape, find_minima
-from analysis.estimates.valleys.misfit import EXACT, Valley
-from analysis.fitting.verdict.misfit import tail
+from analysis.estimates.valleys.curve import EXACT, FEWEST_SIZES, Parabola, Shape, Valley, find_minima
+from analysis.fitting.verdict.run_residuals import tail
 from analysis.table.cells import seed_deviations
 
 FEWEST = 8

@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from analysis.estimates.valleys.curve import Parabola, find_minima
-from analysis.estimates.valleys.misfit import EXACT, Valley
+from analysis.estimates.valleys.curve import EXACT, Parabola, Valley, find_minima
 
 PRIOR = 0.2
 """Prior standard deviation of the skew: beta - alpha of a Chinchilla law, whose exponents are about .2 to .5."""

@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.estimates.valleys.curve import Parabola, find_minima
-from analysis.estimates.valleys.misfit import Valley
+from analysis.estimates.valleys.curve import Parabola, Valley, find_minima
 from analysis.estimates.valleys.noise import Noise, draw_minima, noise_of
 from analysis.estimates.valleys.skew import Skew
 
