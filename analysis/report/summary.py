@@ -15,7 +15,7 @@ from analysis.figures.cost import cost_numbers
 from analysis.files import read_file
 from analysis.numbers import duration, entry, flops, number, percent, setting
 from analysis.report.charts.seeds import run_names
-from analysis.table.select import RECIPE
+from analysis.table.select import RECIPE, last_rows
 from analysis.table.statuses import UNFINISHED, statuses
 from analysis.wording import RECIPE_WORDS, counted
 
@@ -85,7 +85,7 @@ def summarise(table: pd.DataFrame, folder: Path) -> Summary:
     names = [folder.resolve().name, *([re.sub(r".*/|\.ya?ml$", "", named[1])] if named else [])]
     question = re.sub(rf"^([\w.-]+/)*({'|'.join(map(re.escape, names))})(\.ya?ml)?(: |\n|$)", "", question)
     question = question[:1].upper() + question[1:]
-    ends = table.drop_duplicates("run_id", keep="last") if "run_id" in table.columns else table
+    ends = last_rows(table)
     found = statuses(ends)
     status = (
         pd.Series("finished", index=ends.index) if found is None else found.where(found.isin(UNFINISHED), "finished")
@@ -120,14 +120,14 @@ def read_sweep(path: Path) -> tuple[str, str]:
 def conventions(table: pd.DataFrame, measured: Sequence[str], *, stages: bool = False) -> list[tuple[str, str]]:
     """Return the meanings of N, D, C and the responses. measured: the responses; stages: whether there are stages."""
     left_out = {"error": "error" not in measured, "tasks of stages": not stages}
-    if not is_ours(table):
+    if not is_from_scaling(table):
         known = {*table.columns, *(("C",) if {"N", "D"} <= set(table.columns) else ())}
         left_out |= {name: name not in known for name in ("N", "D", "C", "loss")}
-    meanings = MEANINGS if is_ours(table) else OF_OTHERS
+    meanings = MEANINGS if is_from_scaling(table) else OF_OTHERS
     return [(name, meaning) for name, meaning in meanings.items() if not left_out.get(name)]
 
 
-def is_ours(table: pd.DataFrame) -> bool:
+def is_from_scaling(table: pd.DataFrame) -> bool:
     """Tell whether a table was collected from runs of `scaling`, whose counts are known."""
     return {"run_id", "N_total", "C_counted"} <= set(table.columns) and "trained" not in table.columns
 

@@ -27,19 +27,18 @@ GAP = 0.1
 SPREAD = 0.3
 """Maximum spread in log10 C of the runs of one budget."""
 OFF = 5.0
-"""Factor between a column budget and C from which the former is not in FLOPs."""
+"""Factor between a column budget and C from which the budget is not in FLOPs."""
 NEARLY = 0.05
 """Minimum distance in log C between two budgets for computing a slope."""
 NEAR = 5e-5
-"""Relative difference up to which two inputs are one setting, as of numbers written with five digits or of runs that
-end a few examples apart: it changes a loss by less than any noise."""
+"""Relative difference up to which two inputs count as one setting. Numbers written with five digits differ by less, and
+so do runs that end a few examples apart; the effect on a loss is below any noise."""
 SAME = 2e-7
-"""Relative difference up to which two responses are one: 32-bit rounding."""
+"""Relative difference up to which two responses count as equal: 32-bit rounding."""
 ROUNDED = 1e-3
-"""The same, where one of them is the other written with fewer digits."""
+"""The same for a response that may be the other one written with fewer digits."""
 FEWER = 2
-"""Minimum number of decimals that a response has lost where it is another written with fewer digits; a last digit of
-zero is lost by chance."""
+"""Minimum number of decimals that such a response has less; one less may be a last digit that happens to be zero."""
 
 
 def cells(rows: pd.DataFrame, y: str, x: str = "C") -> pd.DataFrame:
@@ -72,13 +71,13 @@ def has_repeats(rows: pd.DataFrame) -> bool:
     return bool(keys) and bool(rows.duplicated(keys).any())
 
 
-def seed_deviations(rows: pd.DataFrame, y: str) -> np.ndarray:
+def seed_deviations(rows: pd.DataFrame, y: str, keys: Sequence[str] | None = None) -> np.ndarray:
     """Return the relative deviations of runs from their cell mean, scaled for the degrees of freedom.
 
-    Cells with one run are left out; the result may be empty.
+    keys: the columns on which the runs of one cell agree (default: the identity columns). Cells with one run are left
+    out; the result may be empty.
     """
-    keys = _keys(rows, y)
-    groups = rows.groupby(keys, dropna=False, sort=False)[y]
+    groups = rows.groupby(list(keys or _keys(rows, y)), dropna=False, sort=False)[y]
     mean, n = groups.transform("mean").to_numpy(float), groups.transform("size").to_numpy(float)
     many = n > 1
     return (rows[y].to_numpy(float)[many] / mean[many] - 1) * np.sqrt(n[many] / (n[many] - 1))
@@ -224,7 +223,7 @@ def _has_few_digits(values: np.ndarray) -> np.ndarray:
 
 
 def distinct(rows: pd.DataFrame, columns: Sequence[str], y: str) -> pd.DataFrame:
-    """Drop rows that repeat another in those of the columns that there are, with a remark."""
+    """Drop rows that repeat another in the given columns (as far as they exist), with a remark."""
     rows, repeated = without_repeats(rows, [name for name in columns if name in rows.columns], y)
     return with_remarks(rows, *([f"left out: {counted(repeated, 'row')} that repeat another"] if repeated else []))
 

@@ -14,10 +14,10 @@ from analysis.table.statuses import plain_name
 from analysis.wording import counted, listed, one_word
 
 NAMES = ("run", "run_name", "run_id", "runid", "name", "id", "uuid", "trial", "trial_id", "trial_name", "job", "job_id")
-"""Columns that name a run by their own name, in any case; also whatever begins or ends with the word run."""
+"""Usual names of columns that name a run, in any case; names that begin or end with the word run count too."""
 SIZES = ("N", "D", "C")
 STEP = re.compile(r"(trainer_|train_|training_|progress_)?((global_)?step|iteration|iter|epoch)")
-"""Columns of a point of a learning curve, which a table of whole runs seldom has."""
+"""Names of columns with the training progress of a point, which a table of whole runs seldom has."""
 STEP_IN_NAME = re.compile(r"(?<![a-z])(step|iter|ckpt|checkpoint|epoch)[-_=: ]*\d", re.IGNORECASE)
 """A point of a learning curve in a text: gpt-70m/step1000, checkpoint-500."""
 PROGRESS = ("tokens", "epochs")

@@ -36,17 +36,16 @@ def as_numbers(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
 
     Raises `UserError` where one is missing or holds anything but numbers.
     """
-    require_columns(table, columns)
-    table, odd = numbers_where_there_are(table, columns)
+    table, odd = parse_numbers(table, columns)
     for column, words in odd.items():
-        raise no_numbers(words, column, len(table))
+        raise not_numeric(words, column, len(table))
     return table
 
 
-def numbers_where_there_are(table: pd.DataFrame, columns: Sequence[str]) -> tuple[pd.DataFrame, dict[str, pd.Series]]:
-    """Return the table with these columns as floats, and the text values that are not numbers (NaN in the table).
+def parse_numbers(table: pd.DataFrame, columns: Sequence[str]) -> tuple[pd.DataFrame, dict[str, pd.Series]]:
+    """Return the table with these columns as floats, and the text values that are no numbers, by column.
 
-    Raises `UserError` where a column is missing. Remarks say how text was read.
+    Such values are NaN in the table. Remarks say how text was read. Raises `UserError` where a column is missing.
     """
     odd: dict[str, pd.Series] = {}
     for column in dict.fromkeys(columns):
@@ -104,11 +103,11 @@ def numbers_of(column: pd.Series, name: str) -> np.ndarray:
     """Return a column as floats, NaN where empty. Raises `UserError` where it holds anything but numbers."""
     numbers, odd = read_numbers(column)
     if odd.any():
-        raise no_numbers(column[odd], name, len(column))
+        raise not_numeric(column[odd], name, len(column))
     return numbers
 
 
-def no_numbers(words: pd.Series, name: str, n: int) -> UserError:
+def not_numeric(words: pd.Series, name: str, n: int) -> UserError:
     """Return the error that names text where numbers are wanted, and says how to leave out such rows."""
     if len(words) == n:
         return UserError(f"column {name!r} holds {str(words.iloc[0])!r}; wanted numbers; take another column")
@@ -118,7 +117,7 @@ def no_numbers(words: pd.Series, name: str, n: int) -> UserError:
     )
 
 
-def with_words_counted(table: pd.DataFrame) -> pd.DataFrame:
+def with_written_numbers(table: pd.DataFrame) -> pd.DataFrame:
     """Return the table with columns of written numbers (45 %, 1.3B) as floats."""
     numbers = {}
     for name in table.columns:

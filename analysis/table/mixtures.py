@@ -16,7 +16,7 @@ from analysis.table.statuses import is_status, plain_name
 from analysis.wording import listed
 
 OURS = {"run_id", "lr_rule", "overrides"}
-"""Columns of the tables that scaling writes: their recipes are compared by RECIPE, their rates follow a rule."""
+"""Columns that identify a table of `scaling`, whose recipes are compared by `RECIPE` instead."""
 SETTINGS = re.compile(
     r"(^|_)(lr|learning_rate|rate|batch|batch_size|bs|weight_decay|wd|warmup|warmup_steps|dropout|momentum|beta1|beta2|"
     r"label_smoothing|clip|experts|num_experts|n_experts|top_k|granularity|sparsity|capacity_factor|resolution|patch_size|"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.errors import UserError
-from analysis.table.columns import with_words_counted
+from analysis.table.columns import with_written_numbers
 from analysis.table.expressions import evaluate
 from analysis.table.files.own_columns import with_own_columns
 from analysis.table.files.read_file import check_names, one_line, read_file, with_plain_columns
@@ -114,6 +114,6 @@ def derive_column(table: pd.DataFrame, assignment: str) -> pd.DataFrame:
     name = name.strip()
     if not equals or expression.startswith("=") or not name.isidentifier():
         raise UserError(f'found --derive "{assignment}"; wanted NAME = EXPRESSION, such as "D = C/(6*N)"')
-    value = evaluate(with_words_counted(table), expression.strip())
+    value = evaluate(with_written_numbers(table), expression.strip())
     table = with_former_names(without_note(table, name), name)  # by its former name a column is still what it was
     return table.assign(**{name: value})

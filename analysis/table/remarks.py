@@ -37,7 +37,7 @@ def with_taken(table: pd.DataFrame, taken: dict[str, str]) -> pd.DataFrame:
 
 
 def without_note(table: pd.DataFrame, column: str) -> pd.DataFrame:
-    """Return the table without the note on this column, as the user named it."""
+    """Return the table without the note that this column was recognised automatically, as the user now defines it."""
     if column not in table.attrs.get(TAKEN, {}):
         return table
     table = table.copy(deep=False)

@@ -16,7 +16,7 @@ from analysis.table.statuses import plain_name
 from analysis.table.written_numbers import NATS, counts_alone, factor_of, flops_of, read_numbers
 from analysis.wording import in_quotes, listed, one_word, ticked
 
-ROLES = {  # of each column of ours: what others call it, in lower case, without spaces and signs
+ROLES = {  # for each of our columns its names in other tables, in lower case, without spaces and signs
     "N": (
         *("params", "parameters", "nparams", "nparameters", "numparams", "numparameters", "modelparams"),
         *("modelsize", "modelparameters", "paramcount", "parametercount", "totalparams", "totalparameters"),
@@ -63,7 +63,7 @@ POWERS = {"log10": "10**{}", "lg": "10**{}", "log2": "2**{}", "ln": "exp({})"}
 NATURAL = {"N": 14.0, "D": 15.0, "C": 28.0}
 """Value above which an unspecified logarithm of a count is a natural one."""
 PERPLEXITY = re.compile(r"(^|_)(ppl|perplexity)(_|$)")
-INSTEAD = {  # of the loss: what it is of other measures of a model's predictions
+INSTEAD = {  # formulas for the loss from other measures of a model's predictions
     PERPLEXITY: "log({})",
     re.compile(r"^(?!.*neg).*?(^|_)(ll|loglik|log_likelihood|logprob|log_prob|elbo)(_|$)"): "-{}",
 }
@@ -84,7 +84,7 @@ TRACKERS = PREFIXES[:7]
 TRIAL = ("user_attrs_", "params_")
 """The same of Optuna: user_attrs_tokens, params_n_layers."""
 OWN = ("loss", "error", "width", "depth", "seed", "budget")
-"""Descriptions of our columns."""
+"""Our columns whose names are always taken as they are."""
 COUNTS = ("N", "D", "C")
 SMALL = {"loss": NATS, "error": 0.01}
 """The unit besides their own that a column of each may be in: bits, per cent."""
@@ -148,8 +148,8 @@ def role_of(column: object) -> Role | None:
     return None
 
 
-def is_ours(column: object) -> bool:
-    """Tell whether a column is one of ours, by our name or another usual name."""
+def is_known(column: object) -> bool:
+    """Tell whether a column has one of our names or another usual name for one of them."""
     return column in ROLES or role_of(column) is not None
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis.errors import Refusal, UserError
 from analysis.table.clusters import with_runs, without_early_rows
-from analysis.table.columns import no_numbers, numbers_where_there_are, with_words_counted
+from analysis.table.columns import not_numeric, parse_numbers, with_written_numbers
 from analysis.table.expressions import mask
 from analysis.table.mixtures import with_mixtures
 from analysis.table.remarks import with_remarks
@@ -53,7 +53,7 @@ def select_rows(
     What else is worth knowing (columns that were guessed, units in doubt, clusters) stands in the rows' remarks.
     """
     _check_choice(rows, keep)
-    table, odd = numbers_where_there_are(table, [*(name for name in COUNTS if name in table.columns), y])
+    table, odd = parse_numbers(table, [*(name for name in COUNTS if name in table.columns), y])
     left_out: list[str] = []
     chosen = _settled(table, {status_word(word) for word in keep}, left_out)
     chosen = _where(chosen, where, left_out)
@@ -78,7 +78,7 @@ def _no_words(chosen: pd.DataFrame, odd: Mapping[str, pd.Series]) -> None:
     for column, words in odd.items():
         left = words[words.index.isin(chosen.index)]
         if len(left):
-            raise no_numbers(left, column, len(chosen))
+            raise not_numeric(left, column, len(chosen))
 
 
 def _check_choice(rows: str, keep: Sequence[str]) -> None:
@@ -124,6 +124,11 @@ def origins(rows: pd.DataFrame) -> pd.Series:
     return rows["origin"].where(rows["origin"].notna(), own) if "origin" in rows.columns else own
 
 
+def last_rows(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the last row of each run; all rows of a table without run ids."""
+    return table.drop_duplicates("run_id", keep="last") if "run_id" in table.columns else table
+
+
 def tasks_of(table: pd.DataFrame) -> list[str]:
     """Return the tasks of a table, the training's own first; none where it has no such column."""
     if "task" not in table.columns:
@@ -143,7 +148,7 @@ def rows_where(table: pd.DataFrame, where: str | None) -> pd.DataFrame:
         chosen = table[mask(table, where)]
     except UserError:  # text compared with numbers
         counts = [name for name in (*COUNTS, "loss") if name in table.columns]
-        chosen = table[mask(numbers_where_there_are(with_words_counted(table), counts)[0], where)]
+        chosen = table[mask(parse_numbers(with_written_numbers(table), counts)[0], where)]
     if chosen.empty:
         raise UserError(f'no row is left by --where "{where}" (of {len(table)}); wanted at least one')
     return chosen

@@ -22,8 +22,8 @@ FLAGS = {"finished": True, "completed": True, "complete": True, "done": True, "s
     **dict.fromkeys(("exclude", "excluded", "ignore", "ignored", "skipped", "outlier", "nan"), False),
     **dict.fromkeys(CHOSEN, True),
 }
-"""Boolean columns that say the same, alone or after is, has or a tracker's prefix; each with its value for a usable
-run."""
+"""Boolean columns that say how a run ended, alone or after is, has or a tracker's prefix; each with its value for a
+usable run."""
 BEFORE = re.compile(
     r"^((run|job|trial|sys|summary|config|params|metrics|train|training)_)?((is|has|was|did|has_been)_)?"
 )

@@ -26,9 +26,9 @@ DATA_SET = re.compile(
 
 
 def examples_seen(columns: Iterable[str]) -> str:
-    """Return D as a product of columns; '' if they lack.
+    """Return D as a product of columns; '' if the table lacks them.
 
-    These are a ratio and N, epochs and the size of the data set, or steps, batch and length of a sequence.
+    The factors are a ratio and N, epochs and the size of the data set, or steps, batch and sequence length.
     """
     names = list(columns)
     ratio, steps, batch, length = (_first(names, words) for words in (PER_WEIGHT, STEPS, BATCH, LENGTH))

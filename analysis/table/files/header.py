@@ -20,11 +20,11 @@ MARK = "\x00"
 """Separator between a repeated name and its number, until the columns are known."""
 
 
-def head_of(rows: Sequence[Sequence[str]]) -> int:
-    """Return which row names the columns: the first of words alone that names as many as the rows of values fill.
+def header_row(rows: Sequence[Sequence[str]]) -> int:
+    """Return the index of the row with the column names: the first row of words alone with as many cells as the values.
 
-    One less is enough where the first column, of row names, has none. Titles and merged groups of columns above it
-    name fewer. Without such a row it is the first; `UserError` where that holds numbers alone.
+    One cell less is enough where the first column, of row names, has no name. Titles and merged groups of columns above
+    the header have fewer cells. Without such a row it is row 0; raises `UserError` where that holds numbers alone.
     """
     first = rows[:LOOK]
     most = max((filled(row) for row in first if not is_words(row)), default=0)
@@ -44,9 +44,9 @@ def head_of(rows: Sequence[Sequence[str]]) -> int:
 
 
 def with_units(head: Sequence[str], below: Sequence[Sequence[str]]) -> tuple[list[str], int]:
-    """Return the names with the units of the row below, where that holds units alone, and how many rows they take.
+    """Return the names with the units of the row below, and the number of rows that the units take (0 or 1).
 
-    A unit that changes no number, or is not known, is left out.
+    The row below counts as units if it holds nothing else. Units that scale no number, or are unknown, are left out.
     """
     row = [cell.strip() for cell in below[0]] if below else []
     if not any(_is_word(cell) for cell in row if cell) or len(row) > len(head) or len(below) < 2 or is_words(below[1]):
@@ -73,7 +73,7 @@ def _is_word(cell: str) -> bool:
     return not any(letter.isdigit() for letter in cell) or not re.fullmatch(r"[-+\d.,eE%' _]*", cell.strip())
 
 
-def named(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def column_names(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Return a name for each value of a row: the header's, plus one for row names before it or empty cells after it.
 
     Raises `UserError` where rows have more values than the header has names.
@@ -96,14 +96,14 @@ def named(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     )
 
 
-def once(names: Sequence[str]) -> list[str]:
-    """Return the names stripped of white space; repeated ones get a separator and a number."""
+def number_repeats(names: Sequence[str]) -> list[str]:
+    """Return the names without white space around them; repeated ones get `MARK` and a number."""
     clean = [visible(name) or f"Unnamed: {i}" for i, name in enumerate(names)]
     return [f"{name}{MARK}{clean[:i].count(name)}" if clean.count(name) > 1 else name for i, name in enumerate(clean)]
 
 
-def settle(table: pd.DataFrame) -> pd.DataFrame:
-    """Resolve columns with the same name: kept once if equal, else all numbered (loss.0, loss.1)."""
+def resolve_repeats(table: pd.DataFrame) -> pd.DataFrame:
+    """Resolve columns of one name (see `number_repeats`): kept once if equal, else all numbered (loss.0, loss.1)."""
     marked = [str(name) for name in table.columns if MARK in str(name)]
     renamed = {}
     for name in dict.fromkeys(one.partition(MARK)[0] for one in marked):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from analysis.table.roles import is_ours
+from analysis.table.roles import is_known
 
 
 def read_json(text: str, kind: str) -> pd.DataFrame:
@@ -50,9 +50,9 @@ def _inside(content: dict[str, object], kind: str) -> object:
     if kind == "jsonl" and not lists:
         return [content]
     rows = [value for value in content.values() if isinstance(value, Mapping)]
-    if rows and len(rows) == len(content) and not any(map(is_ours, content)):
+    if rows and len(rows) == len(content) and not any(map(is_known, content)):
         keys = pd.json_normalize(rows[:1]).columns  # type: ignore[arg-type]
-        if any(map(is_ours, keys)):
+        if any(map(is_known, keys)):
             return [{"name": name, **row} for name, row in zip(content, rows, strict=True)]
     return content
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from analysis.table.columns import numbers_where_there_are
+from analysis.table.columns import parse_numbers
 from analysis.table.remarks import with_moved, with_remarks
 from analysis.table.written_numbers import read_numbers
 
 NUMBERS = {name: f"{name}_in_words" for name in ("budget", "epochs", "step", "loss_se", "error_se", "seconds")}
 NUMBERS |= {"error": "error_message"}
-"""Our columns that are used without being asked for, each with the new name for one that holds text."""
+"""Our columns that are used automatically; each with the name that it gets in a table where it holds text."""
 COUNTED = ("N", "D", "C", "D_unique", "width", "depth", "loss")
 """Columns read as written numbers (1.3B); with other text they are kept, and refused where used."""
 POSITIVE = ("budget", "epochs")
@@ -40,10 +40,10 @@ def with_own_columns(table: pd.DataFrame) -> pd.DataFrame:
             remark = f"the column {name} holds {str(example)!r}, which is none of ours: it is called {other}"
             table = with_remarks(with_moved(table.rename(columns={name: other}), {name: other}), remark)
         elif not plain:
-            table, _ = numbers_where_there_are(table, [name])
+            table, _ = parse_numbers(table, [name])
     for name in COUNTED:
         if name in table.columns:
-            read, words = numbers_where_there_are(table, [name])
+            read, words = parse_numbers(table, [name])
             table = table if words else read
     return _with_run_ids(table, [name for name in ("run_id", "origin") if name in table.columns])
 

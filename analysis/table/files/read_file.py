@@ -18,7 +18,7 @@ import pandas as pd
 
 from analysis.archive import is_archive, unpack
 from analysis.errors import UserError
-from analysis.table.files.header import settle, visible
+from analysis.table.files.header import resolve_repeats, visible
 from analysis.table.files.json_rows import read_json
 from analysis.table.files.latex import is_latex, latex_rows
 from analysis.table.files.mappings import with_mappings_expanded
@@ -138,7 +138,7 @@ def _tidy(table: pd.DataFrame) -> pd.DataFrame:
     """
     table = _unindexed(table)
     names = {name: visible(name) for name in table.columns}
-    table = settle(table.rename(columns={name: clean for name, clean in names.items() if name != clean}))
+    table = resolve_repeats(table.rename(columns={name: clean for name, clean in names.items() if name != clean}))
     unnamed = [name for name in table.columns if str(name).startswith("Unnamed: ") or not str(name)]
     empty = [name for name in unnamed if table[name].isna().all() or _is_index(table[name])]
     table = table.drop(columns=empty)

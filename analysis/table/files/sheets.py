@@ -9,14 +9,14 @@ from typing import IO, Any
 import pandas as pd
 
 from analysis.errors import UserError
-from analysis.table.files.header import LOOK, filled, head_of, once, with_units
+from analysis.table.files.header import LOOK, filled, header_row, number_repeats, with_units
 from analysis.table.remarks import with_remarks
-from analysis.table.roles import is_ours
-from analysis.wording import listed
+from analysis.table.roles import is_known
+from analysis.wording import counted, listed
 
 
 def read_sheet(source: Path | IO[bytes], name: str) -> pd.DataFrame:
-    """Read the only sheet, or the one with our columns; a remark names the others.
+    """Read the only sheet, or the one with our columns; remarks name the others, and count hidden rows.
 
     Raises `UserError` where several sheets hold runs.
     """
@@ -27,9 +27,10 @@ def read_sheet(source: Path | IO[bytes], name: str) -> pd.DataFrame:
             )
             for title in map(str, book.sheet_names)
         }
+        hidden = {title: sum(row.hidden for row in book.book[title].row_dimensions.values()) for title in sheets}
     tables = {title: _table(cells) for title, cells in sheets.items()}
     tables = {title: table for title, table in tables.items() if len(table)}
-    known = {title: sum(map(is_ours, table.columns)) for title, table in tables.items()}
+    known = {title: sum(map(is_known, table.columns)) for title, table in tables.items()}
     runs = [title for title in tables if known[title] > 1] or [title for title in tables if known[title]]
     if len(runs) > 1:
         raise UserError(
@@ -38,8 +39,10 @@ def read_sheet(source: Path | IO[bytes], name: str) -> pd.DataFrame:
         )
     chosen = (runs or list(tables) or [""])[0]
     others = [title for title in tables if title != chosen]
-    remark = f"the sheet {chosen} of {name} is read, and not {listed(others, 5)}"
-    return with_remarks(tables.get(chosen, pd.DataFrame()), *([remark] if others else []))
+    remarks = [f"the sheet {chosen} of {name} is read, and not {listed(others, 5)}"] if others else []
+    if n := hidden.get(chosen, 0):
+        remarks.append(f"{counted(n, 'hidden row')} of {name} {'is' if n == 1 else 'are'} read like the others")
+    return with_remarks(tables.get(chosen, pd.DataFrame()), *remarks)
 
 
 def _filled_down(cells: pd.DataFrame, merged: Iterable[Any]) -> pd.DataFrame:
@@ -59,10 +62,10 @@ def _table(cells: pd.DataFrame) -> pd.DataFrame:
     if len(cells) < 2:
         return pd.DataFrame()
     words = cells.head(LOOK * 2).astype(object).where(cells.head(LOOK * 2).notna(), "").map(str).to_numpy().tolist()
-    top = head_of(words)
+    top = header_row(words)
     if top == 0 and filled(words[0]) < 2 < len(words[0]):  # a sheet of notes
         top = next((i for i, row in enumerate(words[:LOOK]) if filled(row) > 1), 0)
     names, units = with_units(words[top], words[top + 1 :])
     body = cells.iloc[top + 1 + units :].dropna(how="all", axis=1)
     head = [names[list(cells.columns).index(column)] for column in body.columns]
-    return body.set_axis(once(head), axis=1).infer_objects().reset_index(drop=True)
+    return body.set_axis(number_repeats(head), axis=1).infer_objects().reset_index(drop=True)

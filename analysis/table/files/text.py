@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.errors import UserError
-from analysis.table.files.header import LOOK, head_of, is_words, named, once, with_units
+from analysis.table.files.header import LOOK, column_names, header_row, is_words, number_repeats, with_units
 from analysis.table.remarks import with_remarks
 from analysis.table.statuses import plain_name
 from analysis.table.written_numbers import are_thousands
@@ -63,9 +63,9 @@ def read_text(text: str, kind: str) -> pd.DataFrame:
         head = _split([comments[-1].lstrip("# ")], separator)[0]
         if is_words(head) and len(head) == len(rows[0]):
             rows, lines = [head, *rows], [comments[-1], *lines]
-    top = head_of(rows)
+    top = header_row(rows)
     head, units = with_units(rows[top], rows[top + 1 :])
-    names = once(named(head, rows[top + 1 :]))
+    names = number_repeats(column_names(head, rows[top + 1 :]))
     below = top + 1 + units
     table = _values(lines[below:], names, separator, rows[below:])
     remark = f"{counted(later, 'line')} below the head begin with # and are left out"

@@ -932,6 +932,9 @@ def test_a_spreadsheet_is_read_with_the_extra(tmp_path):
     book.active.merge_cells("A2:A3")
     book.save(tmp_path / "t.xlsx")
     assert load_table(tmp_path / "t.xlsx")["N"].tolist() == [1e6, 1e6, 4e6]
+    book.active.row_dimensions[3].hidden = True
+    book.save(tmp_path / "t.xlsx")
+    assert remarks_of(load_table(tmp_path / "t.xlsx")) == ("1 hidden row of t.xlsx is read like the others",)
     (tmp_path / "broken.xlsx").write_bytes(b"PK")
     with pytest.raises(UserError, match="cannot be read as xlsx"):
         load_table(tmp_path / "broken.xlsx")
