@@ -113,8 +113,13 @@ def interval(ends: tuple[float, float] | None, write: Callable[[float], str] | N
 
 
 def percent(share: float) -> str:
-    """Write a share in per cent: 95 %; nothing for NaN."""
-    return "" if np.isnan(share) else f"{number(float(f'{100 * share:.3g}'))} %"
+    """Write a share in per cent with three digits: 95 %; more where those would be 100 %: 99.99 %; "" for NaN."""
+    if np.isnan(share):
+        return ""
+    digits = 3
+    while share < 1 and float(f"{100 * share:.{digits}g}") >= 100:
+        digits += 1
+    return f"{number(float(f'{100 * share:.{digits}g}'), max(4, digits))} %"
 
 
 def times(factor: float | None) -> str:

@@ -94,6 +94,7 @@ def test_exponents_intervals_shares_factors_p_values_and_shifts():
     assert interval((1312.3, 1599.2), count) == "[1,312, 1,599]"
     assert interval(None) == ""
     assert [percent(v) for v in (0.95, 1 - 0.95, 0.999, 0.0633, 1.0)] == ["95 %", "5 %", "99.9 %", "6.33 %", "100 %"]
+    assert [percent(v) for v in (0.9999, 0.99996, 0.999999)] == ["99.99 %", "99.996 %", "99.9999 %"]
     assert [times(v) for v in (1.6612, 100.0, None)] == ["1.66×", "100×", ""]
     assert [p_value(v) for v in (0.0034, 1e-12, 0.0)] == ["p 0.003", "p 10⁻¹²", "p < 10⁻³⁰⁰"]
     assert [shift(v) for v in (0.0123, -0.0044, -0.0004)] == ["+0.012", "−0.004", "less than 0.001"]
