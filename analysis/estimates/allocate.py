@@ -72,15 +72,15 @@ class Bias:
 
 
 @dataclass(frozen=True)
-class Found:
-    """Results already computed from the same rows, for reuse."""
+class Precomputed:
+    """Results already computed from the same rows with the same options; None where they are to be computed."""
 
     law: Fit | None = None
     minima: IsoFlop | None = None
     front: Frontier | None = None
 
 
-NOTHING = Found()
+NOTHING = Precomputed()
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ def allocate(
     y: str = "loss",
     at: Sequence[float] = (),
     milestones: pd.DataFrame | None = None,
-    found: Found = NOTHING,
+    precomputed: Precomputed = NOTHING,
     use: Use | None = None,
     form: str | Law = "chinchilla",
     resamples: int = 1000,
@@ -162,9 +162,9 @@ def allocate(
     """Compare N*(C) by the envelope, by isoFLOP minima (parabola and the law's own shape) and by the Chinchilla law.
 
     rows: selected final rows. at: target C in FLOPs. milestones: rows including the milestones of constant-rate runs,
-    for the envelope and the law, if there are any. found: results already computed from these rows with the same
-    options. use: also find the cheapest models over training and inference that reach the optimal response at each C.
-    form: the Chinchilla law, with any constraints on its parameters. An approach that fails is refused with its reason.
+    for the envelope and the law, if there are any. precomputed: results to reuse. use: also find the cheapest models
+    over training and inference that reach the optimal response at each C. form: the Chinchilla law, perhaps
+    constrained. An approach that fails is refused with its reason. Raises `UserError` for an invalid C or use.
     """
     bad = [C for C in at if not (np.isfinite(C) and C > 0)]
     if bad:
@@ -174,26 +174,27 @@ def allocate(
     how: dict[str, Any] = {"y": y, "resamples": resamples, "level": level, "seed": seed}
     largest = float(np.max(pd.to_numeric(with_compute(rows).get("C", np.nan))))
     every = rows if milestones is None else milestones
-    law, why = (found.law, "") if found.law else attempt(lambda: fit_selected(every, form, **how))
-    minima, flat = (found.minima, "") if found.minima else attempt(lambda: isoflop(rows, **how))
+    known = precomputed
+    law, no_law = (known.law, "") if known.law else attempt(lambda: fit_selected(every, form, **how))
+    minima, no_minima = (known.minima, "") if known.minima else attempt(lambda: isoflop(rows, **how))
     shape = shape_of(law) if law else None
-    shaped, crooked = attempt(lambda: isoflop(rows, shape=shape, **how)) if shape else (None, why)
-    front, few = (found.front, "") if found.front else attempt(lambda: frontier(every, **how))
-    lines = (front.N_line, front.D_line, front.warnings) if front else (None, None, ())
+    shaped, no_shaped = attempt(lambda: isoflop(rows, shape=shape, **how)) if shape else (None, no_law)
+    front, no_front = (known.front, "") if known.front else attempt(lambda: frontier(every, **how))
+    envelope = (front.N_line, front.D_line, front.warnings) if front else (None, None, ())
     approaches = (
-        _by_line("envelope", "1 lower envelope", lines, few, at, largest),
-        _by_line("isoflop", "2 isoFLOP, parabola", _lines(minima), flat, at, largest),
-        _by_line("isoflop_shaped", "2 isoFLOP, the law's shape", _lines(shaped), crooked, at, largest),
-        _by_law(law, why, at, largest),
+        _by_line("envelope", "1 lower envelope", envelope, no_front, at, largest),
+        _by_line("isoflop", "2 isoFLOP, parabola", _lines(minima), no_minima, at, largest),
+        _by_line("isoflop_shaped", "2 isoFLOP, the law's shape", _lines(shaped), no_shaped, at, largest),
+        _by_law(law, no_law, at, largest),
     )
     agree, verdict = _verdict(approaches)
-    bias, bias_reason = _bias(rows, y, law, why)
-    lived: tuple[Lifetime, ...] = ()
-    no_use = ""
+    bias, no_bias = _bias(rows, y, law, no_law)
+    lifetimes: tuple[Lifetime, ...] = ()
+    no_lifetimes = ""
     if use is not None:
-        of_use = (law, why) if use.law == form else attempt(lambda: fit_selected(every, use.law, **how))
-        lived, no_use = _lifetimes(use, *of_use, rows, at)
-    return ApproachComparison(y, approaches, agree, verdict, bias, bias_reason, level, lived, no_use)
+        use_law = (law, no_law) if use.law == form else attempt(lambda: fit_selected(every, use.law, **how))
+        lifetimes, no_lifetimes = _lifetimes(use, *use_law, rows, at)
+    return ApproachComparison(y, approaches, agree, verdict, bias, no_bias, level, lifetimes, no_lifetimes)
 
 
 def _lifetimes(

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.errors import attempt
-from analysis.estimates.allocate import ApproachComparison, Found, allocate
+from analysis.estimates.allocate import ApproachComparison, Precomputed, allocate
 from analysis.estimates.frontier import Frontier, frontier
 from analysis.estimates.frontier_law import fit_frontier
 from analysis.estimates.isoflop import IsoFlop, isoflop
@@ -19,7 +19,7 @@ from analysis.report.groups import FEW_RUNS, Group, has_few_runs, split
 from analysis.report.law_results import JOINT, ONE_VARIABLE, USUAL, GroupResults, LawResult, Resampling
 from analysis.table.select import is_usable
 from analysis.table.slices import MIN_VALUES
-from analysis.wording import counted
+from analysis.wording import counted, listed, one_word
 
 AHEAD = 10.0
 """Multiples of the largest C for which the allocation is given."""
@@ -62,7 +62,7 @@ def _fit_group(group: Group, resampling: Resampling) -> GroupResults:
     notes += [f"no allocation: {why}"] if why else []
     if not group.is_isoflop:
         laws += [law for y in names for x in group.slices for law in _laws_of_slices(group, x, y, resampling)]
-    notes += [] if laws else [_why_no_law(group.used)]
+    notes += [] if laws else [_why_no_law(group.used, group.y)]
     own = {field.name: getattr(group, field.name) for field in fields(group)} | {"notes": tuple(notes)}
     return GroupResults(**own, laws=tuple(laws), frontiers=frontiers, minima=minima, allocation=allocation)
 
@@ -75,13 +75,21 @@ def _minima(group: Group, y: str, resampling: Resampling) -> tuple[IsoFlop | Non
     return found, why
 
 
-def _why_no_law(rows: pd.DataFrame) -> str:
-    """Return why no law was tried: too few values of N and D."""
+def _why_no_law(rows: pd.DataFrame, y: str) -> str:
+    """Return why no law was tried: too few values of N and D; without both, how to fit y to another column."""
     counts = " and ".join(f"{counted(rows[x].nunique(), 'value')} of {x}" for x in ("N", "D") if x in rows.columns)
-    return (
+    reason = (
         f"no law: found {counts or 'neither N nor D'}; wanted several of both, or {MIN_VALUES} of one beside the same "
         "value of the other"
     )
+    if counts:
+        return reason
+    numbers = rows.select_dtypes("number").drop(columns=["loss", "error"], errors="ignore")
+    others = [str(name) for name in numbers if numbers[name].nunique() >= MIN_VALUES and (numbers[name] > 0).all()]
+    if not others:
+        return reason
+    command = f"scaling fit TABLE --law power --y {y} --x {one_word(others[0])}"
+    return f"{reason}; `{command}` fits a law of {listed(others, 3)} or another column"
 
 
 def _laws_of_group(group: Group, front: Frontier | None, y: str, resampling: Resampling) -> Iterator[LawResult]:
@@ -127,12 +135,10 @@ def _allocate(
         return None, ""
     law = next((one.fit for one in laws if (one.law, one.y) == (JOINT, group.y)), None)
     targets = [AHEAD * float(group.used["C"].max())] if "C" in group.used.columns else []
-    found, form = Found(law, minima, front), resampling.law(JOINT)
     options: dict[str, Any] = {
-        "y": group.y,
         "milestones": group.milestones,
-        "found": found,
-        "form": form,
+        "precomputed": Precomputed(law, minima, front),
+        "form": resampling.law(JOINT),
         **resampling.intervals,
     }
-    return attempt(partial(allocate, group.rows, at=targets, **options))
+    return attempt(partial(allocate, group.rows, y=group.y, at=targets, **options))

@@ -504,6 +504,16 @@ def test_a_page_without_a_law_says_why_and_claims_no_count_of_others(tmp_path):
     assert "from the table, which does not say how parameters were counted" in text
 
 
+def test_a_page_without_N_and_D_names_the_fit_of_another_column():
+    table = pd.DataFrame({"GPU hours": [1.0, 2.0, 4.0, 8.0], "loss": [3.0, 2.5, 2.2, 2.0]})
+    [group], _ = fit_groups(load_table(table))
+    command = 'scaling fit TABLE --law power --y loss --x "GPU hours"'
+    assert group.notes == (
+        "no law: found neither N nor D; wanted several of both, or 4 of one beside the same value of the other; "
+        f"`{command}` fits a law of GPU hours or another column",
+    )
+
+
 @pytest.mark.parametrize(("seeds", "said"), [(1, "Single runs"), (2, "Means over seeds")])
 def test_captions_speak_of_seeds_where_there_are_some(seeds, said):
     [group] = fit_groups(worlds.isoflop(World(), seeds=seeds), Resampling(resamples=0))[0]
