@@ -83,7 +83,7 @@ class Law:
     candidate: bool = True
 
     def evaluate(self, theta: Array, inputs: Inputs) -> Evaluation:
-        """Return log f for each column of theta (p, B) at n points, with derivatives."""
+        """Return log f for each column of theta (p, B) at inputs (n,), with derivatives."""
         raise TypeError(f"law {self.name} has no evaluate")
 
     def scale(self, params: Mapping[str, Any], units: Units) -> Array:

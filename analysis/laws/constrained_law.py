@@ -13,12 +13,16 @@ from analysis.laws.base import Array, Evaluation, Inputs, Law, Units
 from analysis.wording import listed
 
 STEP = 1e-4
-"""Of the differences that say how a bound parameter moves with the free ones: linearly, in all laws here."""
+"""Step of the finite differences of constrained parameters by the free ones, where they are not affine."""
 
 
 @dataclass(frozen=True)
 class ConstrainedLaw(Law):
-    """A law whose params are the free ones of base. fixed: values in physical units; tied: maps each to another."""
+    """A law whose params are the free ones of base.
+
+    fixed: values in physical units; tied: maps a parameter to the one that it equals. units, affine: set by `bind`;
+    affine: the matrix and offset of `whole`, or None.
+    """
 
     base: Law = field(default_factory=lambda: Law("", (), (), "", ""))
     fixed: Mapping[str, float] = field(default_factory=dict)
@@ -45,7 +49,7 @@ class ConstrainedLaw(Law):
         return replace(bound, affine=bound.as_affine())
 
     def whole(self, theta: Array) -> Array:
-        """Return the base's inner vectors (q, …) for free ones (p, …)."""
+        """Return the inner vectors of the base law (q, …) for those of the free parameters (p, …)."""
         if self.affine is not None:
             matrix, offset = self.affine
             return np.einsum("ij,j...->i...", matrix, theta) + offset.reshape(-1, *(1,) * (theta.ndim - 1))
@@ -226,9 +230,10 @@ def constrained(law: Law, fix: Mapping[str, float] | None = None, tie: Mapping[s
 def constrained_each(
     laws: Sequence[Law], fix: Mapping[str, float] | None = None, tie: Mapping[str, str] | None = None
 ) -> tuple[Law, ...]:
-    """Return the laws, each with the constraints on parameters that it has; raise `UserError` for one of no law.
+    """Return each law with those of the constraints whose parameters it has.
 
-    E is of several laws the irreducible part; where one is named, it may be another.
+    With several laws, E is the irreducible loss; with one law, it is the parameter that the law calls E. Raises
+    `UserError` for a parameter that no law has.
     """
     _check_mappings(fix, tie)
     own = [{name for name in law.params if name != "E" or law.floor or len(laws) == 1} for law in laws]
@@ -251,13 +256,14 @@ def constrained_each(
 
 
 def constraints(laws: Sequence[Law]) -> tuple[str, ...]:
-    """Say in a sentence for each law which of its parameters are fixed or tied."""
-    faults = {
-        law.name: [f"{name} {word} at {law.fixed[name]:g}" if word == "fixed" else f"{name} {word}"
-                   for name, word in law.bound_words.items()]
-        for law in laws if isinstance(law, ConstrainedLaw)
-    }  # fmt: skip
-    return tuple(f"{name} has {', '.join(words)}" for name, words in faults.items())
+    """Return a sentence for each constrained law that names its fixed and tied parameters."""
+    sentences = []
+    for law in laws:
+        if isinstance(law, ConstrainedLaw):
+            fixed = [f"{name} fixed at {value:g}" for name, value in law.fixed.items()]
+            tied = [f"{name} = {other}" for name, other in law.tied.items()]
+            sentences.append(f"{law.name} has {', '.join([*fixed, *tied])}")
+    return tuple(sentences)
 
 
 def _check_mappings(*given: Any) -> None:

@@ -15,7 +15,7 @@ from analysis.laws.base import Array, Bound, Evaluation, Inputs, Law, Units, bet
 from analysis.wording import listed
 
 PROBED = (2.0, 3.0, 5.0)
-"""Number of inputs at which a user's functions are checked."""
+"""Values of each input at which a user's functions are checked."""
 MISTAKES = (NameError, AttributeError, TypeError, ValueError, LookupError, ArithmeticError)
 """Exceptions raised by mistakes in a user's function."""
 
@@ -145,10 +145,15 @@ def own_law(
     formula: str = "",
     exponents: Mapping[str, str] | None = None,
 ) -> CustomLaw:
-    """Make a law from a function: own_law("mine", lambda p, x: p.E + p.A * x.N ** -p.alpha, params={"E": (0, 5), ...},
-    inputs=("N",)). The bounds of each parameter are in physical units; starts are drawn between them. formula and
-    exponents ({"alpha": "N"}: a parameter, and the variable it is an exponent of) are for figures and tables. Raises
-    `UserError` where the function fails at the middle of the bounds."""
+    """Make a law from a function.
+
+    For instance own_law("mine", lambda p, x: p.E + p.A * x.N ** -p.alpha, params={"E": (0, 5), …}, inputs=("N",)).
+    value: the function of the parameters p and the inputs x, in physical units. params: bounds of each parameter,
+    between which starts are drawn. slopes: the derivative by each parameter, in order (default: finite differences).
+    formula, and exponents such as {"alpha": "N"} (each with its variable), are for figures and tables. Raises
+    `UserError` for bad bounds, and where a function fails, or slopes are not the derivatives, in the middle of the
+    bounds.
+    """
     limits = {param: _limits(param, ends) for param, ends in params.items()} if isinstance(params, Mapping) else {}
     columns = (inputs,) if isinstance(inputs, str) else tuple(inputs)
     if not limits or not columns or len(set(columns)) < len(columns) or not callable(value):
