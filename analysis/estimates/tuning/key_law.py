@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.estimates.powerline import ends_of, exceeds
+from analysis.estimates.powerline import DRAWS, ends_of, exceeds
 
 VARIES = 1.5
 """Minimum ratio of largest to smallest N (or D) for fitting the key's exponent in it."""
@@ -129,13 +129,11 @@ def _design(chosen: Mapping[str, np.ndarray], n: int) -> tuple[np.ndarray, dict[
     return np.stack([np.ones(n), *columns], axis=1), pivots
 
 
-def _from_scatter(
-    design: np.ndarray, coefficients: np.ndarray, residual: np.ndarray, seed: int, k: int = 4000
-) -> np.ndarray:
-    """Draw coefficients (k, p) from Student's t distribution, scaled by the residuals."""
+def _from_scatter(design: np.ndarray, coefficients: np.ndarray, residual: np.ndarray, seed: int) -> np.ndarray:
+    """Draw coefficients (`DRAWS`, p) from the multivariate t distribution of a regression with these residuals."""
     n, p = design.shape
     scale = np.sqrt((residual**2).sum() / (n - p))
     root = np.linalg.cholesky(np.linalg.inv(design.T @ design))
     rng = np.random.default_rng(seed)
-    normal = rng.standard_normal((k, p)) @ root.T
-    return coefficients + scale * normal * np.sqrt((n - p) / rng.chisquare(n - p, size=(k, 1)))
+    normal = rng.standard_normal((DRAWS, p)) @ root.T
+    return coefficients + scale * normal * np.sqrt((n - p) / rng.chisquare(n - p, size=(DRAWS, 1)))

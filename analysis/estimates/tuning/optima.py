@@ -15,6 +15,7 @@ from analysis.estimates.powerline import ends_of
 from analysis.estimates.tuning.key_law import KeyLaw, fit_key_law
 from analysis.estimates.tuning.paraboloid import Paraboloid, fit_paraboloid, parameters
 from analysis.numbers import number, percent
+from analysis.table.cells import seed_deviations
 from analysis.table.columns import require_columns
 from analysis.table.remarks import remarks_of
 from analysis.wording import counted, listed
@@ -158,20 +159,13 @@ def _means(group: pd.DataFrame, keys: list[str], y: str) -> pd.DataFrame:
 
 def _noise(groups: Sequence[pd.DataFrame], keys: list[str], y: str) -> np.ndarray:
     """Return relative noise to resample from: deviations of seeds from their means, else the fits' residuals."""
-    deviations = np.concatenate([_of_seeds(group, keys, y) for group in groups])
+    deviations = np.concatenate([seed_deviations(group, y, keys) for group in groups])
     if len(deviations) >= FEW_DEVIATIONS:
         return deviations
-    return np.concatenate([_of_residuals(_means(group, keys, y), keys) for group in groups])
+    return np.concatenate([_residual_deviations(_means(group, keys, y), keys) for group in groups])
 
 
-def _of_seeds(group: pd.DataFrame, keys: list[str], y: str) -> np.ndarray:
-    same = group.groupby(keys, sort=False)[y]
-    mean, n = same.transform("mean").to_numpy(float), same.transform("size").to_numpy(float)
-    many = n > 1
-    return (group[y].to_numpy(float)[many] / mean[many] - 1) * np.sqrt(n[many] / (n[many] - 1))
-
-
-def _of_residuals(table: pd.DataFrame, keys: list[str]) -> np.ndarray:
+def _residual_deviations(table: pd.DataFrame, keys: list[str]) -> np.ndarray:
     z, means = np.log(table[keys].to_numpy(float)), table["mean"].to_numpy(float)
     paraboloid = fit_paraboloid(z, means[None])
     if paraboloid is None:
@@ -192,14 +186,11 @@ def _optimum(
     """Find the optimum at one N and D, with resampled optima (k, keys), logarithms, NaN outside the values tried."""
     table = _means(group, keys, y)
     tried, means = table[keys].to_numpy(float), table["mean"].to_numpy(float)
-    z, paraboloid, draws = np.log(tried), fit_paraboloid(np.log(tried), means[None]), np.empty((0, len(keys)))
+    z, draws = np.log(tried), np.empty((0, len(keys)))
+    paraboloid = fit_paraboloid(z, means[None])
     minimum = np.full(len(keys), np.nan) if paraboloid is None else paraboloid.minima()[0]
     if paraboloid is not None and resamples and len(noise):
-        jitter = np.stack([rng.choice(noise, (resamples, n)).mean(axis=1) for n in table["n"]], axis=1)
-        centre = means.copy()
-        centre[paraboloid.window] = paraboloid.value(z[paraboloid.window])
-        again = fit_paraboloid(z[paraboloid.window], (centre * (1 + jitter))[:, paraboloid.window])
-        draws = again.minima() if again is not None else draws
+        draws = _resampled_minima(paraboloid, z, table["n"], noise, resamples, rng)
     status, reason = _status(z, means, minimum, draws, keys)
     if status == "flat" and paraboloid is not None and len(keys) > 1:
         reason += f", or tune without {keys[paraboloid.least()]}, on which it depends least"
@@ -221,6 +212,19 @@ def _optimum(
         paraboloid=paraboloid,
         draws=draws,
     )
+
+
+def _resampled_minima(
+    paraboloid: Paraboloid, z: np.ndarray, seeds: pd.Series, noise: np.ndarray, resamples: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Return the minima (resamples, keys) of paraboloids fitted to a paraboloid's own values with noise added.
+
+    z: (n, keys), logarithms of the values tried; seeds: number of runs at each. NaN without a minimum inside.
+    """
+    jitter = np.stack([rng.choice(noise, (resamples, n)).mean(axis=1) for n in seeds], axis=1)
+    window = paraboloid.window
+    again = fit_paraboloid(z[window], paraboloid.value(z[window]) * (1 + jitter[:, window]))
+    return np.empty((0, z.shape[1])) if again is None else again.minima()
 
 
 def _status(

@@ -18,7 +18,7 @@ COLUMNS = {"optim.lr": "lr", "train.batch": "batch", "train.label_smoothing": "l
 """Config keys with a column of their own; others are read from the column `overrides`."""
 
 ENOUGH = 4
-"""Minimum number of values of a key at one N and D for the runs to count as tuning runs."""
+"""Minimum number of learning rates at one N and D for the runs to count as tuning runs."""
 
 
 def trial_rows(
@@ -66,14 +66,14 @@ def _one_recipe(rows: pd.DataFrame, names: Sequence[str], pool: set[str]) -> Non
                 )
 
 
-def are_trials(table: pd.DataFrame, key: str = "lr") -> bool:
-    """Tell whether most runs of a table are tuning runs of a key: several of its values at one N and D."""
-    if not {key, "N", "D", "val_loss", "status"} <= set(table.columns):
+def are_trials(table: pd.DataFrame) -> bool:
+    """Tell whether most runs of a table are tuning runs: several learning rates at one N and D."""
+    if not {"lr", "N", "D", "val_loss", "status"} <= set(table.columns):
         return False
-    rows = table[table["status"].eq("finished")].dropna(subset=[key, "N", "D"])
+    rows = table[table["status"].eq("finished")].dropna(subset=["lr", "N", "D"])
     if rows.empty:
         return False
-    values = rows.groupby(size_and_length(rows))[key].transform("nunique")
+    values = rows.groupby(size_and_length(rows))["lr"].transform("nunique")
     return bool((values >= ENOUGH).mean() > 0.5)
 
 

@@ -11,6 +11,8 @@ import pandas as pd
 FILE = "filters.npz"
 WINDOW = 0.25
 """Side of the window, as a share of the image's."""
+NOISE_FILTERS = 256
+"""Number of random filters over which the locality of noise is averaged."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +48,9 @@ def locality(weights: np.ndarray) -> np.ndarray:
     return np.clip((share - even) / (1 - even), 0.0, 1.0)
 
 
-def locality_of_noise(shape: tuple[int, ...], n: int = 256) -> float:
+def locality_of_noise(shape: tuple[int, ...]) -> float:
     """Return the mean locality of filters (channels, height, width) of independent uniform weights, as at the start."""
-    return float(locality(np.random.default_rng(0).uniform(-1, 1, (n, *shape))).mean())
+    return float(locality(np.random.default_rng(0).uniform(-1, 1, (NOISE_FILTERS, *shape))).mean())
 
 
 def read_filters(runs: Path, run_id: str) -> Filters | None:
