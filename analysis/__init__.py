@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -14,22 +15,18 @@ if TYPE_CHECKING:
 __all__ = ["Fit", "Suggestion", "fit", "load_table", "suggest"]
 
 
+_HOMES = {
+    "Fit": "analysis.fitting.result",
+    "Suggestion": "analysis.estimates.suggest.suggest",
+    "fit": "analysis.fitting.fit",
+    "load_table": "analysis.table.read",
+    "suggest": "analysis.estimates.suggest.suggest",
+}
+"""The module of each exported name."""
+
+
 def __getattr__(name: str) -> Any:
     """Import on first use, so that `import analysis` costs nothing."""
-    if name == "load_table":
-        from analysis.table.read import load_table
-
-        return load_table
-    if name == "fit":
-        from analysis.fitting.fit import fit
-
-        return fit
-    if name == "Fit":
-        from analysis.fitting.result import Fit
-
-        return Fit
-    if name in ("suggest", "Suggestion"):
-        from analysis.estimates.suggest import suggest as home
-
-        return getattr(home, name)
-    raise AttributeError(f"module 'analysis' has no attribute {name!r}")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'analysis' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -21,7 +21,7 @@ ENDINGS = (".tar.gz", ".tgz")
 MANIFEST = "MANIFEST"
 LINE = re.compile(r"([0-9a-f]{64})  (.+)")
 LARGEST, MOST = 1_000_000_000, 10_000
-"""Bytes of all that is in an archive when it is unpacked, and files in it, at the most."""
+"""Maximum number of bytes of an unpacked archive, and of files in it."""
 BLOCK = 1 << 20
 
 
@@ -109,7 +109,7 @@ def _files(archive: tarfile.TarFile, path: Path) -> Iterator[tuple[tarfile.TarIn
 def _read(archive: tarfile.TarFile, member: tarfile.TarInfo, *, keep: bool) -> tuple[str, bytes | None]:
     """Return the digest of a file, and its content if keep is true."""
     file = archive.extractfile(member)
-    assert file is not None, "it was looked at that this is a file"
+    assert file is not None, "_files yields regular files only"
     digest, blocks = hashlib.sha256(), []
     while block := file.read(BLOCK):
         digest.update(block)

@@ -22,6 +22,7 @@ from analysis.errors import UserError
 from analysis.options import (
     FILE,
     OBJECTIVE,
+    SETTINGS,
     LawOption,
     TableChoice,
     X,
@@ -36,8 +37,6 @@ from analysis.options import (
     table_options,
 )
 from analysis.typed import where_option, words
-
-SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
 
 
 @click.command(context_settings=SETTINGS, epilog="\b\nExample:\n  scaling fit results/quickstart --law chinchilla")
@@ -220,6 +219,7 @@ def report(
 def collect(sources: Sequence[str], out: str | None, json_path: str | None) -> None:
     """Write the table of one or several sweeps, with one row for each run and milestone."""
     from analysis.table.read import concatenate, load_table, write_table
+    from analysis.table.select import last_rows
     from analysis.wording import counted
 
     if out is None and len(sources) > 1:
@@ -229,7 +229,7 @@ def collect(sources: Sequence[str], out: str | None, json_path: str | None) -> N
     table = concatenate({source.rstrip("/"): load_table(source) for source in sources})
     target = out or f"{sources[0]}/table.parquet"
     write_table(table, target)
-    ends = table.drop_duplicates("run_id") if "run_id" in table.columns else table
+    ends = last_rows(table)
     status = ends["status"].value_counts().to_dict() if "status" in ends.columns else {}
     counts = ", ".join(f"{n} {word}" for word, n in status.items())
     content = {"path": target, "rows": len(table), "runs": len(ends), "status": status, "columns": list(table.columns)}

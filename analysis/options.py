@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Command = Callable[..., Any]
-_machine: ContextVar[TextIO | None] = ContextVar("_machine", default=None)  # where JSON goes that stands alone
+_json_stream: ContextVar[TextIO | None] = ContextVar("_json_stream", default=None)
+"""The real stdout while it is kept for JSON alone."""
 
 
 class LawOption(click.Option):
@@ -46,8 +47,10 @@ class LawOption(click.Option):
         return [CompletionItem(f"{before}{comma}{name}") for name in LAWS if name.startswith(word)]
 
 
+SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
+"""Context settings of every command."""
 FILE = click.Path()
-"""A table, a folder or an archive, as the shell completes them."""
+"""The path of a table, folder or archive; the shell completes file names."""
 Y = click.option("--y", default="loss", show_default=True, metavar="loss|error|COLUMN", help="The response.")
 X = click.option("--x", metavar="COLUMN", help="The variable of a law of one variable.  [C if the table has it]")
 OBJECTIVE = click.Choice(["huber", "lad", "lsq"])
@@ -143,7 +146,7 @@ class TableChoice:
 
 
 def _with(command: Command, options: Sequence[Callable[[Command], Command]]) -> Command:
-    """Add options to a command, listed in this order."""
+    """Add options to a command; its help lists them in this order."""
     for option in reversed(options):
         command = option(command)
     return command
@@ -217,7 +220,7 @@ def interval_options(command: Command, resamples: int = 1000) -> Command:
 
 
 def backtest_options(command: Command) -> Command:
-    """Add the same with fewer refits: the share of runs inside an interval needs no more."""
+    """Add the interval options with fewer refits by default: the share of runs inside an interval needs no more."""
     return interval_options(command, resamples=200)
 
 
@@ -228,12 +231,12 @@ def json_option(command: Command) -> Command:
     def with_json(*arguments: Any, json_path: str | None, **options: Any) -> Any:
         if json_path != "-":
             return command(*arguments, json_path=json_path, **options)
-        token = _machine.set(sys.stdout)
+        token = _json_stream.set(sys.stdout)
         try:
             with redirect_stdout(sys.stderr):  # the module of a user-defined law may print on import
                 return command(*arguments, json_path=json_path, **options)
         finally:
-            _machine.reset(token)
+            _json_stream.reset(token)
 
     text = "Write the same content as JSON to PATH (-: to stdout, and nothing else there)."
     return click.option("--json", "json_path", metavar="PATH", help=text)(with_json)
@@ -249,7 +252,7 @@ def answer(content: Mapping[str, Any], json_path: str | None, show: Callable[[],
 
     text = json.dumps(plain(content), indent=1, allow_nan=False)
     if json_path == "-":
-        click.echo(text, file=_machine.get())
+        click.echo(text, file=_json_stream.get())
         return
     path = Path(json_path)
     try:

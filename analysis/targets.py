@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isnan
 from typing import Any
 
 import click
@@ -21,7 +22,7 @@ class Written(click.ParamType):
         from analysis.table.written_numbers import as_number
 
         number = as_number(value)
-        if number != number:
+        if isnan(number):
             self.fail(f"found {value!r}; wanted a number, such as 1e12 or 1.4T", param, ctx)
         return number
 

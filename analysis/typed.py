@@ -12,7 +12,7 @@ from analysis.errors import UserError
 
 
 def where_option(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Return the option --where, of which all hold if it is given several times. text: its help."""
+    """Return the option --where; conditions given several times are joined by `and`. text: its help."""
 
     def joined(_context: click.Context, _option: click.Parameter, texts: Sequence[str]) -> str | None:
         given = [text for text in texts if text.strip()]

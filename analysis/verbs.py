@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-    from analysis.laws import Law
     from analysis.report.page import Report
 
 __all__ = [
@@ -166,9 +165,9 @@ def compare(
 ) -> Comparison:
     """Compare two fitted frontiers: how much more compute does the first need for the loss of the second?
 
-    Give either `by`, the column whose two values are compared (values: which two, the baseline first), or `other`,
-    the second table.
-    options: those of `fit`. Raises `Refusal` where computes or losses do not overlap.
+    Give either `by`, the column whose two values are compared (values: which two, the baseline first), or `other`, the
+    second table. options: those of `fit`. Raises `UserError` unless exactly one is given, and `Refusal` where computes
+    or losses do not overlap.
     """
     if (by is None) == (other is None):
         raise UserError("found no by or other, or both; wanted one of them: a column, or a second table; give one")
@@ -197,9 +196,10 @@ def report(
 ) -> Report:
     """Write the report of a results folder or of a table; `Report.page` is its path.
 
-    out: folder of the report (default: that of the source; a DataFrame has none). pool: columns whose kinds of runs are
-    fitted together. figures: save each figure as a file
-    too. fix, tie: constraints on the laws that have these parameters. say: called with a message about progress.
+    out: folder of the report (default: that of the source; a DataFrame has none). tasks: the tasks of stages to report
+    on (default: all). pool: columns whose kinds of runs are fitted together. figures: also save each figure as a file.
+    fix, tie: constraints on the laws that have these parameters. say: called with a message about progress. Raises
+    `UserError` where there is no table, or the folder cannot be written.
     """
     settings_of(resamples=resamples, level=level, seed=seed)
     from analysis.report.law_results import Resampling

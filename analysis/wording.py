@@ -14,7 +14,7 @@ RECIPE_WORDS = {
     "label_smoothing": "label smoothing",
     "stage_recipe": "stage",
 }
-"""What the keys of a recipe are called, where their columns have another name."""
+"""Words for the recipe columns whose names are no plain words."""
 
 
 def augment_words(augment: str) -> str:

@@ -10,6 +10,7 @@ import click
 
 from analysis.errors import Refusal, UserError, attempt
 from analysis.options import (
+    SETTINGS,
     LawOption,
     TableChoice,
     Y,
@@ -34,7 +35,7 @@ Examples:
 """
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXAMPLES)
+@click.command(context_settings=SETTINGS, epilog=EXAMPLES)
 @table_options
 @Y
 @click.option("--at", multiple=True, metavar="C", help="A target compute in FLOPs; may be repeated.")

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from analysis.errors import UserError
-from analysis.options import FILE, answer, interval_options, json_option
+from analysis.options import FILE, SETTINGS, answer, interval_options, json_option
 
 EXAMPLES = """\b
 Examples:
@@ -18,7 +18,7 @@ Examples:
 """
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXAMPLES)
+@click.command(context_settings=SETTINGS, epilog=EXAMPLES)
 @click.argument("source", metavar="results/NAME", type=FILE)
 @click.option("-o", "--out", metavar="FILE", help="The archive to write.  [NAME.tar.gz]")
 @interval_options

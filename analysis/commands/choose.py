@@ -10,6 +10,7 @@ import click
 from analysis.errors import Refusal
 from analysis.options import (
     FILE,
+    SETTINGS,
     LawOption,
     TableChoice,
     X,
@@ -33,7 +34,7 @@ Example:
 """
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXAMPLES)
+@click.command(context_settings=SETTINGS, epilog=EXAMPLES)
 @table_options
 @click.option("--candidates", required=True, metavar="FILE", type=FILE,
               help="Table of candidate runs: the law's inputs and the cost.")  # fmt: skip

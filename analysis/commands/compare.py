@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from analysis.errors import UserError
-from analysis.options import FILE, TableChoice, answer, fit_options, interval_options, json_option, table_options
+from analysis.options import (
+    FILE,
+    SETTINGS,
+    TableChoice,
+    answer,
+    fit_options,
+    interval_options,
+    json_option,
+    table_options,
+)
 from analysis.typed import words
 
 if TYPE_CHECKING:
@@ -22,7 +31,7 @@ Examples:
 """
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXAMPLES)
+@click.command(context_settings=SETTINGS, epilog=EXAMPLES)
 @table_options
 @click.option("--by", metavar="COLUMN", help="The column whose two values are compared, such as family or optim.")
 @click.option("--with", "other", metavar="TABLE", type=FILE, help="Compare with this second table instead.")

@@ -9,6 +9,7 @@ import click
 
 from analysis.errors import UserError
 from analysis.options import (
+    SETTINGS,
     LawOption,
     TableChoice,
     answer,
@@ -26,7 +27,7 @@ Examples:
 """
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXAMPLES)
+@click.command(context_settings=SETTINGS, epilog=EXAMPLES)
 @table_options
 @fit_options
 @click.option(

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from analysis.errors import printable
-from analysis.options import FILE, TableChoice, answer, column_options, json_option
+from analysis.options import FILE, SETTINGS, TableChoice, answer, column_options, json_option
 from analysis.typed import where_option
 
 EXAMPLES = """\b
@@ -19,7 +19,7 @@ Examples:
 """
 
 
-@click.command("import", context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXAMPLES)
+@click.command("import", context_settings=SETTINGS, epilog=EXAMPLES)
 @click.argument("source", metavar="TABLE|DIR", type=FILE)
 @click.option("--as", "name", metavar="NAME", required=True, help="The folder to make: results/NAME.")
 @column_options

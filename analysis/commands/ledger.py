@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from analysis.options import FILE, answer, json_option
+from analysis.options import FILE, SETTINGS, answer, json_option
 
 if TYPE_CHECKING:
     from analysis.estimates.suggest.ledger import Ledger
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 EXAMPLE = "\b\nExample:\n  scaling ledger results/quickstart"
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXAMPLE)
+@click.command(context_settings=SETTINGS, epilog=EXAMPLE)
 @click.argument("results", metavar="results/NAME", type=FILE)
 @json_option
 def ledger(results: str, json_path: str | None) -> None:

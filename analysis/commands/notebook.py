@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from html import unescape
 from typing import Any
 
 from analysis import terminal
@@ -12,6 +10,7 @@ from analysis.commands.choose import show_suggestion
 from analysis.commands.compare import show_comparison
 from analysis.commands.ledger import show_ledger
 from analysis.console import console, recorded
+from analysis.figures.equation import without_markup
 
 
 def show_report(found: Any) -> None:
@@ -20,8 +19,7 @@ def show_report(found: Any) -> None:
     out.print(str(found.page), markup=False)
     for line in found.headlines:
         words = (line.of, line.what, line.value, line.interval, line.status)
-        text = re.sub(r"<sup>(.*?)</sup>", r"^\1", "  ".join(word for word in words if word))
-        out.print(unescape(re.sub(r"<[^>]*>", "", text)), markup=False)
+        out.print(without_markup("  ".join(word for word in words if word)), markup=False)
 
 
 SHOWN: dict[str, Callable[[Any], None]] = {

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from analysis.options import TableChoice, answer, interval_options, json_option, table_options
+from analysis.options import SETTINGS, TableChoice, answer, interval_options, json_option, table_options
 from analysis.typed import words
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ Examples:
 """
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXAMPLES)
+@click.command(context_settings=SETTINGS, epilog=EXAMPLES)
 @table_options
 @click.option("--key", "keys", multiple=True, metavar="lr,…", help="The tuned keys: columns or config keys.  [lr]")
 @click.option("--y", default="val_loss", show_default=True, metavar="val_loss|loss|COLUMN", help="The response.")
@@ -59,7 +59,7 @@ def tuned(
 
 
 def _effect(source: str, found: Tuned, level: float) -> Mistuning:
-    """Print the effect of a sweep's values of the first key on its exponents."""
+    """Return the effect of a sweep's values of the first key on its exponents."""
     from analysis.estimates.tuning.mistuning import mistuning
     from analysis.table.read import load_table
     from analysis.table.select import RECIPE, select_rows

@@ -31,6 +31,9 @@ Rule = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 Line = tuple[float, float, float]
 """A line in log-log: height at the centre, slope, centre."""
 
+AT_END = 0.7
+"""Share of its budget that a run has spent at its end, at least; a milestone may have spent less."""
+
 MIN_POINTS = 3
 """Minimum number of points for a line through the frontier."""
 
@@ -178,11 +181,7 @@ def hull(x: np.ndarray, y: np.ndarray, bins: np.ndarray) -> np.ndarray:
     return np.array(kept, dtype=int)
 
 
-RULES: dict[str, Rule] = {
-    "envelope": envelope,
-    "pareto": pareto,
-    "hull": hull,
-}
+RULES: dict[str, Rule] = {"envelope": envelope, "pareto": pareto, "hull": hull}
 
 
 def _complete(rows: pd.DataFrame) -> pd.DataFrame:
@@ -204,8 +203,8 @@ def _bins(table: pd.DataFrame, x: str) -> np.ndarray:
 
 
 def _milestones(table: pd.DataFrame) -> bool:
-    """Tell whether there are rows before the end of their run, whose C differs from the budget."""
-    return bool((table["C"] < 0.7 * table["budget"]).any())
+    """Tell whether there are rows before the end of their run: whole batches alone leave C near its budget."""
+    return bool((table["C"] < AT_END * table["budget"]).any())
 
 
 def _points(table: pd.DataFrame, chosen: np.ndarray, bins: np.ndarray, x: str, y: str) -> tuple[FrontierPoint, ...]:

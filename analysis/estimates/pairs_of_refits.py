@@ -1,4 +1,4 @@
-"""Refits of two fits whose pairs scatter as the difference of the two does."""
+"""Make the refits of two fits independent, so that their differences scatter as the difference of the fits does."""
 
 from __future__ import annotations
 

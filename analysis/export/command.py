@@ -9,7 +9,7 @@ from threading import Event, Thread
 
 import click
 
-from analysis.options import FILE, answer, json_option
+from analysis.options import FILE, SETTINGS, answer, json_option
 
 EPILOG = """\b
 Examples:
@@ -25,7 +25,7 @@ NEXT = {
 """The command that shows the output in each tool."""
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EPILOG)
+@click.command(context_settings=SETTINGS, epilog=EPILOG)
 @click.argument("source", metavar="results/NAME", type=FILE)
 @click.option("--to", "target", type=click.Choice(sorted(NEXT)), required=True, help="The tool.")
 @click.option("-o", "--out", metavar="DIR", help="Output folder.  [results/NAME/export/TOOL]")

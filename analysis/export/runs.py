@@ -133,7 +133,7 @@ def _logged(line: dict[str, Any]) -> dict[str, float]:
 
 def _plain(value: Any) -> Any:
     """Return a setting as a plain number, text or bool; None for a missing one."""
-    if value is None or value != value:
+    if pd.isna(value):
         return None
     return value.item() if isinstance(value, np.generic) else value
 

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 
 from analysis.figures.style import GREY, INK, legend_above, log_axes, margins
 from analysis.numbers import number
+from analysis.table.select import last_rows
 from analysis.wording import counted
 
 
@@ -27,8 +28,7 @@ def cost_numbers(table: pd.DataFrame) -> CostNumbers | None:
     """Collect the runs that have both times; None where fewer than three have."""
     if not {"seconds", "forecast_seconds"} <= set(table.columns):
         return None
-    ends = table.drop_duplicates("run_id", keep="last") if "run_id" in table.columns else table
-    times = ends[["forecast_seconds", "seconds"]].apply(pd.to_numeric, errors="coerce").dropna()
+    times = last_rows(table)[["forecast_seconds", "seconds"]].apply(pd.to_numeric, errors="coerce").dropna()
     times = times[(times > 0).all(axis=1)]
     if len(times) < 3:
         return None

@@ -133,6 +133,12 @@ def _part_as_html(text: str) -> str:
     return re.sub(r"\^\*", "*", text).replace("-", "\u2212")
 
 
+def without_markup(text: str) -> str:
+    """Return HTML as plain text, with ^ before superscripts and _ before subscripts."""
+    marked = text.replace("<sup>", "^").replace("<sub>", "_")
+    return html.unescape(re.sub(r"<[^>]*>", "", marked))
+
+
 def symbol_of(column: str) -> str:
     """Return a column as mathtext: L for a loss, err for an error, N for N; other names as they are written."""
     known = {"loss": "L", "error": "err", "D_unique": "D_{unique}"}

@@ -19,7 +19,7 @@ from analysis.numbers import count
 from analysis.table.results import find_runs, read_logs
 
 LOSSES = ("train_loss", "val_loss", "loss")
-"""Of the training examples, the validation and the test set; a log has the first two, of a few examples."""
+"""Losses on the training, validation and test examples; a log has the first two, computed from a few examples."""
 
 ENOUGH = 3
 """Minimum number of points of a curve."""
@@ -89,7 +89,7 @@ def _panel(rows: pd.DataFrame, N: float, y_label: str) -> LearningPanel:
         own = rows[rows["run_id"] == run].sort_values("step")
         curves.append(tuple(own[name].to_numpy(float) for name in ("step", "train_loss", "val_loss")))
     width = rows["width"].iloc[0] if "width" in rows.columns and rows["width"].nunique() == 1 else None
-    title = f"N = {count(N)}" if width is None or width != width else f"width {width:.0f} (N = {count(N)})"
+    title = f"N = {count(N)}" if pd.isna(width) else f"width {width:.0f} (N = {count(N)})"
     return LearningPanel(title, y_label, tuple(curves))
 
 

@@ -33,14 +33,14 @@ README = """\
 
 {runs} runs, in one archive made by `scaling bundle`.
 
-plan.csv, sweep.yaml   what was to be run, and why
-table.csv, .parquet    what came of it: a row a run and milestone
-fit.json, tables/      the laws, and every table of the page
-report.html, figures/  the page, and its figures
-versions.json          what the runs were trained with, and what read them
+plan.csv, sweep.yaml   the planned runs, and their purpose
+table.csv, .parquet    the results, one row for each run and milestone
+fit.json, tables/      the laws, and all tables of the report
+report.html, figures/  the report and its figures
+versions.json          versions of the packages used for training and for the report
 MANIFEST               SHA-256 of every file: sha256sum -c MANIFEST
 
-    scaling report {name}.tar.gz        the page again, from the table
+    scaling report {name}.tar.gz        makes the report again from the table
     scaling fit {name}.tar.gz --law chinchilla
 """
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import html
 import json
 import re
 from collections import Counter
@@ -14,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.figures.equation import as_html, equation
+from analysis.figures.equation import as_html, equation, without_markup
 from analysis.fitting.card import signed_rows
 from analysis.fitting.display.plain import plain
 from analysis.numbers import count, entry, exponent, flops, interval, measured, number, percent, shift, times
@@ -23,7 +22,7 @@ from analysis.report.drawing import Picture
 from analysis.report.headlines import answer, headlines, tuned_headlines
 from analysis.report.law_results import GroupResults, LawResult
 from analysis.report.sections import Sections, anchor
-from analysis.report.summary import conventions, is_ours, summarise, versions
+from analysis.report.summary import conventions, is_from_scaling, summarise, versions
 from analysis.report.tables.law_tables import suffix_of
 from analysis.report.tables.run_table import RunTable
 from analysis.report.tables.text_table import TextTable
@@ -96,7 +95,7 @@ def render(page: Contents) -> str:
         tuned=page.tuned,
         ran=page.ran,
         conventions=conventions(table, responses, stages=of_stages),
-        ours=is_ours(table),
+        ours=is_from_scaling(table),
         law_rows=lambda group: [law_row(result) for result in group.laws if result.slice is None],
         slice_tables=_slice_tables,
         options=[result.options for group in sections.groups for result in group.laws],
@@ -125,7 +124,7 @@ def _alt_text(picture: Picture) -> str:
         f"{chart['y']['label']} ({_scale(chart['y'])}) against {chart['x']['label']} ({_scale(chart['x'])})"
         for chart in picture.charts[:2]
     ]
-    text = html.unescape(re.sub(r"<[^>]*>", "", "; ".join(dict.fromkeys(axes))))
+    text = without_markup("; ".join(dict.fromkeys(axes)))
     return f"{picture.title}{': ' + text if text else ''}. {picture.caption}"
 
 

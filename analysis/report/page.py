@@ -26,7 +26,7 @@ from analysis.report.sections import Sections, choose_tasks, read_sections
 from analysis.report.tables.law_tables import tables_of_laws
 from analysis.report.tables.run_table import run_table
 from analysis.report.tables.text_table import write_tables
-from analysis.table.columns import numbers_where_there_are
+from analysis.table.columns import parse_numbers
 from analysis.table.files.own_columns import COUNTED
 from analysis.table.read import load_table, write_table
 from analysis.table.remarks import POOLED
@@ -82,7 +82,7 @@ def write_report(
     into = folder / "figures" if figures else None
     with _writing_into(folder):
         sections = read_sections(choose_tasks(whole, tasks), path, into, resampling, say)
-        every, _ = numbers_where_there_are(whole, [name for name in COUNTED if name in whole.columns])
+        every, _ = parse_numbers(whole, [name for name in COUNTED if name in whole.columns])
         measured = choose_tasks(every, tasks)
         curves = learning_curves(measured, path)
         page = Contents(

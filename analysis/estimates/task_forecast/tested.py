@@ -55,7 +55,7 @@ def hold_out(steps: Steps) -> tuple[str, list[Tested]]:
     by = size_column(steps.linked, None)
     found = list(_tested(steps, by))
     if not found:
-        raise Refusal("the smaller runs carry neither step")
+        raise Refusal("the smaller runs do not support both steps")
     return by, found
 
 

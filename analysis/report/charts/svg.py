@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from analysis.figures.equation import without_markup
 from analysis.figures.style import GREY_LINE, INK, log_ticks, without_touching
 from analysis.numbers import number, power_of_ten
 
@@ -33,7 +34,7 @@ FONT = "font-family='system-ui, DejaVu Sans, sans-serif' font-size='11'"
 
 @dataclass(frozen=True)
 class Size:
-    """Of a panel, in pixels, without title and legend; columns: panels in a row."""
+    """The size of a panel in pixels, without title and legend; columns: panels in a row."""
 
     width: int
     height: int
@@ -68,7 +69,7 @@ def svg_of(charts: Sequence[Chart]) -> bytes:
 
 def _panel(chart: Chart, size: Size, *, legend: bool) -> tuple[str, float]:
     """Return a panel with its title above and its legend (if it has its own) below, and its height."""
-    title = _plain(chart.get("title", ""))
+    title = without_markup(chart.get("title", ""))
     above = LINE + 4 if title else 0
     head = f"<text x='{LEFT}' y='12' font-weight='600'>{_escaped(title)}</text>" if title else ""
     axes = _Axes(chart, size)
@@ -123,7 +124,7 @@ class _Axes:
 
     def _labels(self) -> str:
         (left, right), (bottom, top) = self._pixels["x"], self._pixels["y"]
-        x, y = (_escaped(_plain(self._chart[of]["label"])) for of in ("x", "y"))
+        x, y = (_escaped(without_markup(self._chart[of]["label"])) for of in ("x", "y"))
         turned = f"transform='translate(12,{(top + bottom) / 2:g}) rotate(-90)' text-anchor='middle'"
         below = f"x='{(left + right) / 2:g}' y='{bottom + 34}' text-anchor='middle'"
         return f"<text {below}>{x}</text><text {turned}>{y}</text>"
@@ -141,7 +142,9 @@ class _Axes:
             return _path(box, filled)
         places = list(zip(self._place("x", mark["x"]).tolist(), self._place("y", mark["y"]).tolist(), strict=True))
         if mark["k"] == "bars":
-            ends = (f"{'L' if i % 2 else 'M'}{x:.1f},{y:.1f}" for i, (x, y) in enumerate(places) if x == x and y == y)
+            ends = (
+                f"{'L' if i % 2 else 'M'}{x:.1f},{y:.1f}" for i, (x, y) in enumerate(places) if not math.isnan(x + y)
+            )
             return _path("".join(ends), stroke)
         if mark["k"] == "line":
             return _path(_joined(places), stroke)
@@ -164,7 +167,7 @@ def _filled(mark: Chart) -> str:
 def _dots(places: Sequence[tuple[float, float]], mark: Chart) -> str:
     """Draw points: discs, circles or stars."""
     faint = _faint(mark)
-    seen, r = [(x, y) for x, y in places if x == x and y == y], mark["s"] * PX / 2
+    seen, r = [(x, y) for x, y in places if not math.isnan(x + y)], mark["s"] * PX / 2
     if mark.get("shape"):
         turns = [(r * (0.45 if i % 2 else 1), i * math.pi / 5) for i in range(10)]
         stars = (
@@ -193,7 +196,7 @@ def _joined(places: Sequence[tuple[float, float]]) -> str:
     """Return a path through positions, interrupted at NaN."""
     steps, open_ = list[str](), False
     for x, y in places:
-        if x != x or y != y:
+        if math.isnan(x + y):
             open_ = False
             continue
         steps.append(f"{'L' if open_ else 'M'}{x:.1f},{y:.1f}")
@@ -209,7 +212,7 @@ def _legend(chart: Chart, width: int, *, key: bool) -> tuple[str, float]:
     for entries in filter(None, (labelled, coloured)):
         x, y = float(LEFT), y + LINE
         for mark, words in entries:
-            wide = LETTER * len(_plain(words)) + (GLYPH + 14 if mark else 8)
+            wide = LETTER * len(without_markup(words)) + (GLYPH + 14 if mark else 8)
             if x > LEFT and x + wide > width:
                 x, y = float(LEFT), y + LINE
             parts.append(_entry(x, y, mark, words))
@@ -268,19 +271,13 @@ def _raised(label: str) -> str:
         if piece.startswith(("<su", "</su")):
             level += 1 if piece in ("<sup>", "</sub>") else -1
             continue
-        words = _escaped(_plain(piece))
+        words = _escaped(without_markup(piece))
         if words and (level or before):
             size = " font-size='8'" if level else ""
             words = f"<tspan dy='{4 * (before - level)}'{size}>{words}</tspan>"
         parts.append(words)
         before = level if words else before
     return "".join(parts)
-
-
-def _plain(label: str) -> str:
-    """Convert HTML to plain text, with _ before subscripts and ^ before superscripts."""
-    marked = re.sub(r"<sup>(.*?)</sup>", r"^\1", re.sub(r"<sub>(.*?)</sub>", r"_\1", label))
-    return html.unescape(re.sub(r"<[^>]*>", "", marked))
 
 
 def _escaped(words: str) -> str:

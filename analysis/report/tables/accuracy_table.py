@@ -171,8 +171,8 @@ def _cells(
     return tuple(cells)
 
 
-def _word(name: str, value: object) -> str:
-    if value is None or value != value:
+def _word(name: str, value: Any) -> str:
+    if pd.isna(value):
         return "plain" if name == "stage_recipe" else "–"
     if name == "augment":
         return augment_words(str(value))

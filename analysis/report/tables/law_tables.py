@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import html
-import re
 from collections.abc import Iterator, Sequence
 
 from analysis.estimates.allocate import Approach
-from analysis.figures.equation import as_html, equation
+from analysis.figures.equation import as_html, equation, without_markup
 from analysis.fitting.card import signed_rows
 from analysis.numbers import count, exponent, flops, interval, measured
 from analysis.report.law_results import GroupResults
@@ -53,8 +51,7 @@ def _law_rows(group: GroupResults) -> Iterator[tuple[str, ...]]:
             yield (result.title, result.law, "", "", "", "", "refused", result.refusal)
             continue
         remarks = "; ".join([*fit.certificate.reasons, *(result.remarks if result.at_edges else ())])
-        marked = as_html(equation(fit, result.x or "")).replace("<sup>", "^").replace("<sub>", "_")
-        written = html.unescape(re.sub(r"<[^>]*>", "", marked))
+        written = without_markup(as_html(equation(fit, result.x or "")))
         for name, value, ends in signed_rows(fit):
             head = (result.title, result.law, written, name)
             yield (*head, f"{value} {ends}".rstrip(), count(fit.n_points), result.status, remarks)

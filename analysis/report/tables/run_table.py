@@ -15,6 +15,7 @@ from analysis.numbers import kind_of
 from analysis.report.charts.axes import numbers
 from analysis.report.charts.seeds import run_names
 from analysis.table.results import find_runs
+from analysis.table.select import last_rows
 
 SHOWN = (
     *("run_id", "status", "family", "width", "depth", "N", "D", "C", "epochs", "seed", "lr"),
@@ -108,19 +109,14 @@ class RunTable:
         return None if words.str.len().sum() > MOST_WORDS else words.tolist()
 
 
-def _written(column: str, value: object) -> str:
+def _written(column: str, value: Any) -> str:
     if isinstance(value, float | int | np.number) and not isinstance(value, bool):
         return kind_of(column)(float(value))
-    return "" if value is None or value != value else str(value)
-
-
-def _ends_of(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the last row of each run."""
-    return table.drop_duplicates("run_id", keep="last") if "run_id" in table.columns else table
+    return "" if pd.isna(value) else str(value)
 
 
 def run_table(table: pd.DataFrame, source: Path, page: Path) -> RunTable:
     """Return the runs of a table. page: the folder of the page, for relative links to the runs' files."""
     ours = "trained" not in table.columns  # runs trained elsewhere have no files
     runs = find_runs(source) if source.is_dir() and ours else None
-    return RunTable(_ends_of(table), os.path.relpath(runs, page.resolve()) if runs else None)
+    return RunTable(last_rows(table), os.path.relpath(runs, page.resolve()) if runs else None)
