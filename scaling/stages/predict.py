@@ -83,7 +83,7 @@ def log_probabilities(
             parts.append(_log_softmax(network, x) if crops is None else _over_crops(crops, network, x, generator, size))
             if watch is not None:
                 done = min(start + rows, len(test))
-                watch(Progress(done, len(test), 0, nan, 0.0))
+                watch(Progress(step=done, steps=len(test), D=0, loss=nan, examples_per_second=0.0))
     return torch.cat(parts)
 
 

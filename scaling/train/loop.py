@@ -74,7 +74,7 @@ class Trainer:
         self.micro_batch = micro_batch_of(config.train)
         self.optimizer = build_optimiser(config.optim, self.module)
         self.augment = build_augmentation(config, size)
-        self.augmentation = stream(config.seed, "augment", device=device)
+        self.augment_generator = stream(config.seed, "augment", device=device)
         seed_streams(derive_seed(config.seed, "dropout"))  # dropout and users' modules draw from these
         self._gpus = [device] if device.type == "cuda" else []
         self._precision = computed_precision(config, device)
@@ -124,19 +124,26 @@ class Trainer:
     def _launched(self) -> Launch:
         """Return the way in which steps are launched, chosen before the first step of this attempt."""
         if self._launch is None:
-            config, parameters = self.run.config, list(self.module.parameters())
-            parts, feed, augment, loss = self.micro_batch, self.batches, self.augment, self._loss
+            config = self.run.config
+            batches, augment, loss = self.batches, self.augment, self._loss
             if config.train.engine == "compile":
-                feed, scale = feed.stored()
-                augment, loss = compiled_parts(loss, augment, scale, whole=parts >= config.train.batch)
+                batches, scale = batches.stored()
+                augment, loss = compiled_parts(loss, augment, scale, whole=self.micro_batch >= config.train.batch)
                 if isinstance(self.optimizer, LionSteps):
                     self.optimizer.compile()
             step = Step(
-                loss, self.optimizer, parameters, augment, self.augmentation, config.train.clip, parts, self.total
+                loss=loss,
+                optimizer=self.optimizer,
+                parameters=list(self.module.parameters()),
+                augment=augment,
+                generator=self.augment_generator,
+                clip=config.train.clip,
+                micro_batch=self.micro_batch,
+                total=self.total,
             )
             # Replayed steps read float32 rates from GPU memory; rounding them always makes all launches equal.
             rates = Rates(self.optimizer, rounded=self.device.type == "cuda" and config.recipe_version > 1)
-            self._launch = launch_of(config, step, feed, rates, self.module, self.device, at=self.step)
+            self._launch = launch_of(config, step, batches, rates, self.module, self.device, at=self.step)
             self.launched = self._launch.name
         return self._launch
 
@@ -163,7 +170,7 @@ class Trainer:
             "own": unsaved,
             "own_devices": device_kinds(unsaved),
             "optimizer": self.optimizer.state_dict(),
-            "augmentation": self.augmentation.get_state(),
+            "augmentation": self.augment_generator.get_state(),
             "global": stream_states(self._gpus),
             "precision": self._precision,
         }
@@ -176,7 +183,7 @@ class Trainer:
         trained = [len(group["params"]) for group in state["optimizer"]["param_groups"]]
         if trained != [len(group["params"]) for group in self.optimizer.param_groups]:
             return "its optimiser trains other parameters"
-        if state["augmentation"].numel() != self.augmentation.get_state().numel():
+        if state["augmentation"].numel() != self.augment_generator.get_state().numel():
             return "its random streams are those of another kind of device"
         if (computed := state.get("precision", self._precision)) != self._precision:  # not in older checkpoints
             return f"it was computed in {computed}, which here would be {self._precision}"
@@ -187,7 +194,7 @@ class Trainer:
         self.module.load_state_dict(state["model"])
         self._unsaved.load(state.get("own", {}), state.get("own_devices", {}))  # not in older checkpoints
         self.optimizer.load_state_dict(state["optimizer"])
-        self.augmentation.set_state(state["augmentation"])
+        self.augment_generator.set_state(state["augmentation"])
         set_stream_states(_streams_of(state), self._gpus)
         self.total.copy_(state["total"])
         self.began = self.step = state["step"]

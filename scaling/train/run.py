@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from math import isfinite
 
-import torch
 import yaml
 
 from scaling.config import plain
@@ -16,17 +15,15 @@ from scaling.folders import RunFolder, read_lines, write_atomically
 from scaling.global_streams import own_streams
 from scaling.plan.planned import PlannedRun
 from scaling.record import Record, how, read_record, write_record
-from scaling.security.process_state import worker_process
 from scaling.train.attempt import Attempt, PlacedRun, content_read
 from scaling.train.callbacks import Progress
-from scaling.train.device import describe_device, find_device, used_device
-from scaling.train.errors import explain_memory_errors
+from scaling.train.device import describe_device, find_device
 from scaling.train.evaluation import Evaluation, has_diverged, is_at_chance
 from scaling.train.output.journal import Journal
 from scaling.train.output.resume import drop_fork
-from scaling.train.precision import computed_precision, matmul_precision
-from scaling.train.startup import freeze_imports
+from scaling.train.precision import computed_precision
 from scaling.train.streams import derive_seed
+from scaling.train.training_process import training_process
 
 __all__ = ["Progress", "train_run"]
 DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # the C version, if there is one, saves 10 ms a run
@@ -47,17 +44,11 @@ def train_run(
     settled run leaves config.yaml, log.jsonl and, written last, record.json. Raises OutOfMemory if the device is too
     small, UserError for bad input.
     """
-    freeze_imports()
     content = content_at_begin(run, folder)
     where, stage = find_device(device), run.config.stage
-    precision = computed_precision(run.config, where)
     write_config(run, folder)
     journal = Journal(folder)
-    if where.type == "cuda":
-        torch.cuda.init()  # before its random streams are read
-    streams = own_streams(derive_seed(run.config.seed, "run"))
-    arithmetic = matmul_precision(precision)
-    with worker_process(), explain_memory_errors(run.config, where), used_device(where), streams, arithmetic:
+    with training_process(run.config, where), own_streams(derive_seed(run.config.seed, "run")):
         sets = stage.load(PlacedRun(run, folder, where))
         attempt = Attempt(run, folder, where, sets, journal, content_read(content, sets))
         evaluation = stage.perform(attempt, watch=watch, stop=stop)

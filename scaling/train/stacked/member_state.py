@@ -34,9 +34,9 @@ class Hooks:
 class MemberState:
     """The present state of a member.
 
-    order, groups: the names of the parameters and the parameter groups, as in the state of torch's optimiser; moments:
-    of the optimiser, by parameter and name, empty once the stack has loaded them; dropout: the generator for its
-    dropout, on the device; streams: its other global streams; total: sum of the losses before this attempt; again: an
+    augment_generator, dropout_generator: on the device; streams: the other global streams; order, groups: the names of
+    the parameters and the parameter groups, as in the state of torch's optimiser; moments: of the optimiser, by
+    parameter and name, empty once the stack has loaded them; total: sum of the losses before this attempt; again: an
     earlier attempt did not finish the run; began: the first step of this attempt; seconds: its time in steps; read_at:
     the step and the sum of the losses at the last report of progress.
     """
@@ -46,8 +46,8 @@ class MemberState:
     hooks: Hooks
     module: nn.Module
     feed: Feed
-    augmentation: torch.Generator
-    dropout: torch.Generator
+    augment_generator: torch.Generator
+    dropout_generator: torch.Generator
     streams: dict[str, Any]
     order: tuple[str, ...]
     groups: list[dict[str, Any]]
@@ -91,8 +91,8 @@ def member_state_of(
         hooks=hooks,
         module=trainer.module,
         feed=trainer.batches.feed,
-        augmentation=trainer.augmentation,
-        dropout=dropout,
+        augment_generator=trainer.augment_generator,
+        dropout_generator=dropout,
         streams=streams,
         order=tuple(names[p] for group in optimizer.param_groups for p in group["params"]),
         groups=optimizer.state_dict()["param_groups"],
@@ -118,4 +118,4 @@ def optimizer_state(member: MemberState, moments: dict[str, dict[str, Tensor]], 
 
 def streams_state(member: MemberState) -> dict[str, Any]:
     """Return the states of a member's global streams in the format of a run trained alone."""
-    return {**member.streams, "torch": [*member.streams["torch"][:-1], member.dropout.get_state()]}
+    return {**member.streams, "torch": [*member.streams["torch"][:-1], member.dropout_generator.get_state()]}

@@ -14,22 +14,20 @@ from scaling.global_streams import own_streams
 from scaling.plan.identity import stack_key
 from scaling.plan.planned import PlannedRun
 from scaling.record import Record
-from scaling.security.process_state import worker_process
 from scaling.train.attempt import Attempt, PlacedRun, content_read
 from scaling.train.callbacks import Progress
-from scaling.train.device import find_device, used_device
-from scaling.train.errors import explain_memory_errors, result_or_error
+from scaling.train.device import find_device
+from scaling.train.errors import result_or_error
 from scaling.train.evaluation import Evaluation
 from scaling.train.feed.device_cache import shared_examples
 from scaling.train.output.journal import Journal
 from scaling.train.output.resume import begin
-from scaling.train.precision import computed_precision, matmul_precision
 from scaling.train.run import content_at_begin, settle, write_config
 from scaling.train.stacked.clock import SharedClock
 from scaling.train.stacked.loop import train_together
 from scaling.train.stacked.member_state import Hooks, MemberState, member_state_of
-from scaling.train.startup import freeze_imports
 from scaling.train.streams import derive_seed
+from scaling.train.training_process import training_process
 
 
 @dataclass(frozen=True)
@@ -62,15 +60,11 @@ def train_stack(members: Sequence[Member], *, device: str = "auto") -> None:
     The error of a single member is passed to its `ended`. Raises NotStackable, after all others are trained, if the
     module of some cannot be stacked; OutOfMemory, UserError and errors of a common step end all remaining members.
     """
-    freeze_imports()
-    where, config = find_device(device), members[0].run.config
-    if where.type == "cuda":
-        torch.cuda.init()  # before its random streams are read
-    clock, precision = SharedClock(len(members)), computed_precision(config, where)
+    where, clock = find_device(device), SharedClock(len(members))
     stacks: dict[str, list[Member]] = {}
     for member in members:
         stacks.setdefault(stack_key(member.run.config, member.run.quantities), []).append(member)
-    with worker_process(), explain_memory_errors(config, where), used_device(where), matmul_precision(precision):
+    with training_process(members[0].run.config, where):
         with shared_examples():
             begun = [_begin_stack(stack, where, clock) for stack in stacks.values()]
         if where.type == "cuda":

@@ -85,7 +85,7 @@ class Stack:
             member.moments = {}
 
     def _gradients(self, smoothing: Sequence[float]) -> Gradients:
-        module, dropout = self.members[0].module, [member.dropout for member in self.members]
+        module, dropout = self.members[0].module, [member.dropout_generator for member in self.members]
         stacking = Stacking(self.rows.values, dropout)
         loss = (self.config.data.metric, smoothing, self.device)
         bf16 = asked_precision(self.config) == "bf16"  # only autograd implements it
@@ -111,7 +111,7 @@ class Stack:
         """Return the step for the present members."""
         configs = [member.attempt.run.config for member in self.members]
         trains, learner = [config.train for config in configs], self.members[0].learner
-        generators = [member.augmentation for member in self.members]
+        generators = [member.augment_generator for member in self.members]
         smoothing = [train.label_smoothing for train in trains]
         clips = [inf if train.clip is None else train.clip for train in trains]
         return StackedStep(
@@ -129,9 +129,9 @@ class Stack:
         """Return the launch of the steps, chosen before a block and kept as long as the rows stay the same."""
         if self._launch is None:
             step, module = self._step(), self.members[0].module
-            drawn = [] if step.augment is None else [member.augmentation for member in self.members]
+            drawn = [] if step.augment is None else [member.augment_generator for member in self.members]
             if has_dropout(module):
-                drawn += [member.dropout for member in self.members]
+                drawn += [member.dropout_generator for member in self.members]
             generators = [generator for generator in drawn if generator.device.type == self.device.type]
             self._launch = launch_of(
                 self.config.train, step, block, module, self.device, generators=generators, shape=self.shape
@@ -255,7 +255,7 @@ class Stack:
             "own": {},  # modules whose values change beside their parameters are trained one by one
             "own_devices": {},
             "optimizer": optimizer_state(member, moments_by_name, counts=self.optimiser.counts),
-            "augmentation": member.augmentation.get_state(),
+            "augmentation": member.augment_generator.get_state(),
             "global": streams_state(member),
             "precision": computed_precision(self.config, self.device),
         }

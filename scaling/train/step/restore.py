@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from scaling.global_streams import set_stream_states, stream_states
-from scaling.models.module_state import held_tensors, replaced_tensors, restores
+from scaling.models.module_state import TORCHS, held_tensors, replaced_tensors, restores
 from scaling.train.step.graph import NotCaptured
 from scaling.train.step.prepared import Step
 
 Capture = Callable[..., Callable[[], None]]  # `graph.capture`, or a substitute without a GPU
 PLAIN = (bool, int, float, str, bytes, type(None))
-OF_ANY_MODULE = frozenset(vars(nn.Module())) - {"training"}
+OF_ANY_MODULE = TORCHS - {"training"}
 
 
 class Restorer:

@@ -75,7 +75,7 @@ def loop_of_before(trainer, until, rates=None):
             group["lr"] = float(np.float32(group["lr"])) if rates == "rounded" else group["lr"]
             group["keep"] = 1 - group["lr"] * group.get("decay", group["weight_decay"])
         if trainer.augment is not None:
-            x, y = trainer.augment(x, y, trainer.augmentation)
+            x, y = trainer.augment(x, y, trainer.augment_generator)
         total = torch.zeros(())
         for start in range(0, len(x), trainer.micro_batch):
             part = slice(start, start + trainer.micro_batch)
@@ -100,7 +100,7 @@ def outcome(trainer) -> dict:
         if isinstance(value, torch.Tensor)
     }
     weights = {name: value.tolist() for name, value in trainer.module.state_dict().items()}
-    draws = trainer.augmentation.get_state().tolist(), torch.get_rng_state().tolist()
+    draws = trainer.augment_generator.get_state().tolist(), torch.get_rng_state().tolist()
     return {"weights": weights, "moments": moments, "total": trainer.total.item(), "draws": draws}
 
 
