@@ -29,7 +29,7 @@ if __name__ == "__main__":  # before anything is imported that a file there coul
 import click  # noqa: E402
 
 from analysis.streams import spell_out  # noqa: E402
-from scaling.errors import UserError, printable  # noqa: E402
+from scaling.errors import UserError, exits_refused, printable  # noqa: E402
 
 RARELY = (100_000, 20, 50)  # new objects before garbage is looked for: a plan of 100,000 runs has millions, all of use
 BAD_INPUT, REFUSED, INTERRUPTED = 2, 3, 130  # exit codes
@@ -59,7 +59,8 @@ def run(arguments: Sequence[str]) -> None:
             from scaling.commands.completion.bash import register
 
             register()
-        code = cli.main(list(arguments) or ["--help"], prog_name="scaling", standalone_mode=False)
+        with exits_refused():
+            code = cli.main(list(arguments) or ["--help"], prog_name="scaling", standalone_mode=False)
         if isinstance(code, int) and code:  # click returns the code of an Exit instead of raising it
             raise click.exceptions.Exit(code)
 

@@ -219,7 +219,7 @@ def _class(target: str) -> type:
     module, _, name = target.rpartition(".")
     try:
         found = getattr(import_module(module), name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         why = import_words(error)
         raise UserError(f"found _target_ {target!r}, which cannot be imported ({why}); give module.Class") from error
     if not (isinstance(found, type) and dataclasses.is_dataclass(found)):

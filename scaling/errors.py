@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
+from pathlib import Path
 
 # Control characters except tab and newline, and characters that change the direction of text.
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
@@ -23,16 +25,34 @@ class ImpossibleRun(UserError):
     """A run that cannot be trained, such as one without a whole batch; a sweep reports and drops its cell."""
 
 
-def import_words(error: Exception) -> str:
+def import_words(error: BaseException) -> str:
     """Return why a user's module cannot be imported; an error in its code is named with its place."""
-    from traceback import extract_tb
-
     if isinstance(error, ImportError | AttributeError | ValueError | TypeError):
         return str(error)
     if isinstance(error, SyntaxError):  # which names its place itself
         return f"{type(error).__name__}: {error}"
-    places = [frame for frame in extract_tb(error.__traceback__) if frame.filename[0] != "<"]
-    return f"{type(error).__name__}: {error} at {places[-1].filename}:{places[-1].lineno}"
+    return f"{type(error).__name__}: {error} at {_place(error)}"
+
+
+def _place(error: BaseException) -> str:
+    """Return the last frame of a traceback outside Python's own library, as FILE:LINE."""
+    from traceback import extract_tb
+
+    library = str(Path(re.__file__).parents[1])
+    frames = [frame for frame in extract_tb(error.__traceback__) if not frame.filename.startswith(("<", library))]
+    return f"{frames[-1].filename}:{frames[-1].lineno}"
+
+
+@contextmanager
+def exits_refused() -> Iterator[None]:
+    """Raise UserError for a sys.exit() in a user's code, which would end the command without a word."""
+    try:
+        yield
+    except SystemExit as left:
+        raise UserError(
+            f"found code that ends the command (sys.exit({left.code!r}) at {_place(left)}); wanted code that can be "
+            f'imported and called; take it out, or put it under if __name__ == "__main__"'
+        ) from left
 
 
 _refusals: dict[str, str] = {}  # by what was checked, '' where nothing is wrong

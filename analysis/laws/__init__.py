@@ -66,7 +66,7 @@ def _imported(law: str) -> Law:
         found = getattr(importlib.import_module(module), name)
     except UserError:
         raise
-    except Exception as error:  # the user's module may raise anything on import
+    except (Exception, SystemExit) as error:  # the user's module may raise anything on import
         raise UserError(
             f"found {law!r}, which cannot be imported ({type(error).__name__}: {' '.join(str(error).split())}); "
             "wanted my_module:MY_LAW; change it"

@@ -15,7 +15,7 @@ from scaling.commands.run import execute
 from scaling.commands.sweeper import register_sweeper
 from scaling.compose.roots import shipped
 from scaling.compose.session import check_hydras, one_sentence_errors, register
-from scaling.errors import UserError
+from scaling.errors import UserError, exits_refused
 from scaling.plan.expand import expand
 from scaling.security.trust import trusting
 
@@ -42,6 +42,7 @@ def hydra_main(arguments: Sequence[str]) -> None:
 def _one(_: DictConfig, *, failed: list[Exception]) -> None:
     """Run it; an error is kept for the caller, since Hydra would add the command line to it."""
     try:
-        execute(expand(GlobalHydra.instance().config_loader(), list(HydraConfig.get().overrides.task)))
+        with exits_refused():
+            execute(expand(GlobalHydra.instance().config_loader(), list(HydraConfig.get().overrides.task)))
     except Exception as error:
         failed.append(error)

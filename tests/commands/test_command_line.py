@@ -386,6 +386,21 @@ def test_json_stands_alone_on_stdout_whatever_a_module_prints_when_it_is_loaded(
     assert json.loads(scaling("run", "schedule=loud", "train.steps=2", CPU, "--json", "-"))["point"]
 
 
+def test_code_that_ends_the_process_while_a_run_is_planned_is_told_and_no_success(scaling, monkeypatch):
+    (scaling.folder / "leaving.py").write_text(
+        "import sys\nfrom scaling.schedules.constant import Constant\n"
+        "class Leaving(Constant):\n    def __post_init__(self):\n        sys.exit(0)\n"
+    )
+    (scaling.folder / "conf" / "schedule").mkdir(parents=True)
+    (scaling.folder / "conf" / "schedule" / "leaving.yaml").write_text("_target_: leaving.Leaving\n")
+    monkeypatch.syspath_prepend(scaling.folder)
+    monkeypatch.setattr("sys.argv", ["scaling"])
+    for verb in (["plan"], ["run"], []):
+        said = scaling(*verb, "schedule=leaving", "train.steps=2", code=2)
+        assert "sys.exit(0) at " in said
+        assert "leaving.py:5" in said
+
+
 @pytest.mark.slow
 def test_json_stands_alone_on_stdout_whatever_a_user_s_module_prints(loud, monkeypatch):
     monkeypatch.syspath_prepend(loud.folder)
