@@ -81,7 +81,8 @@ def measure(
 def measure_model(config: RunConfig, where: torch.device) -> Efficiency:
     """Time one model with random weights on random examples."""
     generator = torch.Generator().manual_seed(0)
-    module = config.model.build(config.data.shape, config.data.outputs, generator).to(where).eval()
+    module = config.model.build(config.data.shape, config.data.outputs, generator).to(where)
+    module.eval()
     counts, precision = count_model(config), computed_precision(config, where)
     forward = _forward(module, config, where)
     throughput, best = 0.0, 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from traceback import extract_tb
@@ -81,12 +81,15 @@ def _measured(model: Countable, shape: tuple[int, ...], outputs: int) -> tuple[n
         return _one_batch(model, shape, outputs, "meta")
     except UserError:
         raise
-    except Exception:  # a module that fails on the meta device may run on the CPU; if not, that error is reported
+    except (
+        Exception,
+        SystemExit,
+    ):  # a module that fails on the meta device may run on the CPU; if not, that error is reported
         try:
             return _one_batch(model, shape, outputs, "cpu")
         except UserError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise UserError(
                 f"found {model.module}, which fails on a batch of shape {(BATCH, *shape)} at {_place(error)} "
                 f"({type(error).__name__}: {error}); wanted outputs of shape {(BATCH, outputs)}; mend it"
@@ -99,11 +102,11 @@ def _one_batch(
     skip_dynamo_import_in_counter()
     with kept_streams(), torch.device(device):
         module = model.make(shape, outputs)
-        if {parameter.requires_grad for parameter in module.parameters()} == {False}:
-            raise UserError(f"found {model.module}, all frozen; wanted something to train; leave a layer trainable")
+        _check_trainable(model.module, module)
         flops = _pass(model, module, shape, outputs)
         if _idle(module):  # it may skip parts at random in training, but not in evaluation
-            flops = _pass(model, module.eval(), shape, outputs)
+            module.eval()
+            flops = _pass(model, module, shape, outputs)
         with as_evaluated(module), torch.no_grad():
             _forward(model.module, module, shape)
     if idle := _idle(module):
@@ -114,12 +117,40 @@ def _one_batch(
     return module, flops
 
 
+def _check_trainable(name: str, module: nn.Module) -> None:
+    """Raise UserError if nothing is trained, or if trainable layers are kept where torch does not find them."""
+    if hidden := sorted(_unregistered(module)):
+        raise UserError(
+            f"found {name} with weights that torch does not find, and so does not train ({', '.join(hidden)}); wanted "
+            f"layers in a torch.nn.ModuleList or ModuleDict, tensors as torch.nn.Parameter; change it, or freeze them "
+            f"with requires_grad_(False)"
+        )
+    if {parameter.requires_grad for parameter in module.parameters()} == {False}:
+        raise UserError(f"found {name}, all frozen; wanted something to train; leave a layer trainable")
+
+
+def _unregistered(module: nn.Module) -> Iterator[str]:
+    """Yield the names of attributes with trainable tensors that are no parameters of the module."""
+    held = set(module.parameters())
+    for prefix, part in module.named_modules():
+        for key, value in vars(part).items():
+            items = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else [value]
+            found = [p for item in items for p in (item.parameters() if isinstance(item, nn.Module) else [item])]
+            if any(isinstance(p, Tensor) and p.requires_grad and p.is_leaf and p not in held for p in found):
+                yield f"{prefix}.{key}" if prefix else key
+
+
 def _pass(model: Countable, module: nn.Module, shape: tuple[int, ...], outputs: int) -> Mapping[str, int]:
     """Run one batch forward and backward, and return its FLOPs."""
     module.zero_grad()
     forward, backward = FlopCounterMode(display=False), FlopCounterMode(display=False)
     with forward:
         found = check_forward(model.module, module, shape, outputs)
+    if not found.requires_grad:
+        raise UserError(
+            f"found {model.module}, whose outputs have no gradient; wanted outputs that depend on trained parameters; "
+            f"take out detach() and torch.no_grad(), or add a trainable layer"
+        )
     with backward:
         found.sum().backward()
     # Names begin with the class of the root; the root itself has no name below it.
@@ -157,7 +188,7 @@ def _idle(module: nn.Module) -> list[str]:
     return [name for name, parameter in module.named_parameters() if parameter.requires_grad and parameter.grad is None]
 
 
-def _place(error: Exception) -> str:
+def _place(error: BaseException) -> str:
     """Return the last frame of a traceback outside torch, as FILE:LINE."""
     library = str(Path(torch.__file__).parent)
     frame = [frame for frame in extract_tb(error.__traceback__) if not frame.filename.startswith(library)][-1]

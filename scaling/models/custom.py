@@ -77,9 +77,9 @@ class Custom:
         from torch import nn
 
         factory = load_factory(self.module)
-        signature = inspect.signature(factory)
+        signature, names = inspect.signature(factory), _argument_names(factory)
         offered = {"shape": tuple(shape), "outputs": outputs}
-        taken = {key: value for key, value in offered.items() if key in signature.parameters}
+        taken = {key: value for key, value in offered.items() if key in names}
         sizes = {"width": self.width, "depth": self.depth}
         given = {key: value for key, value in sizes.items() if value is not None} | self.kwargs
         try:
@@ -100,13 +100,24 @@ def is_users_module(model: Any) -> bool:
     return isinstance(model, Custom) or not is_shipped(type(model))
 
 
+def _argument_names(factory: Callable[..., Any]) -> set[str]:
+    """Return the names of the arguments; of a class that takes **kwargs also those of the classes it derives from."""
+    names = set[str]()
+    for each in inspect.getmro(factory) if inspect.isclass(factory) else (factory,):
+        parameters = inspect.signature(each).parameters
+        names |= set(parameters)
+        if not any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
+            break
+    return names
+
+
 def load_factory(path: str) -> Callable[..., Any]:
     """Import the class or function of a dotted path; UserError if there is none."""
     module, _, name = path.rpartition(".")
     check_trusted(module, named=f"model.module={path}")
     try:
         found = getattr(import_module(module), name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UserError(
             f"found model.module={path}, which cannot be imported ({import_words(error)}); wanted package.Class, "
             f"importable from the current directory; change it"

@@ -25,21 +25,25 @@ Make = Callable[[], nn.Module]
 
 
 def check_repeatable(name: str, make: Make, shape: tuple[int, ...], *, seed: int) -> None:
-    """Make a module twice from one seed; UserError if the two differ in weights, random draws or training outputs."""
-    different = _difference(make, shape, seed)
-    if different:
-        raise UserError(f"found {name}, made twice from one seed, with {different}; {WANTED}")
+    """Make a module twice from one seed; UserError if the two differ in weights, random draws or training outputs.
 
-
-def _difference(make: Make, shape: tuple[int, ...], seed: int) -> str:
+    UserError also if it seeds torch's generator itself: runs of every seed would have the same draws.
+    """
     try:
         first, again = (_made(make, shape, seed) for _ in range(2))
     except (RuntimeError, NotImplementedError) as error:
         if "meta" in str(error):  # the device used for counting
-            return f"tensors that were kept from one making for the next ({error})"
+            kept = f"tensors that were kept from one making for the next ({error})"
+            raise UserError(f"found {name}, made twice from one seed, with {kept}; {WANTED}") from error
         raise
-    different = [name for name in first.keys() & again.keys() if not _same(first[name], again[name])]
-    return f"other {min(different)}" if different else ""
+    if again["seed"] != seed:
+        raise UserError(
+            f"found {name}, which sets torch's seed to {again['seed']}, so that all runs draw the same numbers; wanted "
+            f"the seed of the run; take torch.manual_seed out, or put it under torch.random.fork_rng()"
+        )
+    different = [each for each in first.keys() & again.keys() if not _same(first[each], again[each])]
+    if different:
+        raise UserError(f"found {name}, made twice from one seed, with other {min(different)}; {WANTED}")
 
 
 def _made(make: Make, shape: tuple[int, ...], seed: int) -> dict[str, Any]:
@@ -57,7 +61,9 @@ def facts(make: Make, shape: tuple[int, ...], seed: int) -> Iterator[tuple[str, 
                 every = max(1, parameter.numel() // SAMPLE)
                 yield f"weights ({name})", parameter.detach().flatten()[::every].clone()
         yield "draws in its making", stream_states([])
-        yield from _of_a_batch(module.train(), batch_of(shape))
+        module.train()
+        yield from _of_a_batch(module, batch_of(shape))
+        yield "seed", torch.initial_seed()
 
 
 def batch_of(shape: tuple[int, ...]) -> Tensor:

@@ -49,7 +49,8 @@ def _is_same(make: Make, x: Tensor, seed: int) -> bool:
 
 def _made(make: Make, seed: int) -> tuple[nn.Module, UnsavedState]:
     with own_streams(seed):
-        module = make().train()
+        module = make()
+        module.train()
     return module, UnsavedState(module)
 
 

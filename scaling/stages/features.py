@@ -134,7 +134,9 @@ def _body(placed: PlacedRun) -> nn.Module:
         check_head(parent_network(placed, new_head=False), placed.run.input_shape)
     body = parent_network(placed, new_head=True)
     replace_head(body, nn.Identity())
-    return with_resize(body, placed).eval()
+    body = with_resize(body, placed)
+    body.eval()
+    return body
 
 
 def _passes(placed: PlacedRun, body: nn.Module, splits: Splits, name: str) -> Iterator[np.ndarray]:

@@ -68,7 +68,8 @@ class Trainer:
         self.run, self.batches, self.device = run, batches, device
         if module is None:
             module = build_model(config.model, data.shape, data.outputs, stream(config.seed, "init")).to(device)
-        self.module: nn.Module = module.train()  # a user's module may keep a part of itself in evaluation mode
+        self.module: nn.Module = module
+        module.train()  # a user's may keep a part of itself in evaluation mode, and return nothing
         self._unsaved = UnsavedState(self.module)
         check_micro_batch(config, self.module, size=size)
         self.micro_batch = micro_batch_of(config.train)

@@ -163,3 +163,56 @@ class Dropped(nn.Module):
 
 def drawing(outputs):
     return nn.Sequential(nn.Flatten(), nn.Linear(40, 8), nn.Dropout(0.5), nn.Linear(8, outputs))
+
+
+class InList(nn.Module):
+    """Its first layer is in a plain list, where torch does not find it."""
+
+    def __init__(self, shape, outputs, width=8, *, frozen=False):
+        super().__init__()
+        self.layers, self.head = [nn.Linear(shape[-1], width).requires_grad_(not frozen)], nn.Linear(width, outputs)
+
+    def forward(self, x):
+        return self.head(self.layers[0](x.flatten(1)).relu())
+
+
+class Bare(Single):
+    """Its scale is a tensor, not a parameter."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = torch.ones(10, requires_grad=True)
+
+
+class Detached(Single):
+    def forward(self, x):
+        return super().forward(x).detach()
+
+
+class Leaving(Single):
+    def forward(self, x):
+        raise SystemExit
+
+
+class Seeding(Single):
+    """It seeds torch's generator where it is made, or at every call."""
+
+    def __init__(self, *, each_call=False, forked=False):
+        with torch.random.fork_rng(enabled=forked):
+            if not each_call:
+                torch.manual_seed(0)
+            super().__init__()
+        self.each_call = each_call
+
+    def forward(self, x):
+        if self.each_call:
+            torch.manual_seed(1)
+        return nn.functional.dropout(super().forward(x), training=self.training)
+
+
+class Passing(InList):
+    """It hands what it does not know itself on to its base class."""
+
+    def __init__(self, *args, slope=0.1, **kwargs):
+        super().__init__(*args, frozen=True, **kwargs)
+        self.slope = slope

@@ -108,6 +108,10 @@ def test_what_it_is_told_is_what_makes_it():
         ({"module": f"{NETS}.Idle"}, r"does not depend on \(spare.weight"),
         ({"module": f"{NETS}.InPlace"}, r"InPlace, which changes its input in place, .* x = x\.clone\(\)"),
         ({"module": f"{NETS}.AllFrozen"}, "all frozen; wanted something to train"),
+        ({"module": f"{NETS}.InList"}, r"weights that torch does not find.* \(layers\); wanted .*ModuleList"),
+        ({"module": f"{NETS}.Bare"}, r"does not find.* \(scale\); wanted .*torch\.nn\.Parameter"),
+        ({"module": f"{NETS}.Detached"}, "whose outputs have no gradient; wanted outputs that depend on trained"),
+        ({"module": f"{NETS}.Leaving"}, r"fails on a batch of shape \(2, 1, 40\) at .*nets\.py:\d+ \(SystemExit"),
         ({"module": f"{NETS}.Single", "head": "maps"}, "wanted one of map"),
         ({"module": "torch.nn.Identity"}, "gives"),
         ({"module": "math.sqrt"}, "sqrt"),
@@ -123,6 +127,8 @@ def test_a_mistake_is_one_sentence(keys, said):
     [
         ("def f(:", r"cannot be imported \(SyntaxError: invalid syntax \(\w+\.py, line 1\)\)"),
         ("\n1 / 0", r"cannot be imported \(ZeroDivisionError: division by zero at .*\.py:2\)"),
+        ("import sys\n\nsys.exit(0)", r"cannot be imported \(SystemExit: 0 at .*\.py:3\)"),
+        ("import argparse as a\na.ArgumentParser().parse_args(['x'])", r"\(SystemExit: 2 at .*cannot_\d+\.py:2\)"),
     ],
 )
 def test_a_module_that_cannot_be_imported_is_named_with_the_place(code, said, tmp_path, monkeypatch):
@@ -149,6 +155,17 @@ def test_a_module_that_is_another_when_it_is_made_again_is_refused_each_time(nam
     for _ in range(2):
         with pytest.raises(UserError, match=f"{name}, made twice from one seed, with {different}.*; wanted the same"):
             build(Custom(module=f"{NETS}.{name}"))
+
+
+@pytest.mark.parametrize("each_call", [False, True])
+def test_a_module_that_seeds_torch_itself_is_refused(each_call):
+    with pytest.raises(UserError, match=r"Seeding, which sets torch's seed to [01], so that all runs draw the same"):
+        build(Custom(module=f"{NETS}.Seeding", kwargs={"each_call": each_call}))
+    build(Custom(module=f"{NETS}.Seeding", kwargs={"forked": True}))
+
+
+def test_a_class_that_hands_its_arguments_on_is_given_those_of_its_base():
+    assert build(Custom(module=f"{NETS}.Passing", width=5)).head.weight.shape == (OUTPUTS, 5)
 
 
 def test_tensors_that_a_cache_has_kept_from_counting_are_told():

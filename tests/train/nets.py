@@ -23,6 +23,13 @@ class Net(nn.Module):
         return self.head(torch.relu(self.middle(torch.relu(self.first(x)))))
 
 
+class ReturningNothing(Net):
+    """Its own `train` returns nothing, as many are written."""
+
+    def train(self, mode=True):
+        super().train(mode)
+
+
 class Forgetful(Net):
     """Its dropout does not end with training."""
 

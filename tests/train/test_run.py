@@ -349,6 +349,15 @@ def test_a_frozen_layer_stays_as_it_was_drawn_and_is_counted(optim, tmp_path):
     assert "N_frozen" not in trained(planned({"steps": 5}), tmp_path).counts
 
 
+def test_a_module_whose_train_returns_nothing_is_trained_as_another(tmp_path):
+    runs = [
+        planned({"steps": 6}, model={"is": "custom", "module": f"tests.train.nets.{net}"})
+        for net in ("Net", "ReturningNothing")
+    ]
+    first, other = (trained(run, tmp_path / str(number)).points for number, run in enumerate(runs))
+    assert first == other
+
+
 def test_a_single_test_example_has_a_loss_and_no_standard_error(tmp_path):
     x, y = np.eye(3, dtype=np.float32)[np.arange(90) % 3], np.arange(90) % 3
     held_out = {f"{name}_{split}": part[:1] for split in ("val", "test") for name, part in (("x", x), ("y", y))}
