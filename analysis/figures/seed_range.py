@@ -24,6 +24,7 @@ class SeedRange:
 def seed_range(rows: pd.DataFrame, x: str, y: str) -> dict[str, np.ndarray]:
     """Return the fields of a `SeedRange` of column y over column x."""
     by = rows.groupby(x)[y].agg(mean="mean", low="min", high="max")
+    by["mean"] = by["mean"].clip(by["low"], by["high"])  # of equal values, a mean may be off by rounding
     return {"x": by.index.to_numpy(float)} | {name: by[name].to_numpy(float) for name in by.columns}
 
 

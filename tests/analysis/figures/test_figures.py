@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import pytest
 
 from analysis import fit
@@ -15,6 +16,7 @@ from analysis.figures.cost import cost_numbers, draw_cost
 from analysis.figures.equation import as_html, curve_of_fit, curve_of_line, equation
 from analysis.figures.optimum import draw_optimum, optimum_numbers
 from analysis.figures.residuals import draw_residuals, residual_numbers
+from analysis.figures.seed_range import SeedRange, seed_range
 from analysis.figures.slices import draw_slices, slice_numbers
 from analysis.figures.style import (
     colours,
@@ -131,6 +133,12 @@ def test_sweeps_of_different_recipes_and_epochs_stay_apart():
     assert all((sweep.rows["D"].value_counts() == 1).all() for sweep in mixed) or not mixed
     other = table.assign(schedule="constant", run_id=table["run_id"] + "x")
     assert len(find_slices(worlds.pd.concat([table, other]), "D")) == 4
+
+
+@pytest.mark.parametrize("loss", [0.1, 4.65, 2.703])
+def test_the_mean_of_equal_seeds_lies_in_their_range(loss):
+    found = SeedRange(**seed_range(pd.DataFrame({"x": 1.0, "loss": [loss] * 3}), "x", "loss"))
+    assert found.low == found.mean == found.high
 
 
 def test_residuals_of_the_true_law_are_the_noise(table):
