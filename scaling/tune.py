@@ -114,7 +114,7 @@ def sampler_seed(seed: int, study: str, *, tried: int) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}/{study}/{tried}".encode()).digest()[:4])
 
 
-def wanted(study: optuna.Study, tries: int) -> int:
+def values_left(study: optuna.Study, tries: int) -> int:
     """Return how many more values a study has to propose to reach `tries`."""
     return max(0, tries - sum(BEYOND not in trial.user_attrs for trial in study.get_trials()))
 
@@ -217,7 +217,7 @@ def next_round(
     """
     proposals = []
     for group, study in studies.items():
-        search, more = Search(study, group, groups[group], ranges), min(at_once, wanted(study, tries))
+        search, more = Search(study, group, groups[group], ranges), min(at_once, values_left(study, tries))
         if study.get_trials(states=[TrialState.RUNNING]):
             proposals += search.interrupted()
         elif more:

@@ -17,7 +17,7 @@ from scaling.compose.write_rules import write_rules
 from scaling.errors import UserError
 from scaling.folders import SweepFolder
 from scaling.plan.expand import expand
-from scaling.tune import Range, next_round, open_studies, wanted
+from scaling.tune import Range, next_round, open_studies, values_left
 
 LR = [Range("optim.lr", 1e-4, 1.0)]
 DECAY = [*LR, Range("optim.weight_decay", 1e-3, 1.0)]
@@ -98,7 +98,7 @@ def test_a_range_whose_end_is_the_best_is_widened_and_not_for_ever(tmp_path, dir
     assert 3 <= len(outside) <= 5
     assert max(tried) / 0.04 <= 16
     assert min(tried) * 16 >= 0.0099
-    assert wanted(study, 4) == 0  # what lies outside counts as no try
+    assert values_left(study, 4) == 0  # what lies outside counts as no try
 
 
 def test_a_range_is_not_widened_beyond_what_the_config_allows(tmp_path):

@@ -26,7 +26,7 @@ class Reports:
         self._lock, self._drawn_of, self._next = Lock(), -1, 0.0
         self.html, self.version, self.refusal = "", 0, ""
 
-    def want(self, settled: int, *, ended: bool = False) -> None:
+    def draw_if_due(self, settled: int, *, ended: bool = False) -> None:
         """Draw a report in the background if more runs have settled and the pause is over.
 
         ended: no more runs will settle, so that no pause is needed.

@@ -49,7 +49,7 @@ class ServedSweep:
             if self._taken is None or time.monotonic() - self._taken[0] > LOOK_SECONDS:
                 self._taken = (time.monotonic(), self.snapshots.take())
             found = self._taken[1]
-        self.reports.want(found["settled"], ended=found["ended"])
+        self.reports.draw_if_due(found["settled"], ended=found["ended"])
         return {**found, "report": self.reports.version, "refusal": self.reports.refusal}
 
     def answer(self, path: str) -> tuple[str, str] | None:

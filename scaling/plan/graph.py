@@ -100,12 +100,19 @@ def add_stages(graph: Graph, entries: Sequence[StageEntry], configs: Configs, is
     """Add the runs of every stage to the graph, and let their parents keep the weights that they need."""
     by_stage: dict[str, list[str]] = {FIRST: list(graph.runs)}
     for entry in entries:
-        by_stage[entry.name] = []
+        found: list[PlannedRun] = []
         for parent in [graph.runs[run_id] for run_id in by_stage[entry.of]]:
             for step in parent.quantities.milestones if entry.at == "milestones" else parent.quantities.milestones[-1:]:
                 for cell in _cells(entry):
-                    _add(graph, entry, (parent, step), cell, configs, is_group, by_stage[entry.name])
+                    outcome = _plan_stage(entry, parent, step, cell, configs, is_group)
+                    if isinstance(outcome, Dropped):
+                        graph.dropped.append(outcome)
+                        continue
+                    found.append(outcome)
+                    graph.duplicates += outcome.run_id in graph.runs
+                    graph.runs.setdefault(outcome.run_id, outcome)
             graph.runs[parent.run_id] = keep_at_least(graph.runs[parent.run_id], entry.at)
+        by_stage[entry.name] = list(dict.fromkeys(run.run_id for run in found))
     return graph
 
 
@@ -114,16 +121,15 @@ def _cells(entry: StageEntry) -> Iterator[Cell]:
         yield from block.cells()
 
 
-def _add(
-    graph: Graph,
+def _plan_stage(
     entry: StageEntry,
-    start: tuple[PlannedRun, int],
+    parent: PlannedRun,
+    step: int,
     cell: Cell,
     configs: Configs,
     is_group: Callable[[str], bool],
-    added: list[str],
-) -> None:
-    parent, step = start
+) -> PlannedRun | Dropped:
+    """Plan the run of a stage that starts from a step of its parent, with the keys of a cell."""
     keys = {**entry.base, **cell}
     chosen, values = split_choice(keys, is_group)
     values = {**values, "parent.step": step}
@@ -132,15 +138,8 @@ def _add(
     parents = Parents(find=lambda _: parent, own_data="data" in keys)
     outcome = plan_cell(configs(chosen), values, entry.rules, parents)
     if isinstance(outcome, Dropped):
-        graph.dropped.append(Dropped(shown, outcome.reason))
-        return
-    if outcome.run_id in graph.runs:
-        graph.duplicates += 1
-    else:
-        task = f"{entry.name}:{outcome.config.data.name}"
-        graph.runs[outcome.run_id] = dataclasses.replace(outcome, overrides=shown, task=task)
-    if outcome.run_id not in added:
-        added.append(outcome.run_id)
+        return Dropped(shown, outcome.reason)
+    return dataclasses.replace(outcome, overrides=shown, task=f"{entry.name}:{outcome.config.data.name}")
 
 
 def keep_at_least(run: PlannedRun, what: Keep) -> PlannedRun:

@@ -110,7 +110,7 @@ def settle_round(folder: SweepFolder, this_round: Round, unit: str, console: Ter
     execute(plan, wait=True)
     while wait_for_others(folder, runs):
         execute(plan, wait=True)
-    this_round.end(outcome_of(folder, this_round))
+    this_round.end(round_outcome(folder, this_round))
 
 
 def wait_for_others(folder: SweepFolder, runs: Sequence[str]) -> bool:
@@ -127,7 +127,7 @@ def wait_for_others(folder: SweepFolder, runs: Sequence[str]) -> bool:
     return waited
 
 
-def outcome_of(folder: SweepFolder, this_round: Round) -> dict[str, Any]:
+def round_outcome(folder: SweepFolder, this_round: Round) -> dict[str, Any]:
     """Return the outcome of a round: loss and status of each run, and the device hours and FLOPs of all."""
     from scaling.record import read_record
 
