@@ -324,9 +324,9 @@ def test_each_tenth_of_a_split_is_told_once(tmp_path, monkeypatch, capsys):
 
 def prepare_until(settings: dict[str, Any], count: int) -> None:
     """Prepare with notes at every block of five pictures, in a process that is killed at its `count`-th block."""
-    from scaling.data.prepare import arrays, pictures
+    from scaling.data.prepare import pictures, write
 
-    arrays.NOTED_SECONDS, pictures.AT_A_TIME = 0.0, 5
+    write.NOTED_SECONDS, pictures.AT_A_TIME = 0.0, 5
     left = count
 
     def struck(split: str, done: int, total: int) -> None:

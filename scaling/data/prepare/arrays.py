@@ -1,44 +1,25 @@
-"""Prepared images: uint8 arrays of one resolution on disk, written once; large ones are mapped into memory.
+"""Prepared images: uint8 arrays of one resolution on disk; large ones are mapped into memory.
 
 The training images are in the subset order of seed 0, so that every subset of that seed is the front of the file.
-They are written in a hidden folder that a killed process leaves behind for the next one to go on from, and named when
-they are whole.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from functools import partial
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from time import monotonic
-from typing import Any
 
 import numpy as np
 
 from scaling.data.base import SPLITS, Arrays, Published
-from scaling.data.check import check_labels
-from scaling.data.finite import SPLIT_SEED, Whole
+from scaling.data.finite import Whole
 from scaling.data.memory import load_array
-from scaling.data.pixels import moments
-from scaling.data.prepare.pictures import Pictures, pixels
-from scaling.data.subset import subset_order
 from scaling.errors import UserError
-from scaling.folders import write_atomically
 
 ORDER_SEED = 0  # of the order in which training images are written
 SCHEMA = 1
 FACTS, PLACES = "facts.json", "test-places.npy"
-NOTED_SECONDS = 10.0  # between two writes of the progress, each of which waits for the disk
-
-
-Watch = Callable[[str, int, int], None]  # split, pictures done, pictures in all
-
-
-def unwatched(split: str, done: int, total: int) -> None:
-    """Report nothing."""
 
 
 @dataclass(frozen=True)
@@ -110,166 +91,3 @@ def _is_whole(prepared: Prepared) -> bool:
         return all((folder / name).stat().st_size > size for name, size in least.items())
     except FileNotFoundError:
         return False
-
-
-def write_prepared(
-    pictures: Mapping[str, Pictures],
-    folder: Path,
-    *,
-    image_size: int,
-    channels: int,
-    originals: str | None = None,
-    watch: Watch = unwatched,
-) -> Prepared:
-    """Decode, crop and resize all pictures into arrays, named when they are whole; go on where a killed one stopped.
-
-    originals: tells the pictures from others, so that nothing is mixed; watch: called from time to time with the
-    split, the pictures done and their number. One process at a time may write into a folder.
-    """
-    final = prepared_folder(folder, image_size=image_size, channels=channels)
-    rows = _rows(pictures)
-    unfinished = Partial(final.with_name(f".{final.name}.partial"), originals or "")
-    unfinished.begin(room=sum(len(pictures[split].labels) for split in rows) * channels * image_size**2)
-    published = None
-    for split, parts in rows.items():
-        report = partial(watch, split)
-        _write_split(pictures[split], parts, unfinished, split, size=image_size, channels=channels, watch=report)
-        published = _write_places(pictures[split], parts, unfinished.folder) or published
-    examples = {name: len(part) for parts in rows.values() for name, part in parts.items()}
-    mean, std = moments(np.load(unfinished.folder / "train-images.npy", mmap_mode="r"))
-    facts = Facts(SCHEMA, image_size, channels, examples, mean, std, published, originals)
-    write_atomically(unfinished.folder / FACTS, json.dumps(asdict(facts), indent=1))
-    unfinished.name(final)
-    return Prepared.open(final)
-
-
-@dataclass(frozen=True)
-class Partial:
-    """A folder of arrays that are being written, and the progress; originals: fingerprint of their source."""
-
-    folder: Path
-    originals: str
-
-    @property
-    def progress(self) -> Path:
-        """The file with the number of pictures of each split that are on disk."""
-        return self.folder / "progress.json"
-
-    def begin(self, *, room: int) -> None:
-        """Make the folder, or continue one from the same originals; UserError if there are not `room` bytes free."""
-        if self._read().get("originals") != self.originals:
-            shutil.rmtree(self.folder, ignore_errors=True)
-        taken = sum(path.stat().st_blocks * 512 for path in self.folder.glob("*"))
-        _check_room(self.folder.parent, room - taken)
-        self.folder.mkdir(exist_ok=True)
-        write_atomically(self.progress, json.dumps({"done": {}, **self._read(), "originals": self.originals}))
-
-    def done(self, split: str) -> int:
-        """Return how many pictures of a split are on the disk."""
-        return int(self._read().get("done", {}).get(split, 0))
-
-    def note(self, split: str, done: int) -> None:
-        """Write that number; the arrays have been flushed."""
-        found = self._read()
-        write_atomically(self.progress, json.dumps({**found, "done": {**found["done"], split: done}}))
-
-    def name(self, final: Path) -> None:
-        """Move the complete folder to its final place, replacing what was there."""
-        self.progress.unlink()
-        former = final.with_name(f".{final.name}.former")
-        shutil.rmtree(former, ignore_errors=True)
-        if final.exists():
-            final.rename(former)
-        self.folder.rename(final)
-        shutil.rmtree(former, ignore_errors=True)
-
-    def _read(self) -> dict[str, Any]:
-        try:
-            found: dict[str, Any] = json.loads(self.progress.read_text())
-        except (OSError, ValueError):
-            return {}
-        return found
-
-
-def _write_places(pictures: Pictures, parts: Mapping[str, np.ndarray], folder: Path) -> int | None:
-    """Write the positions of the test images among the named images they come from; return how many those are."""
-    places = _places(pictures.names()) if "test" in parts else None
-    if places is None:
-        return None
-    np.save(folder / PLACES, places[parts["test"]])
-    return len(places)
-
-
-def _check_room(folder: Path, needed: int) -> None:
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise UserError(
-            f"found {free / 1e9:.1f} GB free on the disk of {folder}; wanted {needed / 1e9:.1f} GB "
-            f"for the arrays; make room, or give a smaller data.image_size"
-        )
-
-
-def _rows(pictures: Mapping[str, Pictures]) -> dict[str, dict[str, np.ndarray]]:
-    """Return which pictures of each original split go into which of our splits, in the order of writing."""
-    held_out = [name for name in SPLITS[1:] if name in pictures]
-    for name, split in pictures.items():
-        check_labels(split.labels, "labels", f"the {name} images")
-    if "train" not in pictures or not held_out:
-        found = ", ".join(sorted(pictures)) or "no split"
-        raise UserError(f"found {found}; wanted train and at least one of validation and test; add its images")
-    rows = {"train": {"train": subset_order(pictures["train"].labels, seed=ORDER_SEED)}}
-    if len(held_out) == 2:
-        return rows | {name: {name: np.arange(len(pictures[name].labels))} for name in held_out}
-    [only] = held_out
-    order = subset_order(pictures[only].labels, seed=SPLIT_SEED)
-    half = len(order) // 2
-    return rows | {only: {"validation": np.sort(order[:half]), "test": np.sort(order[half:])}}
-
-
-def _places(names: Sequence[str] | None) -> np.ndarray | None:
-    """Return the position of each name in sorted order, (n,) int64; None if there are no names or they repeat."""
-    if names is None or len(set(names)) < len(names):
-        return None
-    places = np.empty(len(names), dtype=np.int64)
-    places[np.argsort(np.array(names), kind="stable")] = np.arange(len(names))
-    return places
-
-
-def _write_split(
-    pictures: Pictures,
-    parts: Mapping[str, np.ndarray],
-    partial: Partial,
-    split: str,
-    *,
-    size: int,
-    channels: int,
-    watch: Callable[[int, int], None],
-) -> None:
-    total, done = len(pictures.labels), partial.done(split)
-    part_of = np.empty(total, dtype=np.int64)
-    place = np.empty(total, dtype=np.int64)
-    arrays: list[np.memmap[Any, np.dtype[np.uint8]]] = []
-    for index, (name, rows) in enumerate(parts.items()):
-        part_of[rows], place[rows] = index, np.arange(len(rows))
-        path, mode = partial.folder / f"{name}-images.npy", "r+" if done else "w+"
-        shape = (len(rows), channels, size, size)
-        arrays.append(np.lib.format.open_memmap(path, mode=mode, dtype=np.uint8, shape=shape))
-        np.save(partial.folder / f"{name}-labels.npy", pictures.labels[rows])
-    noted = monotonic()
-    if done:  # by a process before
-        watch(done, total)
-    for start, images in pixels(pictures, size=size, channels=channels, start=done) if done < total else ():
-        done = start + len(images)
-        if done > total:
-            break
-        for index, array in enumerate(arrays):
-            mine = part_of[start:done] == index
-            array[place[start:done][mine]] = images[mine]
-        if monotonic() - noted >= NOTED_SECONDS or done == total:
-            for array in arrays:
-                array.flush()
-            partial.note(split, done)
-            noted = monotonic()
-        watch(done, total)
-    if done != total:
-        raise UserError(f"found {done} {split} pictures with {total} labels; wanted one each; mend the originals")

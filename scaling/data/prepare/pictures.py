@@ -40,7 +40,7 @@ class Pictures:
     names: Callable[[], list[str] | None] = no_names
 
 
-def pixels(pictures: Pictures, *, size: int, channels: int, start: int = 0) -> Iterator[tuple[int, np.ndarray]]:
+def pixels(pictures: Pictures, *, size: int, channels: int, start: int) -> Iterator[tuple[int, np.ndarray]]:
     """Yield the position of some pictures, from `start`, and their centre squares, (n, channels, size, size) uint8."""
 
     def decode(picture: Picture) -> np.ndarray:

@@ -14,9 +14,10 @@ from scaling.config import check_frozen, read_group
 from scaling.data.base import DataSet, Stream
 from scaling.data.images import ImageSet
 from scaling.data.memory import MEMORY
-from scaling.data.prepare.arrays import Prepared, Watch, prepared_folder, unwatched, write_prepared
+from scaling.data.prepare.arrays import Prepared, prepared_folder
 from scaling.data.prepare.file_lock import locked
 from scaling.data.prepare.originals import find_pictures, fingerprint, from_hub
+from scaling.data.prepare.write import Watch, unwatched, write_prepared
 from scaling.errors import UserError
 
 

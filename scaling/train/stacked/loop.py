@@ -16,10 +16,10 @@ from scaling.folders import RunFolder
 from scaling.train.callbacks import WATCH_SECONDS, Progress, checkpoint_interval, milestone_interval
 from scaling.train.errors import result_or_error
 from scaling.train.evaluation import NOT_FINITE, Evaluation, make_point
-from scaling.train.loop import CHECK_STEPS
 from scaling.train.output.checkpoint import write_checkpoint
 from scaling.train.output.milestone import finish, note_point
 from scaling.train.output.saver import Saver, snapshot
+from scaling.train.stacked.checks import is_at_milestone, is_checked, steps_after, steps_left
 from scaling.train.stacked.clock import SharedClock
 from scaling.train.stacked.member_state import MemberState
 from scaling.train.stacked.stack import Stack
@@ -82,10 +82,10 @@ class StackLoop:
         """Train until no member is left; yield after launching steps, so that other stacks can launch theirs."""
         self._keep_forks()
         while self.stack.members:
-            began, count = self.clock(), min(map(_steps_left, self.stack.members))
+            began, count = self.clock(), min(map(steps_left, self.stack.members))
             if count:
                 self.stack.advance(count, self._tick)
-                if following := min(map(_steps_after, self.stack.members)):
+                if following := min(map(steps_after, self.stack.members)):
                     self.stack.prepare(following)
                 yield
                 self.stack.wait()
@@ -93,7 +93,7 @@ class StackLoop:
             for member in self.stack.members:
                 member.seconds += seconds
             self._leave(self._stopped())
-            self._look()
+            self._check_members()
             self._keep_forks()
 
     def _tick(self) -> bool:
@@ -164,22 +164,22 @@ class StackLoop:
             for member in forked:
                 write_checkpoint(_fork(member), _run_id(member), snapshot(states[_run_id(member)]))
 
-    def _look(self) -> None:
+    def _check_members(self) -> None:
         """Check the members that are due for finite losses, and evaluate those that are at a milestone."""
-        looked_at = [i for i, member in enumerate(self.stack.members) if _is_looked_at(member)]
-        if not looked_at:
+        checked = [i for i, member in enumerate(self.stack.members) if is_checked(member)]
+        if not checked:
             return
         totals, due = self.stack.read_totals(), list[int]()
         ends: dict[int, Evaluation | Exception] = dict(
-            self.stack.take_curves([i for i in looked_at if isfinite(totals[i])])
+            self.stack.take_curves([i for i in checked if isfinite(totals[i])])
         )
-        for i in looked_at:
+        for i in checked:
             member = self.stack.members[i]
             if not isfinite(totals[i]):
                 point = make_point(member.attempt.run, NOT_FINITE, step=member.step, lr=member.lr, final=True)
                 member.attempt.journal.add(point)
                 ends[i] = NOT_FINITE
-            elif _is_due(member) and i not in ends:
+            elif is_at_milestone(member) and i not in ends:
                 due.append(i)
         for i, evaluation in zip(due, self.stack.evaluate(due), strict=True):
             end = self._noted(self.stack.members[i], evaluation)
@@ -226,43 +226,8 @@ def _run_id(member: MemberState) -> str:
     return member.attempt.run.run_id
 
 
-def _steps_left(member: MemberState) -> int:
-    """Return the steps until a member is checked next: its next milestone, fork or check that it is finite."""
-    return min(_milestone(member), _next_fork(member), _next_check(member)) - member.step
-
-
-def _steps_after(member: MemberState) -> int:
-    """Return the steps from a member's present check to its next one, 0 if it ends now."""
-    later = [step for step in member.attempt.run.quantities.milestones if step > member.step]
-    return min(later[0], _next_fork(member), _next_check(member)) - member.step if later else 0
-
-
-def _next_fork(member: MemberState) -> int:
-    """Return the next step from which a run of another length continues; the last step if there is none."""
-    return next((step for step in member.attempt.run.forks if step > member.step), member.steps)
-
-
 def _fork(member: MemberState) -> Path:
     return member.attempt.folder.fork(member.step)
-
-
-def _next_check(member: MemberState) -> int:
-    return member.step - member.step % CHECK_STEPS + CHECK_STEPS
-
-
-def _milestone(member: MemberState) -> int:
-    """Return the next milestone; one that was requested only after the run had passed it is left out."""
-    least = max(member.step, member.attempt.journal.last_step + 1)
-    return next(step for step in member.attempt.run.quantities.milestones if step >= least)
-
-
-def _is_looked_at(member: MemberState) -> bool:
-    """Return whether a member is at a step where a run trained alone checks that it is finite."""
-    return member.step % CHECK_STEPS == 0 or member.step in member.attempt.run.forks or _is_due(member)
-
-
-def _is_due(member: MemberState) -> bool:
-    return member.step == _milestone(member)
 
 
 def _has_point(member: MemberState) -> bool:
