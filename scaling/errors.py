@@ -49,6 +49,8 @@ def exits_refused() -> Iterator[None]:
     try:
         yield
     except SystemExit as left:
+        if isinstance(left.__context__, BrokenPipeError):  # rich ends like this where the reader of a pipe has gone
+            raise
         raise UserError(
             f"found code that ends the command (sys.exit({left.code!r}) at {_place(left)}); wanted code that can be "
             f'imported and called; take it out, or put it under if __name__ == "__main__"'

@@ -401,6 +401,13 @@ def test_code_that_ends_the_process_while_a_run_is_planned_is_told_and_no_succes
         assert "leaving.py:5" in said
 
 
+def test_a_reader_that_leaves_a_pipe_is_no_fault_of_any_code(scaling):
+    wide = ",".join(map(str, range(1, 1500)))  # more than a pipe holds
+    command = f"{sys.executable} -m scaling plan model.width={wide} train.steps=400 | head -1"
+    done = subprocess.run(["sh", "-c", command], cwd=scaling.folder, capture_output=True, text=True, check=False)
+    assert (done.stdout[:4], done.stderr) == ("run ", "")
+
+
 @pytest.mark.slow
 def test_json_stands_alone_on_stdout_whatever_a_user_s_module_prints(loud, monkeypatch):
     monkeypatch.syspath_prepend(loud.folder)
