@@ -11,6 +11,7 @@ from scaling.errors import UserError
 
 LARGEST_MEAN, LARGEST_VARIANCE = 0.5, 2.0  # of targets that count as scaled
 FARTHEST_MEAN = 1e5  # in standard deviations: beyond it the rounding of float32 is seen in the loss
+FEW = 64  # examples that are compared first
 NUMBERS = "fiub"  # kinds of types: floats, whole numbers, bytes, bits
 
 
@@ -71,6 +72,15 @@ def check_finite(data: DataSet, split: str, arrays: Arrays) -> None:
     for what, values in (("examples", arrays.x), ("targets", arrays.y)):
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             raise UserError(f"found {split} {what} of {data.name} that are not finite; wanted numbers; mend the data")
+
+
+def check_different(data: DataSet, x: np.ndarray) -> None:
+    """Raise UserError if all training examples are equal: numbers below 1e-45 are 0 in float32."""
+    if len(x) > 1 and (x[:FEW] == x[0]).all() and (x == x[0]).all():
+        raise UserError(
+            f"found training examples of {data.name} that are all the same (as float32); wanted different ones; mend "
+            f"the data, or multiply numbers below 1e-38"
+        )
 
 
 def check_moments(data: DataSet, mean: Sequence[float], std: Sequence[float]) -> None:

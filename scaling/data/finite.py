@@ -10,7 +10,7 @@ import numpy as np
 
 from scaling.data.base import SPLITS, Arrays, DataSet, Picked, Published, Source, Splits
 from scaling.data.chance import constant_predictor, mean_and_error
-from scaling.data.check import check_finite, check_moments, check_scaled, checked
+from scaling.data.check import check_different, check_finite, check_moments, check_scaled, checked
 from scaling.data.memory import MEMORY, stays_in_file
 from scaling.data.read_again import read_twice
 from scaling.data.seeds import streams_of
@@ -118,6 +118,7 @@ class FiniteSet(DataSet):
                 f"found {len(whole.train)} training examples in {self.name}; wanted the {self.examples} declared in "
                 f"data.examples; set data.examples={len(whole.train)}"
             )
+        check_different(self, train.x)
         return whole
 
     def _check_classes(self, whole: Whole) -> None:
