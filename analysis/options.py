@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
@@ -133,10 +132,12 @@ class TableChoice:
 
     def options(self, where: str | None = None) -> str:
         """Return the options that select the same columns and rows, as typed; empty if there are none."""
-        typed = [("--columns", ",".join(f"{name}={shown_column(column)}" for name, column in self.columns.items()))]
-        typed += [("--derive", text) for text in self.derive]
-        typed += [("--where", where or ""), ("--convention", self.convention if self.convention != "ours" else "")]
-        return " ".join(f"{name} {shlex.quote(value)}" for name, value in typed if value)
+        from analysis.wording import as_typed
+
+        given = [("--columns", ",".join(f"{name}={shown_column(column)}" for name, column in self.columns.items()))]
+        given += [("--derive", text) for text in self.derive]
+        given += [("--where", where or ""), ("--convention", self.convention if self.convention != "ours" else "")]
+        return " ".join(f"{name} {as_typed(value)}" for name, value in given if value)
 
     def rows(self, y: str, along: Sequence[str] = ()) -> tuple[pd.DataFrame, list[str]]:
         """Read the table and select its rows; return them and sentences on rows left out. along: its variables."""

@@ -23,10 +23,13 @@ def where_option(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]
 
 
 def parse_columns(texts: Sequence[str]) -> dict[str, str]:
-    """Parse N=Model Size,C="Training FLOP" (quotes if a name contains a comma), possibly given several times."""
+    """Parse N=Model Size,C="Training FLOP", possibly given several times.
+
+    Quotes are needed around a name that has a comma before something with =.
+    """
     columns: dict[str, str] = {}
     for text in texts:
-        pairs = re.findall(r"""([^=,]+)=("[^"]*"|'[^']*'|[^,]*)(?:,|$)""", text)
+        pairs = re.findall(r"""([^=,]+)=("[^"]*"|'[^']*'|(?:[^,]|,(?![^,=]+=|$))*)(?:,|$)""", text)
         if not pairs or ",".join(f"{name}={value}" for name, value in pairs) != text.rstrip(","):
             raise UserError(f'found --columns {text!r}; wanted NAME=COLUMN pairs such as N="Model Size",C=flops')
         for name, value in pairs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 
 import pandas as pd
@@ -53,6 +54,12 @@ def one_word(column: object) -> str:
 def in_quotes(expression: str) -> str:
     """Return an expression as it is typed: in single quotes if it has backticks, which a shell would run in double."""
     return f'"{expression}"' if "`" not in expression else "'" + expression.replace("'", '"') + "'"
+
+
+def as_typed(value: str) -> str:
+    """Return a value as it is typed in a shell, in double quotes where these are safe and needed."""
+    quoted = shlex.quote(value)
+    return quoted if quoted == value or re.search(r'["$`\\!]', value) else f'"{value}"'
 
 
 def counted(n: int, noun: str) -> str:

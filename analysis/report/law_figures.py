@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.errors import attempt
+from analysis.estimates.mixed_kinds import best_kinds
 from analysis.estimates.multiplier import Comparison
 from analysis.estimates.tuning.key_law import VARIES
 from analysis.estimates.tuning.optima import Tuned
@@ -109,7 +110,7 @@ def _compute(group: GroupResults, y: str) -> Iterator[Drawing]:
         group.rows, y=y, milestones=group.milestones, inside=group.inside, frontier=front, curve=curve
     )
     joined = "the milestones of a run" if group.milestones is not None else "points of one size"
-    caption = f"{points_of(group.rows)}; lines join {joined}; colour is N."
+    caption = f"{_best_points(group.rows, y)}; lines join {joined}; colour is N."
     if front:
         caption += f" Circles: the {len(front.points)} best runs for their compute ({front.rule})."
     if law and law.fit:
@@ -119,13 +120,19 @@ def _compute(group: GroupResults, y: str) -> Iterator[Drawing]:
     yield Drawing(f"{y}_vs_compute", f"{y.capitalize()} against compute", caption, draw, bar=True, seeds=seeds)
 
 
+def _best_points(rows: pd.DataFrame, y: str) -> str:
+    """Say what the points of a figure over compute are, where only the best kind of runs at each setting counts."""
+    best = best_kinds(rows, y, [name for name in ("N", "D", "C") if name in rows.columns])
+    return points_of(best) + (", of the best kind at each setting" if len(best) < len(rows) else "")
+
+
 def _valleys(group: GroupResults, y: str) -> Drawing:
     found = group.minima[y]
     numbers = valley_numbers(found, group.rows)
     lost = len(found.minima) - len(found.usable)
     caption = (
-        f"Each colour is one compute budget; points are {lowered(points_of(group.rows))}, curves are parabolas in "
-        "log N through the sizes near the minimum, with one skew for all budgets. "
+        f"Each colour is one compute budget; points are {lowered(_best_points(group.rows, y))}; curves are parabolas "
+        "in log N through the sizes near the minimum, with one skew for all budgets. "
         f"{len(found.usable)} of {len(found.minima)} minima are usable"
         + (f"; {lost} (hollow: {lost_to(found.minima)}) are left out of N*(C)." if lost else ".")
     )

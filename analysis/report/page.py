@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from analysis.table.columns import parse_numbers
 from analysis.table.files.own_columns import COUNTED
 from analysis.table.read import load_table, write_table
 from analysis.table.remarks import POOLED
+from analysis.wording import as_typed
 
 
 @dataclass(frozen=True, repr=False)
@@ -77,7 +77,7 @@ def write_report(
     folder = Path(out) if out else path if path.is_dir() else Path(path.name.split(".")[0] + "_report")
     whole = load_table(path) if table is None else table
     pool = ",".join(whole.attrs.get(POOLED, ()))
-    again = f"{again} --pool {shlex.quote(pool)}".lstrip() if pool else again
+    again = f"{again} --pool {as_typed(pool)}".lstrip() if pool else again
     chosen, named = folder / "table.parquet", called or str(path)
     into = folder / "figures" if figures else None
     with _writing_into(folder):

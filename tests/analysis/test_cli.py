@@ -280,6 +280,11 @@ def test_of_several_conditions_all_hold(capsys, tmp_path):
 
 def test_columns_may_hold_commas_and_quotes():
     assert parse_columns(["N=Model Size,C=Training FLOP"]) == {"N": "Model Size", "C": "Training FLOP"}
+    assert parse_columns(["loss=loss (C4, 10k, EMA),N=n", "D=d,"]) == {
+        "loss": "loss (C4, 10k, EMA)",
+        "N": "n",
+        "D": "d",
+    }
     assert parse_columns(['N="Size, all",C=c', "loss='my loss'"]) == {"N": "Size, all", "C": "c", "loss": "my loss"}
 
 

@@ -401,7 +401,7 @@ def test_a_table_of_others_is_read_as_told_and_claims_what_it_holds(tmp_path, mo
     text = " ".join(Page(page.read_text()).text)
     assert "16 rows of a table without a column status" in text
     assert "above chance" not in text
-    assert "--columns 'N=Model Size,C=flop,loss=val' --derive 'D = C/(6*N)' --where 'N > 200'" in text
+    assert '--columns "N=Model Size,C=flop,loss=val" --derive "D = C/(6*N)" --where "N > 200"' in text
     lines = {line["what"]: line for line in json.loads(Path("said.json").read_text())["headlines"]}
     assert lines["best size grows as"]["status"] in ("ok", "weak")
     assert "No law is claimed" not in text
