@@ -263,7 +263,7 @@ class TestNpz:
 
     def test_arrays_that_are_no_split_stay_in_the_file(self, tmp_path: Path) -> None:
         others = {"values": 0, "device": 0, "std_dev": 0, "names_of_classes": 0}
-        np.savez(tmp_path / "x.npz", x_train=np.zeros((12, 5)), y_train=np.arange(12) % 3, **others)
+        np.savez(tmp_path / "x.npz", x_train=np.eye(12, 5), y_train=np.arange(12) % 3, **others)
         assert len(Npz(file="x.npz", root=str(tmp_path), classes=3, examples=10, features=5).load(None).test) == 1
 
     def test_a_bare_array(self, tmp_path: Path) -> None:
