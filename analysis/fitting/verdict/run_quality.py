@@ -118,24 +118,31 @@ def _outliers(found: Fit) -> Array:
 def _largest_runs_off(found: Fit) -> Iterator[str]:
     """Report outliers that are the best runs, all to one side of the law: they may be no failures but a bend.
 
-    The best are the largest or, where inputs are not in step, those with the lowest response by the law.
+    The best are the largest or, where inputs are not in step, those with the lowest response by the law, or several
+    that have the largest of one input.
     """
     far, rest = _outliers(found), found.engine.residuals
     if not far.any() or np.ptp(np.sign(rest[far])) != 0:
         return
-    by_law = np.round(rest - found.engine.problem.response, 9)
-    one, k = far.sum() == 1, int(far.sum())
-    for rank, which in (
-        (found.engine.points.size, "the largest run" if one else f"the {k} largest runs"),
-        (by_law, f"the {'run' if one else f'{k} runs'} of lowest {found.y} by the law"),
-    ):
+    for rank, which in _orders(found, int(far.sum())):
         if far[rank >= rank[far].min()].all():
             yield (
-                f"{which} {'lies' if one else 'lie'} {percent(float(np.abs(rest[far]).mean()))} "
+                f"{which} {'lies' if far.sum() == 1 else 'lie'} {percent(float(np.abs(rest[far]).mean()))} "
                 f"{'above' if rest[far][0] > 0 else 'below'} the law: a failed run, or a bend that begins there; "
                 "repeat it with another seed, or run larger ones"
             )
             return
+
+
+def _orders(found: Fit, k: int) -> Iterator[tuple[Array, str]]:
+    """Yield orders in which k runs may be the last, with words for these runs."""
+    points, rest = found.engine.points, found.engine.residuals
+    yield points.size, "the largest run" if k == 1 else f"the {k} largest runs"
+    by_law = np.round(rest - found.engine.problem.response, 9)
+    yield by_law, f"the {'run' if k == 1 else f'{k} runs'} of lowest {found.y} by the law"
+    if k > 1:  # a single failed run has the largest of some input too often
+        for name, x in points.inputs.items():
+            yield x, f"the {k} runs of largest {points.columns[name]}"
 
 
 def _run_faults(found: Fit, law: Law, points: Points) -> Iterator[str]:

@@ -171,3 +171,18 @@ def test_runs_of_different_sizes_at_one_compute_are_neither_seeds_nor_tries_of_a
     assert not any("rate known" in reason or "best rate" in reason for reason in law.certificate.reasons)
     assert law.lack_of_fit is not None
     assert 0.002 < law.lack_of_fit.seed_scatter < 0.008
+
+
+@pytest.mark.parametrize(("largest", "status"), [(True, "weak"), (False, "ok")])
+def test_outliers_weaken_a_law_where_they_have_the_largest_of_one_input(largest: bool, status: str) -> None:
+    """A rate rule that breaks for the largest models: their runs are neither the largest nor the lowest."""
+    rng = np.random.default_rng(5)
+    N, D = 10 ** rng.uniform(6, 9, 50), 10 ** rng.uniform(8, 11, 50)
+    true = 1.7 + 400 * N**-0.34 + 900 * D**-0.28
+    odd = np.argsort(N)[-5:] if largest else np.argsort(N)[[10, 20, 30, 40, 45]]
+    assert set(odd) != set(np.argsort(N * D)[-5:]) != set(np.argsort(true)[:5])
+    loss = true * np.exp(0.001 * rng.standard_normal(50))
+    loss[odd] *= 1.12
+    found = fit(pd.DataFrame({"N": N, "D": D, "loss": loss}), "chinchilla", resamples=50, starts=8)
+    assert found.certificate.status == status
+    assert any("5 runs of largest N lie" in said for said in found.warnings) == largest
