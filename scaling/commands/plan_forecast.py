@@ -11,7 +11,7 @@ from scaling.commands.forecast_runs import states_of, trained_here, worker_kind
 from scaling.commands.plan_disk import checkpoint_bytes, disk_use
 from scaling.commands.plan_warnings import plan_warnings
 from scaling.dispatch.launcher import Capacity, Settings, launcher_of
-from scaling.dispatch.local.capacity import workers_a_gpu
+from scaling.dispatch.local.capacity import workers_per_gpu
 from scaling.dispatch.states.attempts import SETTLED
 from scaling.dispatch.states.settled import SettledRuns
 from scaling.dispatch.states.stale import stale_of
@@ -213,7 +213,7 @@ def _workers(runs: Sequence[PlannedRun], forecasts: Mapping[str, Forecast], capa
     if not capacity.gpus:
         return capacity.workers
     known = [(run.C_spent, forecasts[run.run_id]) for run in runs if run.run_id in forecasts]
-    return capacity.gpus * workers_a_gpu(
+    return capacity.gpus * workers_per_gpu(
         threads,
         work=[(C, forecast.seconds) for C, forecast in known],
         memory=[forecast.memory_bytes for _, forecast in known],

@@ -81,9 +81,9 @@ def _named(group: str, part: Any) -> dict[str, Any]:
 
 
 def own_class(group: str, part: Any) -> dict[str, str]:
-    """Return the class of a config group if its name does not tell it from another class, otherwise {}.
+    """Return the class of a config group if its name does not identify it, otherwise {}.
 
-    Such a class is a user's that derives from another without a name of its own, or has the name of a shipped one.
+    A user's class may derive from another without a name of its own, or have the name of a shipped one.
     """
     return (
         {"class": f"{type(part).__module__}.{type(part).__qualname__}"}
@@ -105,7 +105,7 @@ def _borrows(group: str, kind: Hashable) -> bool:
 
 
 def shown_name(group: str, part: Any) -> str:
-    """Return the name of a config group for people, with its class if the name alone does not tell it from another."""
+    """Return the name of a config group for people, with its class if the name alone does not identify it."""
     name = part.family if group == "model" else part.name
     return " ".join([name, *(f"({kind})" for kind in own_class(group, part).values())])
 

@@ -16,8 +16,8 @@ from submitit.core.job_environment import JobEnvironment
 from submitit.core.submission import process_job
 
 from scaling.errors import UserError
-from scaling.security.rights import check_own_file, kept_to_oneself
-from scaling.security.trouble import tell, trouble_file
+from scaling.security.rights import check_own_file, owner_only
+from scaling.security.trouble import report_trouble, trouble_file
 
 PATIENCE = 60.0  # seconds until a pickle, which is written after its job was accepted, has to be there
 LOOK = 0.1
@@ -38,7 +38,7 @@ def run_job(folder: str) -> None:
         )
     check_own_file(pickle)
     try:
-        with kept_to_oneself():
+        with owner_only():
             process_job(folder)
     finally:
         for child in multiprocessing.active_children():  # started by users' code; Python would wait for their end
@@ -53,10 +53,10 @@ def main(folder: str) -> None:
     try:
         run_job(folder)
     except UserError as error:
-        tell(Path(folder), job, [str(error)])
+        report_trouble(Path(folder), job, [str(error)])
         sys.exit(f"error: {error}")
     except Exception as error:
-        tell(Path(folder), job, [f"{type(error).__name__}: {error}".splitlines()[0]])
+        report_trouble(Path(folder), job, [f"{type(error).__name__}: {error}".splitlines()[0]])
         raise
 
 

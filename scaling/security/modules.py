@@ -95,7 +95,7 @@ def _imports(name: str, path: Path) -> Iterator[str]:
 
 
 def _by_name(call: ast.Call, package: str) -> list[str]:
-    """Return the module that a call imports; if its name is computed, all modules of the package that it can be of."""
+    """Return the module that a call imports; for a computed name all modules of the package that it may belong to."""
     first = call.args[0] if call.args else None
     known = next((node.value for node in ast.walk(first or call) if isinstance(node, ast.Constant)), "")
     text = known if isinstance(known, str) else ""

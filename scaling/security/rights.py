@@ -19,7 +19,7 @@ OWN_FILE, OWN_FOLDER, GROUP_FOLDER = 0o644, 0o755, 0o2770
 
 
 @contextmanager
-def kept_to_oneself() -> Iterator[None]:
+def owner_only() -> Iterator[None]:
     """Within the block, let nobody else write files that this process or its children create."""
     before = os.umask(0o777)
     os.umask(before | OTHERS_WRITE)

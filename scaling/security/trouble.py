@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
-from scaling.security.rights import kept_to_oneself
+from scaling.security.rights import owner_only
 
 
 def trouble_file(folder: Path, job: str) -> Path:
@@ -13,7 +13,7 @@ def trouble_file(folder: Path, job: str) -> Path:
     return folder / f"{job}_trouble.txt"
 
 
-def tell(folder: Path, job: str, lines: list[str]) -> None:
+def report_trouble(folder: Path, job: str, lines: list[str]) -> None:
     """Write the trouble of a job to its file; if that fails, it is still in the log."""
-    with suppress(OSError), kept_to_oneself():
+    with suppress(OSError), owner_only():
         trouble_file(folder, job).write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -44,7 +44,7 @@ def trusting(everything: bool) -> Iterator[None]:
 
 def check_trusted(module: str, *, named: str) -> None:
     """Raise UserError if a module's code may not be run, before it is imported; named: the config's words."""
-    if not is_trusted(module) and _is_somewhere(module.partition(".")[0]):
+    if not is_trusted(module) and _exists(module.partition(".")[0]):
         raise UserError(f"found {named}, code of others; {WANTED}")
 
 
@@ -69,7 +69,7 @@ def _is_local(module: str) -> bool:
     return True
 
 
-def _is_somewhere(top: str) -> bool:
+def _exists(top: str) -> bool:
     """Return whether the module exists; importing a missing one only raises an error."""
     try:
         return bool(top) and find_spec(top) is not None

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from scaling.dispatch.launchers import Local
-from scaling.dispatch.local.capacity import workers_a_gpu, workers_for
+from scaling.dispatch.local.capacity import workers_for, workers_per_gpu
 from scaling.forecast import sharing
 from scaling.forecast.sharing import SharingProcesses, processes_that_pay
 from scaling.forecast.speed import Speed, keep_speed
@@ -51,13 +51,13 @@ def test_where_nothing_is_known_a_gpu_has_one():
 def test_workers_are_as_many_as_set_or_as_pay(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     asked = {"work": IDLE, "memory": [GB], "stacked": False}
-    assert workers_a_gpu(1, **asked) == 1  # not probed
+    assert workers_per_gpu(1, **asked) == 1  # not probed
     keep_speed(SPEED)
-    assert workers_a_gpu(1, **asked) == 4
-    assert workers_a_gpu(1, **{**asked, "stacked": True}) == 1
-    assert workers_for(Local(), gpus=2, a_gpu=4) == 8
-    assert workers_for(Local(workers=3), gpus=2, a_gpu=4) == 3
-    assert workers_for(Local(), gpus=2, a_gpu=4, most=5) == 5
+    assert workers_per_gpu(1, **asked) == 4
+    assert workers_per_gpu(1, **{**asked, "stacked": True}) == 1
+    assert workers_for(Local(), gpus=2, per_gpu=4) == 8
+    assert workers_for(Local(workers=3), gpus=2, per_gpu=4) == 3
+    assert workers_for(Local(), gpus=2, per_gpu=4, most=5) == 5
 
 
 WORKER = """#!{python}

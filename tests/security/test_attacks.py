@@ -29,7 +29,7 @@ from scaling.errors import UserError, printable
 from scaling.folders import RunFolder, SweepFolder, append_line, check_writable
 from scaling.limits import UNLIMITED
 from scaling.models.custom import load_factory
-from scaling.security.rights import check_own_file, kept_to_oneself, shared_as
+from scaling.security.rights import check_own_file, owner_only, shared_as
 from scaling.security.trust import trusting
 from scaling.terminal_table import Terminal
 
@@ -160,7 +160,7 @@ def test_what_a_dispatch_tells_its_jobs_is_its_owner_s_alone_in_a_group_s_result
         files.write(files.begin(Local(), Offer(()), UNLIMITED))
         write_queue(files.queue, [])
         append_line(tmp_path / "results" / "shared", {})
-        with kept_to_oneself():
+        with owner_only():
             (files.path / "pickle").touch()
     for path in (files.path, files.facts, files.queue, files.path / "pickle"):
         check_own_file(path)

@@ -69,7 +69,7 @@ class Candidate:
         return own | {"shares": self.shares, "cost_shared": self.shared.in_unit(unit), "leads": self.leads}
 
 
-def command_of(folder: SweepFolder) -> list[str]:
+def overrides_of(folder: SweepFolder) -> list[str]:
     """Return the overrides by which a sweep was planned, with its folder's name; UserError if they are not known."""
     arguments = read_arguments(folder)
     if arguments is None:
@@ -106,7 +106,7 @@ def candidates(
     unknown = set(bounds) - set(axes)
     if unknown:
         raise UserError(f"found --bounds of {min(unknown)}; wanted an axis of the sweep ({', '.join(axes)}); change it")
-    wider = {key: carried_on(values, bounds.get(key)) for key, values in axes.items()}
+    wider = {key: extended_axis(values, bounds.get(key)) for key, values in axes.items()}
     for key, (low, high) in bounds.items():
         if key == SEED or not has_steps(axes[key]):
             raise UserError(
@@ -119,7 +119,7 @@ def candidates(
     wider[SEED] = with_new_seeds(axes.get(SEED, [plan.runs[0].config.seed]))
     count = math.prod(map(len, wider.values()))
     if count > MOST:
-        raise UserError(f"found {count:,} candidates on the axes carried on; wanted at most {MOST:,}; give --bounds")
+        raise UserError(f"found {count:,} candidates on the extended axes; wanted at most {MOST:,}; give --bounds")
     cells = ",".join(f"{key}:[{','.join(map(_written, values))}]" for key, values in wider.items())
     fixed = [word for word in plan.arguments if word.lstrip("+~").partition("=")[0] not in wider]
     wider_plan = expand(loader, [*fixed, f"sweep.grid=[{{product:{{{cells}}}}}]"])
@@ -143,7 +143,7 @@ def with_new_seeds(seeds: Sequence[Any]) -> list[int]:
     return [*known, *range(known[-1] + 1, known[-1] + 1 + SEEDS)]
 
 
-def carried_on(values: Sequence[Any], bounds: tuple[float, float] | None) -> list[Any]:
+def extended_axis(values: Sequence[Any], bounds: tuple[float, float] | None) -> list[Any]:
     """Return an axis extended by its own steps at both ends, within bounds; words are unchanged.
 
     New integers are multiples of the greatest common divisor of the others. An axis of whole numbers written as floats

@@ -12,9 +12,9 @@ import click
 
 from scaling.commands.completion.words import complete_results
 from scaling.commands.options import json_option, sweep_folder, terminal, trust_option, write_json
-from scaling.commands.rounds.candidates import command_of
+from scaling.commands.rounds.candidates import overrides_of
 from scaling.commands.rounds.restore_runs import restore_runs
-from scaling.commands.rounds.round_files import Round, keep_round, one_at_a_time, own_rounds, put_back, spent
+from scaling.commands.rounds.round_files import Round, one_at_a_time, own_rounds, restore_sweep_file, save_round, spent
 from scaling.commands.rounds.suggest import Goal, goal_options, read_goal, suggest_round
 from scaling.numbers import cost, many
 from scaling.plan.rows import read_rows
@@ -88,7 +88,7 @@ def next_round(
         now = found.facts["interval_now"]  # none where no law can be fitted yet
         if now is not None and now <= until:
             return None, f"known well enough: a half-width of {now:.3g}, where {until:g} was asked for"
-        return keep_round(folder, found, by="extend"), ""
+        return save_round(folder, found, by="extend"), ""
 
 
 def settle_round(folder: SweepFolder, this_round: Round, unit: str, console: Terminal) -> None:
@@ -101,16 +101,16 @@ def settle_round(folder: SweepFolder, this_round: Round, unit: str, console: Ter
     console.print(f"round {int(this_round.path.name)}: {many(len(runs), 'run')}, {cost(price, unit)}")
     with one_at_a_time(folder, "suggesting"), session() as loader:
         if set(runs) <= {row["run_id"] for row in read_rows(folder)}:
-            put_back(folder)
-            words = command_of(folder)
+            restore_sweep_file(folder)
+            words = overrides_of(folder)
         else:
-            this_round.put_sweep()
-            words = this_round.words(folder)
+            this_round.write_sweep_file()
+            words = this_round.overrides(folder)
         plan = expand(loader, words)
     execute(plan, wait=True)
     while wait_for_others(folder, runs):
         execute(plan, wait=True)
-    this_round.end(round_outcome(folder, this_round))
+    this_round.write_outcome(round_outcome(folder, this_round))
 
 
 def wait_for_others(folder: SweepFolder, runs: Sequence[str]) -> bool:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scaling.commands.rounds.candidates import command_of
-from scaling.commands.rounds.round_files import own_rounds, put_back, spent
+from scaling.commands.rounds.candidates import overrides_of
+from scaling.commands.rounds.round_files import own_rounds, restore_sweep_file, spent
 from scaling.commands.rounds.suggest import Goal, price_of
 from scaling.commands.rounds.sweep_file import sweep_text, write_sweep
 from scaling.errors import UserError
@@ -33,16 +33,16 @@ def restore_runs(folder: SweepFolder, goal: Goal, console: Terminal) -> None:
     own = own_rounds(folder)
     if not own:
         return
-    put_back(folder)
+    restore_sweep_file(folder)
     with session() as loader:
-        plan = expand(loader, command_of(folder))
+        plan = expand(loader, overrides_of(folder))
         planned = {run.run_id for run in plan.runs}
         lost = {run_id: keys for one in own for run_id, keys in one.cells.items() if run_id not in planned}
         if not lost:
             return
         left = goal.limit - spent([one for one in own if not lost.keys() & one.cells.keys()], goal.unit)
         write_sweep(Path(own[-1].facts["sweep"]), _text(loader, plan, lost, goal.unit, left))
-        restored = expand(loader, own[-1].words(folder))
+        restored = expand(loader, own[-1].overrides(folder))
     others = lost.keys() - {run.run_id for run in restored.runs}
     if others:
         raise UserError(

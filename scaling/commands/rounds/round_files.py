@@ -53,15 +53,15 @@ class Round:
         listed = yaml.safe_load((self.path / "sweep.yaml").read_text())["sweep"]["grid"][-1]["list"]
         return dict(zip(self.facts["runs"], listed, strict=True))
 
-    def words(self, folder: SweepFolder) -> list[str]:
+    def overrides(self, folder: SweepFolder) -> list[str]:
         """Return the overrides by which its sweep file is planned."""
         return [*shlex.split(self.facts["command"])[2:], f"results={folder.results}"]
 
-    def end(self, outcome: dict[str, Any]) -> None:
+    def write_outcome(self, outcome: dict[str, Any]) -> None:
         """Write the outcome."""
         write_atomically(self.path / "outcome.json", json.dumps(outcome, indent=1))
 
-    def put_sweep(self) -> None:
+    def write_sweep_file(self) -> None:
         """Write the round's sweep file where its command looks for it."""
         write_sweep(Path(self.facts["sweep"]), (self.path / "sweep.yaml").read_text())
 
@@ -97,7 +97,7 @@ def one_at_a_time(folder: SweepFolder, doing: str) -> Iterator[None]:
         yield
 
 
-def put_back(folder: SweepFolder) -> None:
+def restore_sweep_file(folder: SweepFolder) -> None:
     """Restore the sweep file of the last run, if a round made it, since it may have been replaced or removed."""
     files = {sweep_name_of(path): path for path in (Path(one.facts["sweep"]) for one in rounds(folder))}
     for word in read_arguments(folder) or ():
@@ -106,12 +106,12 @@ def put_back(folder: SweepFolder) -> None:
             write_sweep(files[name], folder.sweep.read_text().rpartition(COMMAND)[0])
 
 
-def keep_round(folder: SweepFolder, found: Suggested, *, by: str) -> Round:
+def save_round(folder: SweepFolder, found: Suggested, *, by: str) -> Round:
     """Save a suggestion before it is run, and write its sweep file; by: the verb that made it."""
     number = 1 + max((int(one.path.name) for one in rounds(folder)), default=0)
     new = Round(folder.path / "rounds" / f"{number:03d}")
     new.path.mkdir(parents=True, exist_ok=True)
     write_atomically(new.path / "sweep.yaml", found.text)
     write_atomically(new.path / "suggestion.json", json.dumps({**found.facts, "by": by}, indent=1))
-    new.put_sweep()
+    new.write_sweep_file()
     return new

@@ -13,7 +13,7 @@ import click
 
 from scaling.commands.completion.words import complete_results
 from scaling.commands.options import answer, json_option, run_verb, sweep_folder, trust_option
-from scaling.commands.rounds.round_files import Suggested, keep_round, one_at_a_time, put_back
+from scaling.commands.rounds.round_files import Suggested, one_at_a_time, restore_sweep_file, save_round
 from scaling.errors import UserError
 from scaling.numbers import cost
 
@@ -104,7 +104,7 @@ def suggest(results: str, pool: str | None, out: str | None, json_path: str | No
     path = Path(out or f"sweeps/{folder.name.replace('/', '-')}-next.yaml")
     with one_at_a_time(folder, "suggesting"):
         found = suggest_round(folder, goal, bounds, left=goal.limit, out=path)
-        keep_round(folder, found, by="suggest")
+        save_round(folder, found, by="suggest")
     click.echo(f"written to {path}: {found.facts['command']}")
     answer(found.facts, json_path)
 
@@ -144,15 +144,15 @@ def suggest_round(
     left: of the limit; out: path for the sweep file.
     """
     from scaling.commands.forecast_runs import forecaster
-    from scaling.commands.rounds.candidates import candidates, command_of, launcher_overrides
+    from scaling.commands.rounds.candidates import candidates, launcher_overrides, overrides_of
     from scaling.commands.rounds.sweep_file import sweep_name_of, sweep_text
     from scaling.compose.session import session
     from scaling.config import read_group
     from scaling.plan.expand import expand
     from scaling.plan.request import read_request
 
-    put_back(folder)
-    words = command_of(folder)
+    restore_sweep_file(folder)
+    words = overrides_of(folder)
     command = shlex.join(["scaling", "run", f"sweep={sweep_name_of(out)}", *launcher_overrides(words)])
     with session() as loader:
         plan = expand(loader, words)

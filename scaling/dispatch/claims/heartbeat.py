@@ -19,7 +19,7 @@ from scaling.folders import Place
 log = logging.getLogger(__name__)
 TICK = 0.2  # least seconds between two checks for reasons to stop
 CHECKS = 5  # checks for each heartbeat of a claim
-BEATEN = 32  # heartbeats a period: each waits for the disk, and a stack of hundreds of runs would do little else
+BEATEN = 32  # most heartbeats per period: each waits for the disk, and a stack may have hundreds of claims
 
 
 @dataclass

@@ -19,17 +19,17 @@ def gpus_for(named: Collection[str]) -> tuple[str, ...]:
     return (",".join(found),) if found and any(":" in name for name in named) else found
 
 
-def workers_for(settings: Local, *, gpus: int, most: int | None = None, a_gpu: int = 1) -> int:
-    """Return how many workers to start: as configured, or `a_gpu` for each GPU, or one for each `threads` cores.
+def workers_for(settings: Local, *, gpus: int, most: int | None = None, per_gpu: int = 1) -> int:
+    """Return how many workers to start: as configured, or `per_gpu` for each GPU, or one for each `threads` cores.
 
     most: upper limit.
     """
-    natural = gpus * a_gpu or max(1, devices.cores() // settings.threads)
+    natural = gpus * per_gpu or max(1, devices.cores() // settings.threads)
     wanted = settings.workers or natural
     return wanted if most is None else max(1, min(wanted, most))
 
 
-def workers_a_gpu(
+def workers_per_gpu(
     threads: int, *, work: Iterable[tuple[float, float | None]], memory: Iterable[float], stacked: bool
 ) -> int:
     """Return the best number of workers on a GPU by the probe's measurements; 1 for stacks.

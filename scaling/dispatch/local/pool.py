@@ -10,7 +10,7 @@ from scaling import devices
 from scaling.dispatch.dispatches import DispatchFolder, new_dispatch
 from scaling.dispatch.launchers import Local
 from scaling.dispatch.limits import Offer
-from scaling.dispatch.local.capacity import gpus_for, workers_a_gpu, workers_for
+from scaling.dispatch.local.capacity import gpus_for, workers_for, workers_per_gpu
 from scaling.dispatch.local.forkserver import fork_server
 from scaling.dispatch.local.worker import LocalWorker
 from scaling.dispatch.order import Order
@@ -19,7 +19,7 @@ from scaling.dispatch.queue import write_queue
 from scaling.dispatch.task import Task
 from scaling.folders import check_writable
 from scaling.limits import Limits
-from scaling.security.rights import kept_to_oneself
+from scaling.security.rights import owner_only
 
 if TYPE_CHECKING:
     from submitit.local.local import LocalJob
@@ -47,7 +47,7 @@ class Pool:
         server = fork_server(self.task.train, self.settings.threads)
         executor = Workers(self.dispatch.path, server, environment)
         task = replace(self.task, name=f"worker {len(self.jobs)}", place=place)
-        with kept_to_oneself():
+        with owner_only():
             self.jobs.append(executor.submit(LocalWorker(task, self.dispatch, this_process())))
         self.places[self.jobs[-1].job_id] = place
 
@@ -92,14 +92,14 @@ def start_ahead(order: Order, settings: Local, *, most: int) -> Pool:
         train=order.train,
     )
     pool = Pool(settings, dispatch, task, gpus)
-    a_gpu = _workers_a_gpu(order, settings) if gpus else 1
-    for place in range(workers_for(settings, gpus=len(gpus), most=most, a_gpu=a_gpu)):
+    per_gpu = _workers_per_gpu(order, settings) if gpus else 1
+    for place in range(workers_for(settings, gpus=len(gpus), most=most, per_gpu=per_gpu)):
         pool.start(place)
     return pool
 
 
-def _workers_a_gpu(order: Order, settings: Local) -> int:
-    return workers_a_gpu(
+def _workers_per_gpu(order: Order, settings: Local) -> int:
+    return workers_per_gpu(
         settings.threads,
         work=[(entry.C, entry.forecast_seconds) for entry in order.open_entries],
         memory=order.memory.values(),

@@ -17,7 +17,7 @@ from scaling.dispatch.slurm.sbatch import executor_for
 from scaling.dispatch.slurm.shared_answer import FRESH
 from scaling.errors import UserError
 from scaling.folders import SweepFolder, check_writable
-from scaling.security.rights import kept_to_oneself
+from scaling.security.rights import owner_only
 
 if TYPE_CHECKING:
     from submitit import Job
@@ -49,7 +49,7 @@ def probe_cluster(folder: SweepFolder, launcher: Slurm) -> Speed:
     minutes, memory = math.ceil(launcher.min_minutes), launcher.min_memory_gb
     share = JobShare(group="probe", jobs=1, runs=0, seconds=0.0, minutes=minutes, memory_gb=memory)
     executor = executor_for(share, replace(launcher, snapshot=False), dispatch, name="scaling-probe")
-    with kept_to_oneself():
+    with owner_only():
         job = executor.submit(ProbeHere(launcher.threads))
     try:
         _wait_for(job)

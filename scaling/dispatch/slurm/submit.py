@@ -24,7 +24,7 @@ from scaling.dispatch.states.attempts import failed_for_good, read_attempts
 from scaling.dispatch.task import Task
 from scaling.errors import UserError
 from scaling.folders import check_writable
-from scaling.security.rights import kept_to_oneself
+from scaling.security.rights import owner_only
 
 
 @dataclass(frozen=True)
@@ -237,7 +237,7 @@ class Submitter:
             SlurmJob(task, self._dispatch, self._settings.signal_seconds, on_end, len(self._dealt.shares))
             for _ in range(count)
         ]
-        with kept_to_oneself():
+        with owner_only():
             submitted = executor.submit_array(work)
         return str(submitted[0].job_id).split("_")[0]
 

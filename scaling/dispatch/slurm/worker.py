@@ -37,7 +37,7 @@ from scaling.dispatch.worker import Worker
 from scaling.folders import Place
 from scaling.on_end import run_at_end
 from scaling.security.rights import shared_as
-from scaling.security.trouble import tell
+from scaling.security.trouble import report_trouble
 from scaling.security.trust import trust_all
 from scaling.security.worker_reuse import begin_work, permanent_changes
 
@@ -112,7 +112,7 @@ class SlurmJob:
         lines = [f"run {run_id} is left: {why}" for run_id, why in report.out_of_reach.items()]
         lines += [report.sentence] if report.reason == "disk_full" else []
         if lines:
-            tell(self.dispatch.path, job, lines)
+            report_trouble(self.dispatch.path, job, lines)
 
     def _close(self) -> None:
         """Note that the group has ended; after the last group run the command `on_end`, once."""
@@ -156,7 +156,9 @@ class SlurmJob:
             except (OSError, subprocess.SubprocessError) as error:
                 log.warning("%s", error)
                 why = "it could not go back into SLURM's queue, for scontrol requeue fails on its node"
-                tell(self.dispatch.path, scheduler.own_job(), [f"{why}; give the same command again for what is left"])
+                report_trouble(
+                    self.dispatch.path, scheduler.own_job(), [f"{why}; give the same command again for what is left"]
+                )
 
         return requeue
 

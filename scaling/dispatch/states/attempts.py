@@ -20,10 +20,10 @@ FAILURES = ("crashed", "out_of_memory", "refused", "killed", "not_finite")
 # All other causes (timed_out, preempted, requeued, node_lost, cancelled, interrupted, orphaned, ...) are free: they do
 # not count against a run's tries.
 NUMBERS = ("seconds", "gpu_seconds", "step", "stack")
-LARGEST = 1e18  # valid value of one of these
+LARGEST = 1e18  # largest valid value of these
 FINAL = ("out_of_memory", "refused", "not_finite")  # another try would end the same way
 STACK_DIED = "stack_died"  # any of the runs trained together may have been the cause
-# Also the causes of attempts by a run that crashes its node.
+# Causes from outside of a run, which a run that crashes its node has as well.
 LOST = ("node_lost", "requeued", "preempted", "terminated", "timed_out", "file_error")
 KILLED_TRIES = 3  # a run under which workers die this often is taken for the cause
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -170,7 +170,7 @@ def _is_number(value: Any) -> bool:
 
 
 def largest_stack(attempts: Sequence[Mapping[str, Any]]) -> int | None:
-    """Return the largest stack for a run: half of the last ones that died, 1 after a failure alone, None for any."""
+    """Return the largest stack for a run: half of its last ones that died, 1 if it has failed alone, None for any."""
     if any(attempt.get("cause") in FAILURES for attempt in attempts):
         return 1
     died = []

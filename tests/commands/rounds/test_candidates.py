@@ -1,10 +1,10 @@
-"""Axes of a sweep carried on: in their own steps, within bounds."""
+"""Axes of a sweep are extended by their own steps, within bounds."""
 
 from __future__ import annotations
 
 import pytest
 
-from scaling.commands.rounds.candidates import carried_on
+from scaling.commands.rounds.candidates import extended_axis
 
 
 @pytest.mark.parametrize(
@@ -26,4 +26,4 @@ from scaling.commands.rounds.candidates import carried_on
     ],
 )
 def test_an_axis_is_carried_on_within_its_bounds(values, bounds, wanted):
-    assert carried_on(values, bounds) == wanted
+    assert extended_axis(values, bounds) == wanted
