@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 SHIM = "https://unpkg.com/iframe-worker/shim"  # what the theme's search fetches where pages lie on a disk
 WORKER = "worker_on_disk.js"  # does the same
-PAGES = {"CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
+PAGES = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add CONTRIBUTING and CHANGELOG."""
+    """Add README, CONTRIBUTING and CHANGELOG."""
     from mkdocs.structure.files import File
 
     for name, page in PAGES.items():
