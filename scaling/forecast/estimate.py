@@ -15,7 +15,7 @@ from scaling.forecast.learned import Learned, Took, learn
 from scaling.forecast.speed import VMAPPED, Costs, Speed, StackCosts, known_speed
 from scaling.forecast.work import ALONE, StackShare, Work, has_custom_module, memory_bytes, step_work
 from scaling.optim.lstsq import LeastSquares
-from scaling.plan.identity import asked_precision
+from scaling.plan.identity import device_precision
 from scaling.plan.planned import PlannedRun
 from scaling.security.modules import is_shipped
 from scaling.train.sizes import EVALUATED_ROWS, TRAIN_EXAMPLES
@@ -196,13 +196,7 @@ def _augmented(run: PlannedRun, speed: Speed) -> float:
 
 
 def _costs(run: PlannedRun, speed: Speed) -> Costs:
-    return speed.of(expected_precision(run.config, speed.kind))
-
-
-def expected_precision(config: RunConfig, kind: str) -> str:
-    """Return the precision in which a kind of device (cpu or cuda) will compute a run."""
-    asked = asked_precision(config)
-    return asked if asked in ("fp32", "bf16") else "tf32" if kind == "cuda" else "fp32"
+    return speed.of(device_precision(run.config, has_tf32=speed.kind == "cuda"))
 
 
 def _evaluated(run: PlannedRun) -> int:

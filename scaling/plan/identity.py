@@ -168,6 +168,15 @@ def asked_precision(config: RunConfig) -> str:
     return automatic if config.train.precision == "auto" else config.train.precision
 
 
+def device_precision(config: RunConfig, *, has_tf32: bool) -> str:
+    """Return the precision in which a device computes a run, fp32, tf32 or bf16.
+
+    auto is tf32, and tf32 is fp32 on a device that does not have it.
+    """
+    asked = asked_precision(config)
+    return asked if asked in ("fp32", "bf16") else "tf32" if has_tf32 else "fp32"
+
+
 def describe(group: str, part: Any, *, without: tuple[str, ...] = ()) -> str:
     """Return a group's name and its keys that differ from their defaults, such as adamw[weight_decay=0.1]."""
     settings = [f"{key}={value}" for key, value in identity_keys(part).items() if key not in without]

@@ -65,5 +65,7 @@ class Stage:
         return load_run_data(placed.run.config, placed.run.quantities, placed.device)
 
     def perform(self, attempt: Attempt, *, watch: Watch, stop: Stop) -> Evaluation | None:
-        """Run the stage, and return its last evaluation, None if `stop` ended it."""
-        raise TypeError(f"{type(self).__name__} does nothing")
+        """Train the `learner` step by step, and return the last evaluation, None if `stop` ended it."""
+        from scaling.train.train_by_steps import train_by_steps
+
+        return train_by_steps(attempt, watch=watch, stop=stop, learner=self.learner(attempt))

@@ -9,12 +9,11 @@ from scaling.accounting import count, head_alone
 from scaling.config import RunConfig
 from scaling.plan.network import ParentNetwork
 from scaling.plan.quantities import Quantities, compute_quantities
-from scaling.stages.base import Stage, Stop, Watch
+from scaling.stages.base import Stage
 from scaling.stages.parents import check_parent, features_of, layers_of
 
 if TYPE_CHECKING:
     from scaling.train.attempt import Attempt
-    from scaling.train.evaluation import Evaluation
     from scaling.train.learner import Learner
 
 
@@ -48,9 +47,3 @@ class FineTune(Stage):
         from scaling.stages.learners import network_learner
 
         return network_learner(attempt, head_alone=trains_head_alone(attempt.run.config))
-
-    def perform(self, attempt: Attempt, *, watch: Watch, stop: Stop) -> Evaluation | None:
-        """Train step by step."""
-        from scaling.train.train_by_steps import train_by_steps
-
-        return train_by_steps(attempt, watch=watch, stop=stop, learner=self.learner(attempt))

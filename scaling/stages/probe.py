@@ -10,12 +10,11 @@ from scaling.config import RunConfig
 from scaling.errors import UserError
 from scaling.plan.network import ParentNetwork
 from scaling.plan.quantities import Quantities, compute_quantities
-from scaling.stages.base import Stage, Stop, Watch
+from scaling.stages.base import Stage
 from scaling.stages.parents import check_parent, features_of, layers_of, required_subset_size
 
 if TYPE_CHECKING:
     from scaling.train.attempt import Attempt, PlacedRun
-    from scaling.train.evaluation import Evaluation
     from scaling.train.feed.run_data import RunData
     from scaling.train.learner import Learner
 
@@ -54,9 +53,3 @@ class Probe(Stage):
         from scaling.stages.learners import head_learner
 
         return head_learner(attempt)
-
-    def perform(self, attempt: Attempt, *, watch: Watch, stop: Stop) -> Evaluation | None:
-        """Train the head step by step."""
-        from scaling.train.train_by_steps import train_by_steps
-
-        return train_by_steps(attempt, watch=watch, stop=stop, learner=self.learner(attempt))

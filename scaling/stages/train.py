@@ -41,8 +41,7 @@ class FromScratch(Stage):
     def perform(self, attempt: Attempt, *, watch: Watch, stop: Stop) -> Evaluation | None:
         """Train step by step, or solve exactly if the optimiser is least squares."""
         from scaling.train.solve import solve
-        from scaling.train.train_by_steps import train_by_steps
 
         if isinstance(attempt.run.config.optim, LeastSquares):
             return solve(attempt)
-        return train_by_steps(attempt, watch=watch, stop=stop)
+        return super().perform(attempt, watch=watch, stop=stop)

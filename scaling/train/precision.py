@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 
 from scaling.config import RunConfig
-from scaling.plan.identity import asked_precision
+from scaling.plan.identity import asked_precision, device_precision
 
 TF32_CAPABILITY = (8, 0)  # of the first GPUs with TF32 (Ampere)
 
@@ -36,10 +36,6 @@ def autocast(config: RunConfig, device: torch.device) -> torch.autocast:
 
 
 def computed_precision(config: RunConfig, device: torch.device) -> str:
-    """Return the precision in which a device computes a run: fp32, tf32 or bf16.
-
-    auto is tf32 on a GPU, and tf32 is fp32 on a device without TF32.
-    """
-    asked = asked_precision(config)
-    able = device.type == "cuda" and torch.cuda.get_device_capability(device) >= TF32_CAPABILITY
-    return asked if asked in ("fp32", "bf16") else "tf32" if able else "fp32"
+    """Return the precision in which a device computes a run: fp32, tf32 or bf16."""
+    has_tf32 = device.type == "cuda" and torch.cuda.get_device_capability(device) >= TF32_CAPABILITY
+    return device_precision(config, has_tf32=has_tf32)

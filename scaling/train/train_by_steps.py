@@ -25,11 +25,11 @@ def train_by_steps(
     *,
     watch: Callable[[Progress], None] | None,
     stop: Callable[[], bool] | None,
-    learner: Learner | None = None,
+    learner: Learner | None,
 ) -> Evaluation | None:
     """Train to the end, from the checkpoint if there is one; return the last evaluation, None if `stop` ended it.
 
-    learner: trained instead of the config's freshly initialised model.
+    learner: trained instead of the config's freshly initialised model, None for this.
     """
     trainer, again = begin(attempt, learner), any(read_lines(attempt.folder.attempts))
     if attempt.run.config.train.engine == "stacked":

@@ -15,7 +15,7 @@ from scaling.train.feed.resident import Examples
 from scaling.train.losses import Score
 from scaling.train.precision import autocast
 from scaling.train.sizes import EVALUATED_NUMBERS, EVALUATED_ROWS
-from scaling.train.stacked.layers import Forward, Stacking, UnknownLayer, stack_layers
+from scaling.train.stacked.layers import Forward, MemberValues, UnknownLayer, stack_layers
 from scaling.train.stacked.losses import log_probabilities, missed
 from scaling.train.stacked.member_state import MemberState
 from scaling.train.stacked.rows import Rows
@@ -68,7 +68,7 @@ def forward_of(members: Sequence[MemberState], places: Sequence[int], rows: Rows
     if list(places) != list(range(len(rows.trained))):
         values = {name: value.index_select(0, index) for name, value in values.items()}
     try:
-        return stack_layers(members[0].module, Stacking(values, None))
+        return stack_layers(members[0].module, MemberValues(values, None))
     except UnknownLayer:
         return None
 

@@ -17,15 +17,15 @@ from scaling.models.blocks import Block, Dense, LinearMap, Network
 
 Forward = Callable[[Tensor], Tensor]
 Values = Mapping[str, Tensor]  # parameters and buffers by their name in the module, a row for each member
-Maker = Callable[[nn.Module, str, "Stacking"], Forward]
+Maker = Callable[[nn.Module, str, "MemberValues"], Forward]
 
 
 class UnknownLayer(TypeError):
     """A module without a stacked form."""
 
 
-class Stacking:
-    """The values of the members, and the generators for their dropout, None in evaluation."""
+class MemberValues:
+    """The parameters and buffers of the members, and the generators for their dropout, None in evaluation."""
 
     def __init__(self, values: Values, generators: Sequence[torch.Generator] | None) -> None:
         self.values, self.generators = values, generators
@@ -35,20 +35,20 @@ class Stacking:
         return self.values.get(f"{name}.{key}" if name else key)
 
 
-def stack_layers(module: nn.Module, stacking: Stacking, name: str = "") -> Forward:
+def stack_layers(module: nn.Module, members: MemberValues, name: str = "") -> Forward:
     """Return the forward pass of a module for all members; UnknownLayer if it has no stacked form."""
     maker = MAKERS.get(type(module))
     if maker is None:
         raise UnknownLayer(type(module).__name__)
-    return maker(module, name, stacking)
+    return maker(module, name, members)
 
 
-def _child(module: nn.Module, name: str, stacking: Stacking, key: str) -> Forward:
-    return stack_layers(cast("nn.Module", getattr(module, key)), stacking, f"{name}.{key}" if name else key)
+def _child(module: nn.Module, name: str, members: MemberValues, key: str) -> Forward:
+    return stack_layers(cast("nn.Module", getattr(module, key)), members, f"{name}.{key}" if name else key)
 
 
-def _linear(module: nn.Module, name: str, stacking: Stacking) -> Forward:
-    weight, bias = stacking.get(name, "weight"), stacking.get(name, "bias")
+def _linear(module: nn.Module, name: str, members: MemberValues) -> Forward:
+    weight, bias = members.get(name, "weight"), members.get(name, "bias")
     assert weight is not None, "a linear layer has a weight"
     # Each step makes its own views of leaves: for a view from before the optimiser's step, autograd would compute zeros
     # of the size of all parameters.
@@ -57,27 +57,27 @@ def _linear(module: nn.Module, name: str, stacking: Stacking) -> Forward:
     return lambda x: torch.baddbmm(bias.unsqueeze(1), x, weight.transpose(1, 2))
 
 
-def _layer_norm(module: nn.Module, name: str, stacking: Stacking) -> Forward:
+def _layer_norm(module: nn.Module, name: str, members: MemberValues) -> Forward:
     norm = cast("nn.LayerNorm", module)
-    gain, shift = stacking.get(name, "weight"), stacking.get(name, "bias")
+    gain, shift = members.get(name, "weight"), members.get(name, "bias")
     if len(norm.normalized_shape) != 1 or gain is None or shift is None:
         raise UnknownLayer("LayerNorm over several dimensions, or without gain and shift")
     shape, eps = norm.normalized_shape, norm.eps
     return lambda x: torch.addcmul(shift.unsqueeze(1), functional.layer_norm(x, shape, eps=eps), gain.unsqueeze(1))
 
 
-def _batch_norm(module: nn.Module, name: str, stacking: Stacking) -> Forward:
+def _batch_norm(module: nn.Module, name: str, members: MemberValues) -> Forward:
     """Normalise each member over its own batch, in evaluation by its running statistics.
 
     The members are passed to torch as additional features.
     """
     norm = cast("nn.BatchNorm1d", module)
-    mean, var, seen = (stacking.get(name, key) for key in ("running_mean", "running_var", "num_batches_tracked"))
-    gain, shift = stacking.get(name, "weight"), stacking.get(name, "bias")
+    mean, var, seen = (members.get(name, key) for key in ("running_mean", "running_var", "num_batches_tracked"))
+    gain, shift = members.get(name, "weight"), members.get(name, "bias")
     if mean is None or var is None or seen is None or norm.momentum is None:
         raise UnknownLayer("BatchNorm1d without running statistics")
 
-    momentum, eps, training = norm.momentum, norm.eps, stacking.generators is not None
+    momentum, eps, training = norm.momentum, norm.eps, members.generators is not None
 
     def forward(x: Tensor) -> Tensor:
         if training:
@@ -92,9 +92,9 @@ def _batch_norm(module: nn.Module, name: str, stacking: Stacking) -> Forward:
     return forward
 
 
-def _dropout(module: nn.Module, name: str, stacking: Stacking) -> Forward:
+def _dropout(module: nn.Module, name: str, members: MemberValues) -> Forward:
     """Apply dropout in training, with masks drawn from each member's own stream."""
-    share, generators = cast("nn.Dropout", module).p, stacking.generators
+    share, generators = cast("nn.Dropout", module).p, members.generators
     if generators is None or share == 0:
         return lambda x: x
     return lambda x: x * dropout_mask(x, share, generators)
@@ -114,12 +114,12 @@ def dropout_mask(like: Tensor, share: float, generators: Sequence[torch.Generato
     return mask.div_(kept)
 
 
-def _elementwise(module: nn.Module, name: str, stacking: Stacking) -> Forward:
+def _elementwise(module: nn.Module, name: str, members: MemberValues) -> Forward:
     return module
 
 
-def _sequence(module: nn.Module, name: str, stacking: Stacking) -> Forward:
-    parts = [_child(module, name, stacking, key) for key, _ in module.named_children()]
+def _sequence(module: nn.Module, name: str, members: MemberValues) -> Forward:
+    parts = [_child(module, name, members, key) for key, _ in module.named_children()]
 
     def forward(x: Tensor) -> Tensor:
         for part in parts:
@@ -129,8 +129,8 @@ def _sequence(module: nn.Module, name: str, stacking: Stacking) -> Forward:
     return forward
 
 
-def _block(module: nn.Module, name: str, stacking: Stacking) -> Forward:
-    branch, after = _child(module, name, stacking, "branch"), _child(module, name, stacking, "after")
+def _block(module: nn.Module, name: str, members: MemberValues) -> Forward:
+    branch, after = _child(module, name, members, "branch"), _child(module, name, members, "after")
     skip, scale = cast("Block", module).skip, cast("Block", module).scale
 
     def forward(z: Tensor) -> Tensor:
@@ -139,13 +139,13 @@ def _block(module: nn.Module, name: str, stacking: Stacking) -> Forward:
     return forward
 
 
-def _network(module: nn.Module, name: str, stacking: Stacking) -> Forward:
-    embed, blocks, head = (_child(module, name, stacking, key) for key in ("embed", "blocks", "head"))
+def _network(module: nn.Module, name: str, members: MemberValues) -> Forward:
+    embed, blocks, head = (_child(module, name, members, key) for key in ("embed", "blocks", "head"))
     return lambda x: head(blocks(embed(x.flatten(2))))
 
 
-def _linear_map(module: nn.Module, name: str, stacking: Stacking) -> Forward:
-    head, width = _child(module, name, stacking, "head"), cast("LinearMap", module).width
+def _linear_map(module: nn.Module, name: str, members: MemberValues) -> Forward:
+    head, width = _child(module, name, members, "head"), cast("LinearMap", module).width
     return lambda x: head(x.flatten(2)[:, :, :width])
 
 

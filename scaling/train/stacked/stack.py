@@ -25,7 +25,7 @@ from scaling.train.stacked.augmentation import stacked_augment
 from scaling.train.stacked.curves import is_on_curve, take_curves
 from scaling.train.stacked.evaluation import evaluate_together
 from scaling.train.stacked.feeds import StackedFeed
-from scaling.train.stacked.layers import Stacking, stack_layers
+from scaling.train.stacked.layers import MemberValues, stack_layers
 from scaling.train.stacked.losses import stacked_objective, stacked_slopes
 from scaling.train.stacked.member_state import MemberState, optimizer_state, streams_state
 from scaling.train.stacked.optimisers import STACKED
@@ -85,17 +85,16 @@ class Stack:
             member.moments = {}
 
     def _gradients(self, smoothing: Sequence[float]) -> Gradients:
-        module, dropout = self.members[0].module, [member.dropout_generator for member in self.members]
-        stacking = Stacking(self.rows.values, dropout)
+        module, generators = self.members[0].module, [member.dropout_generator for member in self.members]
         loss = (self.config.data.metric, smoothing, self.device)
         bf16 = asked_precision(self.config) == "bf16"  # only autograd implements it
         if self.rows.mapped:
             forward = map_module(module, self.rows.values)
             return gradients_by_autograd(forward, self.rows, stacked_objective(*loss), bf16=bf16)
-        by_hand = None if bf16 else gradients_by_hand(module, self.rows, stacking, stacked_slopes(*loss))
+        by_hand = None if bf16 else gradients_by_hand(module, self.rows, generators, stacked_slopes(*loss))
         if by_hand is not None:
             return by_hand
-        forward = stack_layers(module, stacking)
+        forward = stack_layers(module, MemberValues(self.rows.values, generators))
         return gradients_by_autograd(forward, self.rows, stacked_objective(*loss), bf16=bf16)
 
     def _is_mapped(self) -> bool:

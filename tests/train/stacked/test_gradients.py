@@ -10,7 +10,7 @@ from scaling.augment.mixed import Mixed
 from scaling.models.bottleneck import Bottleneck
 from scaling.models.linear import Linear
 from scaling.models.mlp import MLP
-from scaling.train.stacked.layers import Stacking, stack_layers
+from scaling.train.stacked.layers import MemberValues, stack_layers
 from scaling.train.stacked.losses import stacked_objective, stacked_slopes
 from scaling.train.stacked.rows import Rows, layout_of
 from scaling.train.stacked.steps.gradients import gradients_by_autograd, gradients_by_hand
@@ -53,10 +53,11 @@ def test_gradients_by_hand_are_those_of_autograd(case, kind):
     rows = Rows(layout_of(modules[0], body_share=1.0), modules)
     x = torch.randn((MEMBERS, BATCH, *SHAPE), generator=stream(0, "x"))
     slopes, measure = (make(metric, smoothing, x.device) for make in (stacked_slopes, stacked_objective))
-    drawing = [Stacking(rows.values, [stream(seed, "dropout") for seed in range(MEMBERS)]) for _ in range(2)]
+    drawing = [[stream(seed, "dropout") for seed in range(MEMBERS)] for _ in range(2)]
     by_hand = gradients_by_hand(modules[0], rows, drawing[0], slopes)
     assert by_hand is not None
-    by_autograd = gradients_by_autograd(stack_layers(modules[0], drawing[1]), rows, measure, bf16=False)
+    forward = stack_layers(modules[0], MemberValues(rows.values, drawing[1]))
+    by_autograd = gradients_by_autograd(forward, rows, measure, bf16=False)
     (losses, found), (own, wanted) = by_hand(x, y), by_autograd(x, y)
     assert torch.allclose(losses, own)
     for column, mine, theirs in zip(rows.layout.columns, found, wanted, strict=True):
@@ -67,4 +68,4 @@ def test_what_is_not_written_out_is_left_to_autograd():
     modules = members(MLP(width=6, depth=1, norm="batch"))
     rows = Rows(layout_of(modules[0], body_share=1.0), modules)
     slopes = stacked_slopes("cross_entropy", [0.0] * MEMBERS, torch.device("cpu"))
-    assert gradients_by_hand(modules[0], rows, Stacking(rows.values, []), slopes) is None
+    assert gradients_by_hand(modules[0], rows, [], slopes) is None

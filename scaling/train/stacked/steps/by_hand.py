@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from scaling.internals.torch import gelu_backward, layer_norm_backward, relu_backward
 from scaling.models.blocks import Block, Dense, LinearMap, Network
-from scaling.train.stacked.layers import Stacking, UnknownLayer, dropout_mask
+from scaling.train.stacked.layers import MemberValues, UnknownLayer, dropout_mask
 
 Found = dict[str, Tensor]
 
@@ -38,8 +38,8 @@ def _names(name: str) -> tuple[str, str]:
 class _Linear:
     """A batched product; first: the gradient with respect to the input is not needed."""
 
-    def __init__(self, name: str, stacking: Stacking, found: Found) -> None:
-        weight, bias = stacking.get(name, "weight"), stacking.get(name, "bias")
+    def __init__(self, name: str, members: MemberValues, found: Found) -> None:
+        weight, bias = members.get(name, "weight"), members.get(name, "bias")
         assert weight is not None, "a linear layer has a weight"
         self._names, self._found, self.first = _names(name), found, False
         self._weight, self._across = weight, weight.transpose(1, 2)
@@ -57,8 +57,8 @@ class _Linear:
 
 
 class _LayerNorm:
-    def __init__(self, norm: nn.LayerNorm, name: str, stacking: Stacking, found: Found) -> None:
-        gain, shift = stacking.get(name, "weight"), stacking.get(name, "bias")
+    def __init__(self, norm: nn.LayerNorm, name: str, members: MemberValues, found: Found) -> None:
+        gain, shift = members.get(name, "weight"), members.get(name, "bias")
         if len(norm.normalized_shape) != 1 or gain is None or shift is None:
             raise UnknownLayer("LayerNorm over several dimensions, or without gain and shift")
         self._names, self._found = _names(name), found
@@ -161,17 +161,17 @@ class _Network:
         return self._embed.backward(self._rest.backward(g))
 
 
-def part_of(module: nn.Module, stacking: Stacking, found: Found, name: str = "") -> Part:
+def part_of(module: nn.Module, members: MemberValues, found: Found, name: str = "") -> Part:
     """Return a module's forward and backward pass for all members; UnknownLayer if it has none here."""
 
     def child(key: str) -> Part:
-        return part_of(cast("nn.Module", getattr(module, key)), stacking, found, f"{name}.{key}" if name else key)
+        return part_of(cast("nn.Module", getattr(module, key)), members, found, f"{name}.{key}" if name else key)
 
     kind = type(module)  # exactly these classes: a user's subclass may compute something else
     if kind in (nn.Linear, Dense):
-        return _Linear(name, stacking, found)
+        return _Linear(name, members, found)
     if kind is nn.LayerNorm:
-        return _LayerNorm(cast("nn.LayerNorm", module), name, stacking, found)
+        return _LayerNorm(cast("nn.LayerNorm", module), name, members, found)
     if kind is nn.Sequential:
         return _Sequence([child(key) for key, _ in module.named_children()])
     if kind is Block:
@@ -180,10 +180,10 @@ def part_of(module: nn.Module, stacking: Stacking, found: Found, name: str = "")
         return _Network(cast("_Linear", child("embed")), _Sequence([child("blocks"), child("head")]))
     if kind is LinearMap:
         return _LinearMap(cast("_Linear", child("head")), cast("LinearMap", module).width)
-    return _elementwise(module, stacking)
+    return _elementwise(module, members)
 
 
-def _elementwise(module: nn.Module, stacking: Stacking) -> Part:
+def _elementwise(module: nn.Module, members: MemberValues) -> Part:
     kind = type(module)
     if kind is nn.ReLU:
         return _ReLU()
@@ -192,5 +192,5 @@ def _elementwise(module: nn.Module, stacking: Stacking) -> Part:
     if kind is nn.Identity or (kind is nn.Dropout and cast("nn.Dropout", module).p == 0):
         return _Sequence([])
     if kind is nn.Dropout:
-        return _Dropout(cast("nn.Dropout", module), stacking.generators or ())
+        return _Dropout(cast("nn.Dropout", module), members.generators or ())
     raise UnknownLayer(kind.__name__)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from scaling.train.losses import Labels
-from scaling.train.stacked.layers import Forward, Stacking, UnknownLayer
+from scaling.train.stacked.layers import Forward, MemberValues, UnknownLayer
 from scaling.train.stacked.losses import StackedObjective, StackedSlopes
 from scaling.train.stacked.rows import Rows
 from scaling.train.stacked.steps.by_hand import Found, part_of
@@ -17,12 +17,14 @@ from scaling.train.stacked.steps.by_hand import Found, part_of
 Gradients = Callable[[Tensor, Labels], tuple[Tensor, list[Tensor]]]
 
 
-def gradients_by_hand(module: nn.Module, rows: Rows, stacking: Stacking, slopes: StackedSlopes) -> Gradients | None:
-    """Return the gradients of a module by by_hand.py, None if it has other layers."""
+def gradients_by_hand(
+    module: nn.Module, rows: Rows, generators: Sequence[torch.Generator], slopes: StackedSlopes
+) -> Gradients | None:
+    """Return the gradients of a module by by_hand.py, None if it has other layers; generators: for dropout."""
     found: Found = {}
     values = {name: value.detach() for name, value in rows.values.items()}
     try:
-        part = part_of(module, Stacking(values, stacking.generators), found)
+        part = part_of(module, MemberValues(values, generators), found)
     except UnknownLayer:
         return None
     names = [column.name for column in rows.layout.columns]

@@ -22,7 +22,7 @@ from scaling.models.module_state import held_tensors, replaced_tensors, unsaved_
 from scaling.models.parts import DROPOUTS, as_evaluated
 from scaling.train.errors import is_out_of_memory
 from scaling.train.precision import matmul_precision
-from scaling.train.stacked.layers import Stacking, UnknownLayer, stack_layers
+from scaling.train.stacked.layers import MemberValues, UnknownLayer, stack_layers
 from scaling.train.stacked.rows import Rows
 from scaling.train.stacked.steps.gradients import gradients_by_hand
 from scaling.train.stacked.users.vmapped import NotStackable, map_module
@@ -78,7 +78,7 @@ def check_stackable_augmentation(augment: Augment | None, x: Tensor, y: Tensor) 
 def _is_known(module: nn.Module, rows: Rows) -> bool:
     """Return whether all layers of a module have stacked forms; a user may have added others to a shipped family."""
     try:
-        stack_layers(module, Stacking(rows.values, []))
+        stack_layers(module, MemberValues(rows.values, []))
     except UnknownLayer:
         return False
     return True
@@ -131,8 +131,8 @@ class _Trial:
         return same and _close(evaluated, self._evaluated_by_themselves(), TOLERANCES[0])
 
     def _by_layers(self) -> Outputs:
-        stacking = Stacking(self._values(), self._generators())
-        return self._differentiated(stack_layers(self.modules[0], stacking))
+        values = MemberValues(self._values(), self._generators())
+        return self._differentiated(stack_layers(self.modules[0], values))
 
     def _by_hand(self) -> list[Outputs]:
         """Return outputs and gradients by by_hand.py; [] if it lacks some layer."""
@@ -142,8 +142,7 @@ class _Trial:
             outputs.append(found.clone())
             return found, self.slopes
 
-        stacking = Stacking(self.rows.values, self._generators())
-        gradients = gradients_by_hand(self.modules[0], self.rows, stacking, slopes)
+        gradients = gradients_by_hand(self.modules[0], self.rows, self._generators(), slopes)
         if gradients is None:
             return []
         _, found = gradients(self.x.clone(), self.slopes)
@@ -178,7 +177,7 @@ class _Trial:
 
     @torch.no_grad()
     def _evaluated(self) -> Tensor:
-        return stack_layers(self.modules[0], Stacking(self.rows.values, None))(self.x)
+        return stack_layers(self.modules[0], MemberValues(self.rows.values, None))(self.x)
 
     @torch.no_grad()
     def _evaluated_by_themselves(self) -> Tensor:
