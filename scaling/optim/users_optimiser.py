@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -23,15 +24,29 @@ def keep_shares(optimizer: torch.optim.Optimizer, lr: float) -> None:
             group.setdefault("share", float(group["lr"]) / lr)
 
 
+def check_trains_all(setting: Any, optimizer: Any, module: nn.Module) -> None:
+    """Raise UserError for what is no optimiser, or for one without some trainable parameters of the module."""
+    name = path_of(type(setting))
+    if not isinstance(optimizer, torch.optim.Optimizer):
+        raise UserError(f"found {name}, which builds a {type(optimizer).__name__}; wanted a torch.optim.Optimizer")
+    held = {parameter for group in optimizer.param_groups for parameter in group["params"]}
+    lacking = [key for key, parameter in module.named_parameters() if parameter.requires_grad and parameter not in held]
+    if lacking:
+        raise UserError(
+            f"found {name}, whose optimiser lacks trainable parameters of the model ({', '.join(lacking[:3])}); wanted "
+            f"all of module.parameters(); give it them, or freeze those with requires_grad_(False)"
+        )
+
+
 def check_users_optimiser(setting: Any) -> None:
-    """Raise UserError if an optimiser takes other steps after it was saved and loaded."""
+    """Raise UserError if an optimiser ignores `lr`, or takes other steps after it was saved and loaded."""
     check_once(f"{type(setting)} {setting}", partial(_check, setting))
 
 
 def _check(setting: Any) -> None:
     try:
         with own_streams(0):
-            resumes = _resumes(setting)
+            resumes, heeds = _resumes(setting), _heeds_rate(setting)
     except Exception:  # it fails in training too, where it is reported, or it cannot train this network
         return
     if not resumes:
@@ -39,11 +54,27 @@ def _check(setting: Any) -> None:
             f"found {path_of(type(setting))}, whose optimiser has state that its state_dict lacks, so that a resumed "
             f"run is another; wanted all of it in `state` or in the groups"
         )
+    if not heeds:
+        raise UserError(
+            f"found {path_of(type(setting))}, whose optimiser has the same learning rate whatever optim.lr is; wanted "
+            f"that of the run; give it self.lr"
+        )
+
+
+def _module() -> nn.Module:
+    first, width, last = SIZES
+    return nn.Sequential(nn.Linear(first, width), nn.Linear(width, last))
+
+
+def _heeds_rate(setting: Any) -> bool:
+    """Return whether some group's learning rate follows that of the config."""
+    settings = (setting, replace(setting, lr=2 * setting.lr))
+    one, other = ([group.get("lr") for group in each.build(_module()).param_groups] for each in settings)
+    return one != other or None in one
 
 
 def _resumes(setting: Any) -> bool:
-    first, width, last = SIZES
-    module = nn.Sequential(nn.Linear(first, width), nn.Linear(width, last))
+    module = _module()
     optimizer = setting.build(module)
     _step(module, optimizer)
     again = deepcopy(module)

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from scaling.errors import UserError
+from scaling.optim.build_optimiser import build_optimiser
 from scaling.optim.sgd import SGD
 from scaling.optim.users_optimiser import check_users_optimiser, keep_shares
 from scaling.train.step.rates import Rates
@@ -35,6 +36,38 @@ class Own:
     def build(self, module):
         kinds = {"counting": Counting, "adam": torch.optim.Adam, "asgd": torch.optim.ASGD, "lbfgs": torch.optim.LBFGS}
         return kinds[self.kind](module.parameters(), lr=self.lr)
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """An optimiser that does not train what and as the run says."""
+
+    name: ClassVar[str] = "wrong"
+    kind: str
+    lr: float = 0.1
+
+    def build(self, module):
+        first, *others = module.parameters()
+        if self.kind == "frozen":
+            first.requires_grad_(False)
+        given = {"part": [first], "frozen": others, "copies": [torch.nn.Parameter(first.clone())]}
+        rate = {} if self.kind == "deaf" else {"lr": self.lr}
+        return None if self.kind == "nothing" else torch.optim.Adam(given.get(self.kind, [first, *others]), **rate)
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("part", r"lacks trainable parameters of the model \(bias\); wanted all of module\.parameters"),
+        ("copies", r"lacks trainable parameters of the model \(weight, bias\)"),
+        ("nothing", r"builds a NoneType; wanted a torch\.optim\.Optimizer"),
+        ("deaf", r"has the same learning rate whatever optim\.lr is; .* give it self\.lr"),
+    ],
+)
+def test_an_optimiser_that_would_not_train_what_the_run_says_is_refused(kind, said):
+    with pytest.raises(UserError, match=rf"test_users_optimiser\.Wrong, .*{said}"):
+        build_optimiser(Wrong(kind), torch.nn.Linear(3, 2))
+    build_optimiser(Wrong("frozen"), torch.nn.Linear(3, 2))
 
 
 def test_state_that_a_resumed_run_would_lack_is_refused_each_time():
