@@ -99,15 +99,14 @@ class Callbacks:
         self._saved = monotonic()
 
     def _progress(self, now: float) -> Progress:
-        reading, quantities = self.trainer.reading(), self.trainer.run.quantities
-        done = (reading.step - self._step) * quantities.batch
+        step, quantities = self.trainer.step, self.trainer.run.quantities
         progress = Progress(
-            step=reading.step,
+            step=step,
             steps=quantities.steps,
-            D=reading.step * quantities.batch,
-            loss=reading.loss,
-            examples_per_second=done / (now - self._watched),
+            D=step * quantities.batch,
+            loss=self.trainer.mean_loss(),
+            examples_per_second=(step - self._step) * quantities.batch / (now - self._watched),
             began=self.trainer.began,
         )
-        self._watched, self._step = now, reading.step
+        self._watched, self._step = now, step
         return progress

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import nan
 from time import monotonic
 from typing import Any
@@ -37,14 +36,6 @@ TICK_SECONDS = 0.2  # between two calls of the callbacks
 
 class Diverged(ArithmeticError):
     """The training loss is no longer finite."""
-
-
-@dataclass(frozen=True)
-class Reading:
-    """The step of the loop, and the mean training loss since the last reading."""
-
-    step: int
-    loss: float
 
 
 class Trainer:
@@ -86,7 +77,7 @@ class Trainer:
         self._read_at = (0, 0.0)
         self._loss = self._objective()
         self._launch: Launch | None = None
-        self.launched = ""  # how steps were launched, for the record
+        self.launch_name = ""  # for the record
 
     def _objective(self) -> Callable[[Tensor, Labels], Tensor]:
         train, module, kind = self.run.config.train, self.module, self.device.type  # not self: no reference cycle
@@ -107,7 +98,7 @@ class Trainer:
         Raises Diverged if the loss is no longer finite, at a step that does not depend on timing.
         """
         schedule, base, steps = self.run.config.schedule, self.run.config.optim.lr, self.run.quantities.steps
-        launch, started = self._launched(), monotonic()
+        launch, started = self._chosen_launch(), monotonic()
         for values in launch.between(self.step, until):
             self.lr = base * float(schedule.factor(self.step, steps))
             launch.take(values, self.lr)
@@ -122,7 +113,7 @@ class Trainer:
         self.seconds += monotonic() - started
         return True
 
-    def _launched(self) -> Launch:
+    def _chosen_launch(self) -> Launch:
         """Return the way in which steps are launched, chosen before the first step of this attempt."""
         if self._launch is None:
             config = self.run.config
@@ -145,7 +136,7 @@ class Trainer:
             # Replayed steps read float32 rates from GPU memory; rounding them always makes all launches equal.
             rates = Rates(self.optimizer, rounded=self.device.type == "cuda" and config.recipe_version > 1)
             self._launch = launch_of(config, step, batches, rates, self.module, self.device, at=self.step)
-            self.launched = self._launch.name
+            self.launch_name = self._launch.name
         return self._launch
 
     def check(self) -> None:
@@ -153,12 +144,12 @@ class Trainer:
         if not torch.isfinite(self.total):
             raise Diverged(f"the training loss is not finite at step {self.step}")
 
-    def reading(self) -> Reading:
-        """Return the step and the mean loss since the last reading; waits for the device."""
+    def mean_loss(self) -> float:
+        """Return the mean loss of the steps since the last call, nan if there were none; waits for the device."""
         total = self.total.item()
         step, before = self._read_at
         self._read_at = (self.step, total)
-        return Reading(self.step, (total - before) / (self.step - step) if self.step > step else nan)
+        return (total - before) / (self.step - step) if self.step > step else nan
 
     def state(self) -> dict[str, Any]:
         """Return the state that the next step depends on."""

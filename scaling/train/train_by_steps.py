@@ -55,7 +55,7 @@ def train_by_steps(
         if evaluation is None:
             saver.save()
     examples = (trainer.step - trainer.began) * attempt.run.quantities.batch
-    attempt.how["launch"] = trainer.launched
+    attempt.how["launch"] = trainer.launch_name
     if evaluation is not None:
         finish(attempt, trainer.module, learner, seconds=trainer.seconds, examples=examples)
     return evaluation

@@ -39,7 +39,7 @@ def trained(run, device, *, stopped_at=None):
             trainer = trainer_of(run, device)
             trainer.load(state)
         trainer.advance(STEPS, lambda: True)
-        return trainer.launched, outcome(trainer)
+        return trainer.launch_name, outcome(trainer)
 
 
 @cases

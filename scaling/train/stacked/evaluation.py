@@ -61,7 +61,7 @@ def _sets(member: MemberState) -> tuple[Examples, Examples, Examples]:
 
 def forward_of(members: Sequence[MemberState], places: Sequence[int], rows: Rows) -> Forward | None:
     """Return the forward pass of the members' models in evaluation, None if their modules have no stacked form."""
-    if rows.mapped:
+    if rows.by_vmap:
         return None
     index = torch.tensor(places, device=rows.trained.device)
     values = {name: value.detach() for name, value in rows.values.items()}

@@ -69,11 +69,11 @@ def layout_of(module: nn.Module, *, body_share: float, sgd: bool = False) -> Lay
 class Rows:
     """All values of the members: `trained` (K, width) and, by name in `fixed`, those that are not trained.
 
-    tied: maps further names of shared values to their first names; mapped: whether the modules are computed by vmap
+    tied: maps further names of shared values to their first names; by_vmap: whether the modules are computed by vmap
     rather than by the layers of layers.py.
     """
 
-    mapped = False
+    by_vmap = False
 
     def __init__(self, layout: Layout, modules: Sequence[nn.Module]) -> None:
         self.layout = layout

@@ -34,7 +34,7 @@ from scaling.train.stacked.steps.gradients import Gradients, gradients_by_autogr
 from scaling.train.stacked.steps.inputs import Block
 from scaling.train.stacked.steps.launch import Launch, launch_of
 from scaling.train.stacked.steps.step import StackedStep
-from scaling.train.stacked.users.trial import TRIED, check_stackable_augmentation, is_mapped
+from scaling.train.stacked.users.trial import TRIED, check_stackable_augmentation, needs_vmap
 from scaling.train.stacked.users.vmapped import NotStackable, map_module
 from scaling.train.step.micro_batch import micro_batch_of
 
@@ -70,7 +70,7 @@ class Stack:
         self.optimiser = STACKED[type(optim)](layout, optims, self.rows.trained)
         self.totals = torch.tensor([member.total for member in members], dtype=torch.float64, device=device)
         self._load_moments()
-        self.rows.mapped = self._is_mapped()
+        self.rows.by_vmap = self._needs_vmap()
         self._launch: Launch | None = None
         self._ahead: _Planned | None = None
         self._next_tick = monotonic() + loop.TICK_SECONDS
@@ -88,7 +88,7 @@ class Stack:
         module, generators = self.members[0].module, [member.dropout_generator for member in self.members]
         loss = (self.config.data.metric, smoothing, self.device)
         bf16 = asked_precision(self.config) == "bf16"  # only autograd implements it
-        if self.rows.mapped:
+        if self.rows.by_vmap:
             forward = map_module(module, self.rows.values)
             return gradients_by_autograd(forward, self.rows, stacked_objective(*loss), bf16=bf16)
         by_hand = None if bf16 else gradients_by_hand(module, self.rows, generators, stacked_slopes(*loss))
@@ -97,14 +97,14 @@ class Stack:
         forward = stack_layers(module, MemberValues(self.rows.values, generators))
         return gradients_by_autograd(forward, self.rows, stacked_objective(*loss), bf16=bf16)
 
-    def _is_mapped(self) -> bool:
+    def _needs_vmap(self) -> bool:
         """Try users' augmentations and modules on a few examples; return whether the modules need vmap."""
         first, modules = self.members[0], [member.module for member in self.members]
         x, y = first.attempt.sets.test.between(0, TRIED)
         if not isinstance(self.config.augment, Standard | Unchanged):
             augment = build_augmentation(self.config, first.learner.size if first.learner else None)
             check_stackable_augmentation(augment, x, y)
-        return is_mapped(modules, self.rows, x, self.config.data.outputs)
+        return needs_vmap(modules, self.rows, x, self.config.data.outputs)
 
     def _step(self) -> StackedStep:
         """Return the step for the present members."""
@@ -124,7 +124,7 @@ class Stack:
             gradients=torch.empty_like(self.rows.trained),
         )
 
-    def _launched(self, block: Block) -> Launch:
+    def _chosen_launch(self, block: Block) -> Launch:
         """Return the launch of the steps, chosen before a block and kept as long as the rows stay the same."""
         if self._launch is None:
             step, module = self._step(), self.members[0].module
@@ -164,7 +164,7 @@ class Stack:
             for start, place, member in zip(begun, self.places, self.members, strict=True):
                 member.step, member.lr = start + done, float(rates[done - 1, place])
 
-        for _ in self._launched(block).steps(block):
+        for _ in self._chosen_launch(block).steps(block):
             done += 1
             if monotonic() >= self._next_tick:
                 note_progress()
@@ -190,8 +190,8 @@ class Stack:
         """Return the learning rates of the next steps, (count, rows) float64, 0 in rows of members that have left."""
         factors: dict[tuple[int, int], np.ndarray] = {}
         schedule = self.config.schedule
-        for at in {(member.step, member.steps) for member in self.members}:
-            factors[at] = np.array([schedule.factor(at[0] + i, at[1]) for i in range(count)])
+        for step, steps in {(member.step, member.steps) for member in self.members}:
+            factors[step, steps] = np.array([schedule.factor(step + i, steps) for i in range(count)])
         rates = np.zeros((count, len(self.totals)))
         for place, member in zip(self.places, self.members, strict=True):
             rates[:, place] = member.attempt.run.config.optim.lr * factors[member.step, member.steps]

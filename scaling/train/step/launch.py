@@ -50,16 +50,17 @@ class Eager:
 class Buffered:
     """Launches steps that read their learning rates and examples from buffers, filled before each step.
 
-    work: takes the step described by the buffers, by replaying a graph or by calling compiled kernels.
+    rate_buffer: of the learning rates, as `Rates.bind` expects it; work: takes the step described by the buffers, by
+    replaying a graph or by calling compiled kernels.
     """
 
-    def __init__(self, name: str, inputs: Inputs, rates: Rates, numbers: Tensor, work: Callable[[], None]) -> None:
+    def __init__(self, name: str, inputs: Inputs, rates: Rates, rate_buffer: Tensor, work: Callable[[], None]) -> None:
         self.name, self.between, self._inputs, self._rates = name, inputs.between, inputs, rates
-        self._numbers, self._work = numbers, work
+        self._rate_buffer, self._work = rate_buffer, work
 
     def take(self, values: Sequence[Any], lr: float) -> None:
         """Fill the buffers and take the step."""
-        self._numbers.copy_(on_host(self._rates.values(lr), self._numbers.device), non_blocking=True)
+        self._rate_buffer.copy_(on_host(self._rates.values(lr), self._rate_buffer.device), non_blocking=True)
         self._inputs.fill(values)
         self._work()
 
@@ -94,14 +95,14 @@ def _compiled(
         except NotCaptured as reason:
             log.warning(NO_GRAPH, reason)
             name = f"compiled (no graph: {reason})"
-    inputs, numbers = inputs_of(batches, at), on_host(rates.values(0.0), device).to(device)
+    inputs, rate_buffer = inputs_of(batches, at), on_host(rates.values(0.0), device).to(device)
 
     def work() -> None:
-        rates.bind(numbers)
+        rates.bind(rate_buffer)
         step(*inputs.examples())
-        rates.set(0.0)  # numbers again, for checkpoints
+        rates.set(0.0)  # plain numbers again, for checkpoints
 
-    return Buffered(name, inputs, rates, numbers, work)
+    return Buffered(name, inputs, rates, rate_buffer, work)
 
 
 def replayed(
@@ -119,15 +120,15 @@ def replayed(
         raise NotCaptured(f"it is not known whether steps of {type(step.optimizer).__name__} can be")
     inputs, restorer = inputs_of(batches, at), StepRestorer(step, module, device)
     inputs.fill(next(iter(inputs.between(at, at + 1))))
-    numbers = on_host(rates.values(0.0), device).to(device)
-    rates.bind(numbers)
+    rate_buffer = on_host(rates.values(0.0), device).to(device)
+    rates.bind(rate_buffer)
 
     def work() -> None:
         step(*inputs.examples())
 
     replay = captured(work, restorer, device, generators=_generators(step, device), capture=capture)
-    rates.set(0.0)  # numbers again, for checkpoints; a replay reads the buffer
-    return Buffered("graph", inputs, rates, numbers, replay)
+    rates.set(0.0)  # plain numbers again, for checkpoints; a replay reads the buffer
+    return Buffered("graph", inputs, rates, rate_buffer, replay)
 
 
 def on_host(values: Sequence[float], device: torch.device) -> Tensor:

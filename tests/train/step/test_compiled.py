@@ -48,7 +48,7 @@ def test_the_step_on_stored_examples_is_the_eager_step(keys, monkeypatch):
         trainer = trainer_of(planned({**train, "engine": engine}, **{"model": MLP, **keys}))
         trainer.advance(12, lambda: True)
         found[engine] = outcome(trainer)
-        assert trainer.launched == {"eager": "eager", "compile": "compiled"}[engine]
+        assert trainer.launch_name == {"eager": "eager", "compile": "compiled"}[engine]
     rounded = pytest.approx(found["eager"]["total"], rel=1e-6)  # rates of float32 against those of float64
     assert found["compile"]["total"] == rounded
     assert found["compile"]["draws"] == found["eager"]["draws"]

@@ -133,7 +133,7 @@ def test_the_loop_is_that_of_before_bit_for_bit(case):
     now = trainer_of(run)
     now.advance(STEPS, lambda: True)
     assert outcome(now) == wanted
-    assert now.launched == "eager"
+    assert now.launch_name == "eager"
 
 
 @cases

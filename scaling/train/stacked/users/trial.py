@@ -36,7 +36,7 @@ Augment = Callable[[Tensor, Tensor, torch.Generator], Any]
 Outputs = tuple[Tensor, list[Tensor]]  # (K, n, outputs), and the gradients of the columns (K, *shape)
 
 
-def is_mapped(modules: Sequence[nn.Module], rows: Rows, x: Tensor, outputs: int) -> bool:
+def needs_vmap(modules: Sequence[nn.Module], rows: Rows, x: Tensor, outputs: int) -> bool:
     """Return True if the members' modules need vmap, False if the layers of layers.py compute them.
 
     x (n, *shape): examples. Raises NotStackable if neither computes the same as each module by itself.
@@ -50,7 +50,7 @@ def is_mapped(modules: Sequence[nn.Module], rows: Rows, x: Tensor, outputs: int)
         with kept_streams(), matmul_precision("fp32"):
             for row, module in enumerate(modules):
                 moved.write_to(module, row)
-            return _Trial(modules, moved, x[:TRIED], slopes).is_mapped()
+            return _Trial(modules, moved, x[:TRIED], slopes).needs_vmap()
     finally:
         for row, module in enumerate(modules):
             rows.write_to(module, row)
@@ -91,10 +91,10 @@ class _Trial:
         self.modules, self.rows, self.slopes, self.name = modules, rows, slopes, type(modules[0]).__name__
         self.x, self.unused = x.expand(len(modules), *x.shape), False
 
-    def is_mapped(self) -> bool:
+    def needs_vmap(self) -> bool:
         """Try the layers of layers.py, then vmap; return whether vmap is needed."""
         with _without_dropout(self.modules):
-            if self._is_written_out():
+            if self._layers_agree():
                 return False
         streams, own = stream_states([]), _own_attributes(self.modules)
         held = held_tensors(self.modules[0])
@@ -102,7 +102,7 @@ class _Trial:
         if replaced := replaced_tensors(self.modules[0], held):
             raise NotStackable(f"{self.name} replaces {replaced[0]} by a new tensor, where a stack changes its buffers")
         try:
-            found = self._mapped()
+            found = self._by_vmap()
         except Exception as error:
             if is_out_of_memory(error):
                 raise
@@ -119,7 +119,7 @@ class _Trial:
             raise NotStackable(f"{self.name} computes something else under vmap")
         return True
 
-    def _is_written_out(self) -> bool:
+    def _layers_agree(self) -> bool:
         if len({part.training for module in self.modules for part in module.modules()}) > 1:
             return False  # some part is never in training
         try:
@@ -148,7 +148,7 @@ class _Trial:
         _, found = gradients(self.x.clone(), self.slopes)
         return [(outputs[0], found)]
 
-    def _mapped(self) -> Outputs:
+    def _by_vmap(self) -> Outputs:
         return self._differentiated(map_module(self.modules[0], self._values()))
 
     def _differentiated(self, forward: Callable[[Tensor], Tensor]) -> Outputs:

@@ -14,7 +14,7 @@ from scaling.models.mlp import MLP
 from scaling.optim.adamw import AdamW
 from scaling.train.precision import matmul_precision
 from scaling.train.stacked.rows import Rows, layout_of
-from scaling.train.stacked.users.trial import check_stackable_augmentation, is_mapped
+from scaling.train.stacked.users.trial import check_stackable_augmentation, needs_vmap
 from scaling.train.stacked.users.vmapped import NotStackable
 from tests.default_cases import default_cases
 from tests.train import nets
@@ -41,7 +41,7 @@ def tried(make, **keys) -> bool:
         modules.append(make(SHAPE, CLASSES, **keys).train())
     rows = Rows(layout_of(modules[0], body_share=1.0), modules)
     before = [{name: value.clone() for name, value in module.state_dict().items()} for module in modules]
-    found = is_mapped(modules, rows, torch.randn(8, *SHAPE), CLASSES)
+    found = needs_vmap(modules, rows, torch.randn(8, *SHAPE), CLASSES)
     for row, (module, state) in enumerate(zip(modules, before, strict=True)):
         assert all(torch.equal(value, state[name]) for name, value in module.state_dict().items())
         assert all(torch.equal(value, state[name]) for name, value in rows.state(row).items())
