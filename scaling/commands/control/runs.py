@@ -11,6 +11,7 @@ from scaling.commands.completion.words import complete_results
 from scaling.commands.control.choice import RUNS, WHERE, chosen, the_one
 from scaling.commands.options import answer, as_typed, json_option, sweep_folder, terminal
 from scaling.errors import UserError, printable
+from scaling.numbers import many
 
 
 @click.command(epilog="\b\nExamples:\n  scaling cancel results/mine\n  scaling cancel results/mine model.width=64")
@@ -24,11 +25,11 @@ def cancel(folder: str, words: tuple[str, ...], where: tuple[str, ...], json_pat
 
     sweep = sweep_folder(folder)
     cancelled = stop(sweep, runs=chosen(sweep, words, where))
-    what = "all its runs" if cancelled.runs is None else f"{cancelled.runs:,} runs"
+    what = "all its runs" if cancelled.runs is None else many(cancelled.runs, "run")
     again = "the same `scaling run`" if cancelled.runs is None else "`scaling retry` with their names"
     lines = [
-        f"asked {len(cancelled.dispatches)} dispatches to stop ({what}), {len(cancelled.jobs)} jobs cancelled; "
-        f"continue with {again}",
+        f"cancelled {what}: asked {many(len(cancelled.dispatches), 'command')} to stop, "
+        f"ended {many(len(cancelled.jobs), 'job')}; continue with {again}",
         *(f"not cancelled: dispatch {other}, who must cancel it" for other in cancelled.others),
     ]
     if cancelled.still:
