@@ -141,9 +141,11 @@ class TableChoice:
 
     def rows(self, y: str, along: Sequence[str] = ()) -> tuple[pd.DataFrame, list[str]]:
         """Read the table and select its rows; return them and sentences on rows left out. along: its variables."""
+        from analysis.table.remarks import with_left_out
         from analysis.table.select import select_rows
 
-        return select_rows(self.table(), y=y, along=along, **self.selection)
+        rows, left_out = select_rows(self.table(), y=y, along=along, **self.selection)
+        return with_left_out(rows, left_out), left_out
 
 
 def _with(command: Command, options: Sequence[Callable[[Command], Command]]) -> Command:

@@ -61,8 +61,6 @@ def show_fit(law: Fit) -> None:
         f"{percent(certificate.share_at_best)} of {certificate.starts} starts at the best optimum; "
         f"{certificate.backtest}"
     )
-    if law.engine.points.left_out:
-        out.print(f"left out: {escape('; '.join(law.engine.points.left_out))}")
     notes(out, law.warnings)
 
 

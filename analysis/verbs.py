@@ -33,7 +33,7 @@ from analysis.fitting.result import Fit
 from analysis.fitting.settings import settings_of
 from analysis.laws import Law, own_law
 from analysis.table.read import derive_column, load_table, rename_columns
-from analysis.table.remarks import with_pooled, with_remarks
+from analysis.table.remarks import with_left_out, with_pooled
 from analysis.table.select import select_rows
 
 if TYPE_CHECKING:
@@ -259,4 +259,4 @@ def _rows(
     if unknown:
         raise UserError(f"found the option {unknown[0]!r}; wanted some of {', '.join(known)}")
     rows, left_out = select_rows(load_table(table), y=y, along=along, **selection)
-    return with_remarks(rows, *([f"left out: {', '.join(left_out)}"] if left_out else []))
+    return with_left_out(rows, left_out)

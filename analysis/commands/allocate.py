@@ -71,6 +71,7 @@ def allocate(
     """Compute how to split compute between N and D, by three approaches, and whether they agree."""
     from analysis.estimates.allocate import Use, constrained_forms
     from analysis.estimates.allocate import allocate as compare
+    from analysis.table.remarks import with_left_out
     from analysis.table.select import select_rows
     from analysis.terminal import show_allocation
 
@@ -85,7 +86,9 @@ def allocate(
     selection = {**chosen.selection, "rows": "final"}
     rows, left_out = select_rows(table, y=y, **selection)
     milestones = select_rows(table, y=y, **chosen.selection)[0] if chosen.selection["rows"] == "all" else None
-    found = compare(rows, y=y, at=parse_compute(at), milestones=milestones, use=use, form=form, **how)
+    found = compare(
+        with_left_out(rows, left_out), y=y, at=parse_compute(at), milestones=milestones, use=use, form=form, **how
+    )
     effect, unknown = _rates(table, chosen.source, tries, y=y, level=how["level"])
     content = {**found.to_dict(), "left_out": left_out, "mistuning": effect.to_dict() if effect else None}
     answer(content, json_path, lambda: show_allocation(found, effect, unknown))

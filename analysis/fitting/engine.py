@@ -23,6 +23,7 @@ from analysis.fitting.uncertainty import Uncertainty
 from analysis.laws import Law
 from analysis.laws.base import Array
 from analysis.numbers import measured, number, percent
+from analysis.table.remarks import left_out_words
 from analysis.wording import counted
 
 MANY = 4_000
@@ -247,7 +248,8 @@ def _warnings(
     failed: float | None,
 ) -> tuple[str, ...]:
     """Return the fit's warnings. E: the irreducible loss, None for a law without one."""
-    found = [f"weak fit: {reason}" for reason in certificate.reasons] + list(points.remarks)
+    found = [left_out_words(points.left_out)] if points.left_out else []
+    found += [*(f"weak fit: {reason}" for reason in certificate.reasons), *points.remarks]
     if E is not None and points.y.min() < E:
         found.append(
             f"E ({measured(E)}) lies above the smallest response ({measured(points.y.min())}), so it is no floor"

@@ -13,6 +13,7 @@ from analysis.fitting.points import Selection
 from analysis.fitting.settings import Settings, fit_law
 from analysis.laws import Law, joint_laws, laws_of_one_variable
 from analysis.table.columns import as_numbers, with_compute
+from analysis.table.remarks import with_left_out
 from analysis.table.select import select_rows
 
 if TYPE_CHECKING:
@@ -69,8 +70,7 @@ def rows_by_size(
     These settings leave out the conditions that the rows satisfy already. by: the column (default: `size_column`).
     """
     selection = settings.selection
-    rows, _ = select_rows(frame, y=y, along=(x,) if x else (), **vars(selection))
-    rows = with_compute(rows)
+    rows = with_compute(with_left_out(*select_rows(frame, y=y, along=(x,) if x else (), **vars(selection))))
     by = by or size_column(rows, x)
     chosen = Selection(rows=selection.rows, pool=selection.pool, keep=selection.keep)
     return as_numbers(rows, [by]), by, replace(settings, selection=chosen)

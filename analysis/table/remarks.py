@@ -27,6 +27,16 @@ def with_remarks(table: pd.DataFrame, *texts: str) -> pd.DataFrame:
     return table
 
 
+def with_left_out(table: pd.DataFrame, left_out: Sequence[str]) -> pd.DataFrame:
+    """Return selected rows with a remark on those that were left out."""
+    return with_remarks(table, *([left_out_words(left_out)] if left_out else []))
+
+
+def left_out_words(left_out: Sequence[str]) -> str:
+    """Return the sentence on rows that were left out."""
+    return f"left out: {'; '.join(left_out)}"
+
+
 def with_taken(table: pd.DataFrame, taken: dict[str, str]) -> pd.DataFrame:
     """Return the table with a note of the columns that were recognised automatically, such as {"N": "params"}."""
     if not taken:

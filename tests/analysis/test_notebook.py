@@ -19,6 +19,7 @@ import pandas as pd
 import pytest
 
 from analysis import verbs
+from analysis.__main__ import main
 from analysis.commands.notebook import SHOWN
 from analysis.commands.one_line import LINES
 from analysis.errors import UserError
@@ -270,8 +271,19 @@ def test_compute_is_six_n_d_where_a_table_has_none_and_said():
 
 def test_rows_that_are_left_out_are_said():
     table = SMALL[["N", "D", "C", "loss", "budget"]].assign(status=["crashed", *["finished"] * (len(SMALL) - 1)])
-    for verb in (frontier, isoflop):
-        assert any(text == "left out: 1 run crashed" for text in verb(table, resamples=0).warnings)
+    for verb in (fit, frontier, isoflop, verbs.backtest):
+        assert "left out: 1 run crashed" in verb(table, resamples=0).warnings
+    assert "left out: 1 run crashed" in verbs.forecast(table, at={"C": 1e12}, resamples=20, check=False).warnings
+
+
+@pytest.mark.parametrize(
+    "command", [["fit"], ["frontier"], ["isoflop"], ["backtest"], ["allocate"], ["forecast", "--at", "C=1e12"]]
+)
+def test_the_terminal_says_which_rows_are_left_out(command, tmp_path, capsys):
+    path = tmp_path / "t.csv"
+    SMALL[["N", "D", "C", "loss", "budget"]].assign(status=["crashed", *["finished"] * (len(SMALL) - 1)]).to_csv(path)
+    assert main([command[0], str(path), *command[1:], "--resamples", "20"]) == 0
+    assert "left out: 1 run crashed" in capsys.readouterr().out
 
 
 @pytest.mark.slow

@@ -60,14 +60,12 @@ def _facts(fit: Fit) -> list[tuple[str, str]]:
     """Return labelled facts: status, data, residuals, AIC, BIC, and the extrapolation factor of the hold-out."""
     found, certificate = _criteria(fit), fit.certificate
     size = percent(found.rms) if fit.objective.space == "log" else number(found.rms)
-    lines = [
+    return [
         ("status", f"{certificate.status}; {percent(certificate.share_at_best)} of {certificate.starts} starts agree"),
         ("data", f"{counted(fit.n_points, 'point')} of {counted(fit.n_runs, 'run')}"),
         ("residuals", f"{size} (rms); AIC {number(found.aic, 5)}, BIC {number(found.bic, 5)}"),
         ("backtest", f"fitted without the largest third: {certificate.backtest}"),
     ]
-    left_out = fit.card.get("left_out", [])
-    return [*lines, ("left out", "; ".join(left_out))] if left_out else lines
 
 
 def html(fit: Fit) -> str:
