@@ -19,7 +19,7 @@ class Written(click.ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Return the number; raise a usage error for anything else."""
-        from analysis.table.written_numbers import as_number
+        from analysis.table.recognise.written_numbers import as_number
 
         number = as_number(value)
         if isnan(number):
@@ -29,7 +29,7 @@ class Written(click.ParamType):
 
 def _parse_numbers(text: str) -> dict[str, list[float]]:
     """Parse N=1e6,D=1e9 (or C=1e18): names and numbers. A name may be given several times."""
-    from analysis.table.written_numbers import as_number
+    from analysis.table.recognise.written_numbers import as_number
 
     numbers: dict[str, list[float]] = {}
     for part in text.split(","):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from analysis.errors import printable
 from analysis.options import FILE, SETTINGS, TableChoice, answer, column_options, json_option
 from analysis.typed import where_option
+
+if TYPE_CHECKING:
+    from analysis.imports.runs import Imported
 
 EXAMPLES = """\b
 Examples:
@@ -40,10 +43,9 @@ def import_runs(
     from analysis.imports.folder import check_name, write_sweep
     from analysis.imports.runs import runs_of
     from analysis.imports.source import read_source
+    from analysis.table.recognise.units import doubtful_units
     from analysis.table.remarks import remarks_of
     from analysis.table.select import rows_where
-    from analysis.table.units import doubtful_units
-    from analysis.wording import counted
 
     name = check_name(name)
     source = read_source(Path(chosen.source).expanduser())
@@ -52,20 +54,21 @@ def import_runs(
     asked = {"options": chosen.options(where), "run_column": run_column}
     facts = {"table": source.name, "sha256": source.sha256, **asked}
     new = write_sweep(imported, Path(results).expanduser(), name, facts)
-    folder, points = f"{results.rstrip('/')}/{name}", sum(len(run.points) for run in imported.runs)
+    folder, points = f"{results.rstrip('/')}/{name}", imported.n_points
     remarks = [*remarks_of(table, mixed=False), *doubtful_units(table)]
     content: dict[str, Any] = {"path": folder, **facts, "runs": len(imported.runs), "milestones": points, "new": new}
     content |= {"left_out": list(imported.left_out), "remarks": remarks}
+    lines = [_head(imported, folder, new=new), *(f"left out: {text}" for text in imported.left_out)]
+    lines += [f"note: {text}" for text in remarks]
+    answer(content, json_path, lambda: click.echo(printable("\n".join(lines))))
 
-    def show() -> None:
-        several = points > len(imported.runs)
-        ask = f" (by the column {imported.run_column}; --run-column none where each row is a run)"
-        milestones = f" with {counted(points, 'milestone')}{ask}" if several else ""
-        before = "" if new else ", as before: nothing was changed"
-        click.echo(printable(f"{counted(len(imported.runs), 'run')}{milestones} in {folder}{before}"))
-        for text in imported.left_out:
-            click.echo(printable(f"left out: {text}"))
-        for text in remarks:
-            click.echo(printable(f"note: {text}"))
 
-    answer(content, json_path, show)
+def _head(imported: Imported, folder: str, *, new: bool) -> str:
+    """Return the sentence on what was imported. new: whether anything was written."""
+    from analysis.wording import counted
+
+    ask = f" (by the column {imported.run_column}; --run-column none where each row is a run)"
+    several = imported.n_points > len(imported.runs)
+    milestones = f" with {counted(imported.n_points, 'milestone')}{ask}" if several else ""
+    before = "" if new else ", as before: nothing was changed"
+    return f"{counted(len(imported.runs), 'run')}{milestones} in {folder}{before}"

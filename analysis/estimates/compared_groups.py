@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.errors import UserError
+from analysis.table.recognise.written_numbers import as_number
 from analysis.table.remarks import with_remarks
-from analysis.table.written_numbers import as_number
 from analysis.wording import counted, listed
 
 

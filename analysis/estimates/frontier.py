@@ -13,10 +13,11 @@ from analysis.errors import Refusal, UserError
 from analysis.estimates.mixed_kinds import best_kinds
 from analysis.estimates.powerline import PowerLine, power_line
 from analysis.fitting.display.in_notebook import InNotebook
-from analysis.table.cells import cells, distinct, resampled_means
+from analysis.table.cells import cells, resampled_means
 from analysis.table.columns import as_numbers, require_positive, with_compute
+from analysis.table.recognise.roles import refuse_rising
 from analysis.table.remarks import remarks_of
-from analysis.table.roles import refuse_rising
+from analysis.table.repeats import distinct
 from analysis.wording import counted
 
 PER_DECADE = 5

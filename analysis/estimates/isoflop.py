@@ -18,10 +18,12 @@ from analysis.estimates.valleys.noise import Noise, draw_minima, noise_of
 from analysis.estimates.valleys.skew import common_skew
 from analysis.fitting.display.in_notebook import InNotebook
 from analysis.numbers import count, flops, percent
-from analysis.table.cells import at_budget, budgets, cells, distinct, moved_words
+from analysis.table.budgets import at_budget, budgets, moved_words
+from analysis.table.cells import cells
 from analysis.table.columns import as_numbers, require_positive, with_compute
+from analysis.table.recognise.roles import refuse_rising
 from analysis.table.remarks import remarks_of, with_remarks
-from analysis.table.roles import refuse_rising
+from analysis.table.repeats import distinct
 from analysis.wording import counted
 
 BRACKETED = 0.9

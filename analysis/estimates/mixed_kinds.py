@@ -14,9 +14,9 @@ from analysis.fitting.verdict.kind_effects import design_of, linear_p_value
 from analysis.fitting.verdict.pooling import LITTLE, SCREENED, SURE
 from analysis.fitting.verdict.run_residuals import f_test
 from analysis.numbers import exponent, interval
-from analysis.table.cells import value_numbers
 from analysis.table.mixtures import mixtures_of
 from analysis.table.remarks import MOST_SAID, with_remarks
+from analysis.table.repeats import value_numbers
 from analysis.wording import listed
 
 if TYPE_CHECKING:

@@ -13,13 +13,13 @@ from analysis.errors import Refusal, UserError
 from analysis.laws import LAWS
 from analysis.laws.base import Array, Law, Units
 from analysis.numbers import measured, number
-from analysis.table.cells import value_numbers, without_repeats
 from analysis.table.columns import as_numbers, require_positive
 from analysis.table.mixtures import mixtures_of
+from analysis.table.recognise.roles import other_measure, proposals, refuse_rising
 from analysis.table.remarks import remarks_of
-from analysis.table.roles import other_measure, proposals, refuse_rising
-from analysis.table.run_quality import training_details
+from analysis.table.repeats import value_numbers, without_repeats
 from analysis.table.select import RECIPE, origins, select_rows
+from analysis.table.training_details import training_details
 from analysis.wording import counted, in_quotes, listed, ticked
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Selection:
 class Points:
     """The rows of one fit: raw inputs and response (n,), run and seed numbers, weights.
 
-    details: training details by row, such as steps and rate (see `analysis.table.run_quality.training_details`).
+    details: training details by row, such as steps and rate (see `analysis.table.training_details`).
     metric: of the loss, such as cross_entropy; empty where it is not known.
     """
 

@@ -15,10 +15,10 @@ import pandas as pd
 from analysis.errors import UserError
 from analysis.imports.source import Source
 from analysis.imports.wandb import RUN as WANDB_RUN
-from analysis.table.clusters import NONE, is_run_name, with_runs, without_early_rows
 from analysis.table.columns import as_numbers, require_columns
+from analysis.table.recognise.clusters import NONE, is_run_name, with_runs, without_early_rows
+from analysis.table.recognise.statuses import UNFINISHED, statuses
 from analysis.table.results import POINT
-from analysis.table.statuses import UNFINISHED, statuses
 from analysis.wording import counted
 
 SIZES = ("N", "D", "C")
@@ -71,6 +71,11 @@ class Imported:
     runs: tuple[ImportedRun, ...]
     left_out: tuple[str, ...]
     run_column: str
+
+    @property
+    def n_points(self) -> int:
+        """The number of milestones of all runs."""
+        return sum(len(run.points) for run in self.runs)
 
 
 def runs_of(source: Source, table: pd.DataFrame, *, run_column: str | None = None) -> Imported:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.errors import UserError
-from analysis.table.statuses import plain_name
+from analysis.table.recognise.statuses import plain_name
 
 PLACE = re.compile(r"""(?<![\w.~/:*\\<-])/(?:[^\s/,;:"'`()\[\]{}<>|=]+/)+([^\s/,;:"'`()\[\]{}<>|=]*)""")
 """An absolute path of two parts or more; the last part is kept."""

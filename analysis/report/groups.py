@@ -12,7 +12,7 @@ import pandas as pd
 
 from analysis.errors import Refusal, UserError, attempt
 from analysis.numbers import setting
-from analysis.table.cells import budgets
+from analysis.table.budgets import budgets
 from analysis.table.mixtures import with_mixtures
 from analysis.table.remarks import POOLED
 from analysis.table.select import RECIPE, has_milestones, origins, recipe_differences, select_rows, tasks_of

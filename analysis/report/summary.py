@@ -15,8 +15,8 @@ from analysis.figures.cost import cost_numbers
 from analysis.files import read_file
 from analysis.numbers import duration, entry, flops, number, percent, setting
 from analysis.report.charts.seeds import run_names
+from analysis.table.recognise.statuses import UNFINISHED, statuses
 from analysis.table.select import RECIPE, last_rows
-from analysis.table.statuses import UNFINISHED, statuses
 from analysis.wording import RECIPE_WORDS, counted
 
 MEANINGS = {

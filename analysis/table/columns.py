@@ -9,9 +9,9 @@ import pandas as pd
 
 from analysis.errors import UserError
 from analysis.table.files.text import WORDS
+from analysis.table.recognise.roles import proposals
+from analysis.table.recognise.written_numbers import mark_of, read_numbers
 from analysis.table.remarks import with_remarks
-from analysis.table.roles import proposals
-from analysis.table.written_numbers import mark_of, read_numbers
 from analysis.wording import counted, in_quotes, listed, ticked
 
 

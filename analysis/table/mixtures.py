@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from analysis.table.clusters import is_run_name
+from analysis.table.recognise.clusters import is_run_name
+from analysis.table.recognise.roles import role_of
+from analysis.table.recognise.statuses import is_status, plain_name
 from analysis.table.remarks import MIXED, POOLED
-from analysis.table.roles import role_of
-from analysis.table.statuses import is_status, plain_name
 from analysis.wording import listed
 
 OURS = {"run_id", "lr_rule", "overrides"}

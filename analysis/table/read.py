@@ -10,11 +10,11 @@ import pandas as pd
 from analysis.errors import UserError
 from analysis.table.columns import with_written_numbers
 from analysis.table.expressions import evaluate
-from analysis.table.files.own_columns import with_own_columns
 from analysis.table.files.read_file import check_names, one_line, read_file, with_plain_columns
 from analysis.table.files.summary_rows import without_summary
+from analysis.table.recognise.own_columns import with_own_columns
+from analysis.table.recognise.roles import recognise
 from analysis.table.remarks import with_former_names, with_moved, without_note
-from analysis.table.roles import recognise
 from analysis.wording import listed
 
 

@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 
 from analysis.errors import Refusal, UserError
-from analysis.table.clusters import with_runs, without_early_rows
 from analysis.table.columns import not_numeric, parse_numbers, with_written_numbers
 from analysis.table.expressions import mask
 from analysis.table.mixtures import with_mixtures
+from analysis.table.recognise.clusters import with_runs, without_early_rows
+from analysis.table.recognise.statuses import UNFINISHED, status_word, statuses, unclear_statuses, unknown_words
+from analysis.table.recognise.units import doubtful_error, doubtful_units
 from analysis.table.remarks import with_remarks
-from analysis.table.statuses import UNFINISHED, status_word, statuses, unclear_statuses, unknown_words
-from analysis.table.units import doubtful_error, doubtful_units
 from analysis.wording import counted, listed, one_word
 
 RECIPE = (
@@ -44,13 +44,13 @@ def select_rows(
 ) -> tuple[pd.DataFrame, list[str]]:
     """Choose the rows a fit of y may use, and say in sentences which were left out and why.
 
-    Left out: runs that did not finish (the words of `table.statuses`, in any case) or that are at chance, unless keep
-    names their word; rows without a finite y; milestones, unless rows is "all" (for constant-rate runs only). Recipe
-    columns that differ are refused unless pool names them. A rule that looks at a column does nothing where the table
-    has no such column. run_column: names the run of each row, where rows are milestones ("none": each row is a run).
-    along: the variables of a law; of a run whose rows differ in their step, but in none of these and N, D and C, only
-    the last row is used.
-    What else is worth knowing (columns that were guessed, units in doubt, clusters) stands in the rows' remarks.
+    Left out: runs that did not finish (the words of `recognise.statuses`, in any case) or that are at chance, unless
+    keep names their word; rows without a finite y; milestones, unless rows is "all" (for constant-rate runs only).
+    Recipe columns that differ are refused unless pool names them. A rule that looks at a column does nothing where the
+    table has no such column. run_column: names the run of each row, where rows are milestones ("none": each row is a
+    run). along: the variables of a law; of a run whose rows differ in their step, but in none of these and N, D and C,
+    only the last row is used. What else is worth knowing (columns that were guessed, units in doubt, clusters) stands
+    in the rows' remarks.
     """
     _check_choice(rows, keep)
     table, odd = parse_numbers(table, [*(name for name in COUNTS if name in table.columns), y])

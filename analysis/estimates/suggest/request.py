@@ -14,7 +14,7 @@ from analysis.fitting.engine import check_kind
 from analysis.fitting.settings import Settings
 from analysis.numbers import number
 from analysis.table.columns import numbers_of
-from analysis.table.written_numbers import read_numbers
+from analysis.table.recognise.written_numbers import read_numbers
 from analysis.wording import counted, listed
 
 FAR = 1e3

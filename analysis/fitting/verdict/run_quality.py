@@ -17,7 +17,7 @@ from analysis.fitting.verdict.run_residuals import ODD, clipped, f_test
 from analysis.laws import Law
 from analysis.laws.base import Array
 from analysis.numbers import measured, number, percent
-from analysis.table.roles import role_of
+from analysis.table.recognise.roles import role_of
 
 FEW_STEPS = 100
 """Steps below which a run is still in the initial phase of training."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from analysis.errors import UserError
-from analysis.table.written_numbers import factor_of
+from analysis.table.recognise.written_numbers import factor_of
 from analysis.wording import counted
 
 LOOK = 20

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from analysis.table.roles import is_known
+from analysis.table.recognise.roles import is_known
 
 
 def read_json(text: str, kind: str) -> pd.DataFrame:

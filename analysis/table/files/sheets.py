@@ -10,8 +10,8 @@ import pandas as pd
 
 from analysis.errors import UserError
 from analysis.table.files.header import LOOK, filled, header_row, number_repeats, with_units
+from analysis.table.recognise.roles import is_known
 from analysis.table.remarks import with_remarks
-from analysis.table.roles import is_known
 from analysis.wording import counted, listed
 
 

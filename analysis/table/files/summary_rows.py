@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from analysis.table.recognise.statuses import plain_name
+from analysis.table.recognise.written_numbers import as_number
 from analysis.table.remarks import with_remarks
-from analysis.table.statuses import plain_name
-from analysis.table.written_numbers import as_number
 from analysis.wording import listed
 
 MOST = 6

@@ -13,9 +13,9 @@ import pandas as pd
 
 from analysis.errors import UserError
 from analysis.table.files.header import LOOK, column_names, header_row, is_words, number_repeats, with_units
+from analysis.table.recognise.statuses import plain_name
+from analysis.table.recognise.written_numbers import are_thousands
 from analysis.table.remarks import with_remarks
-from analysis.table.statuses import plain_name
-from analysis.table.written_numbers import are_thousands
 from analysis.wording import counted
 
 WORDS = ("run_id", "lr_rule", "batch_rule", "overrides", "flags")

@@ -11,7 +11,8 @@ from analysis.estimates.frontier import frontier
 from analysis.estimates.isoflop import isoflop
 from analysis.estimates.powerline import power_line
 from analysis.estimates.valleys.curve import Parabola, Shape, find_minima
-from analysis.table.cells import budgets, cells, seed_deviations
+from analysis.table.budgets import budgets
+from analysis.table.cells import cells, seed_deviations
 from tests.analysis import worlds
 from tests.analysis.worlds import BUDGETS, OFF_CENTRE, SKEWED, World
 

@@ -17,15 +17,15 @@ from analysis.estimates.compared_groups import two_of
 from analysis.estimates.frontier import frontier
 from analysis.estimates.isoflop import isoflop
 from analysis.estimates.tuning.trials import trial_rows
-from analysis.table.cells import without_repeats
 from analysis.table.columns import as_numbers, numbers_of, require_columns
 from analysis.table.expressions import evaluate, mask
 from analysis.table.mixtures import mixtures_of
 from analysis.table.read import derive_column, load_table
+from analysis.table.recognise.roles import role_of
+from analysis.table.recognise.units import doubtful_units
 from analysis.table.remarks import remarks_of
-from analysis.table.roles import role_of
+from analysis.table.repeats import without_repeats
 from analysis.table.select import rows_where, select_rows
-from analysis.table.units import doubtful_units
 
 TABLE = pd.DataFrame({"N": [1e6, 2e6, 4e6], "D": [1e8, 2e8, 4e8], "loss": [3.25, 3.0, 2.75]})
 

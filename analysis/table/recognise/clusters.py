@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.errors import UserError
+from analysis.table.recognise.statuses import plain_name
 from analysis.table.remarks import TAKEN, with_remarks
-from analysis.table.statuses import plain_name
 from analysis.wording import counted, listed, one_word
 
 NAMES = ("run", "run_name", "run_id", "runid", "name", "id", "uuid", "trial", "trial_id", "trial_name", "job", "job_id")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from analysis.table.statuses import UNFINISHED, status_word
+from analysis.table.recognise.statuses import UNFINISHED, status_word
 
 FACTORS = {"": 1.0, "%": 0.01, "k": 1e3, "m": 1e6, "mm": 1e6, "b": 1e9, "bn": 1e9, "g": 1e9, "t": 1e12, "p": 1e15}
 FACTORS |= {"percent": 0.01, "pct": 0.01, "mio": 1e6, "mn": 1e6, "mln": 1e6, "mrd": 1e9, "tn": 1e12}

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis.errors import UserError
-from analysis.table.files.examples_seen import examples_seen, is_factor
-from analysis.table.files.other_shapes import named_by_values, one_metric, one_row_each
+from analysis.table.recognise.examples_seen import examples_seen, is_factor
+from analysis.table.recognise.other_shapes import named_by_values, one_metric, one_row_each
+from analysis.table.recognise.statuses import plain_name
+from analysis.table.recognise.written_numbers import NATS, counts_alone, factor_of, flops_of, read_numbers
 from analysis.table.remarks import with_taken
-from analysis.table.statuses import plain_name
-from analysis.table.written_numbers import NATS, counts_alone, factor_of, flops_of, read_numbers
 from analysis.wording import in_quotes, listed, one_word, ticked
 
 ROLES = {  # for each of our columns its names in other tables, in lower case, without spaces and signs

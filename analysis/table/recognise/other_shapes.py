@@ -6,8 +6,8 @@ import re
 
 import pandas as pd
 
-from analysis.table.statuses import plain_name
-from analysis.table.written_numbers import as_number
+from analysis.table.recognise.statuses import plain_name
+from analysis.table.recognise.written_numbers import as_number
 from analysis.wording import in_quotes, listed, ticked
 
 METRICS = ("metric", "metrics", "metric_name", "measure", "variable", "quantity", "key", "tag")

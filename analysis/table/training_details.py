@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.table.files.examples_seen import EPOCHS
+from analysis.table.recognise.examples_seen import EPOCHS
+from analysis.table.recognise.statuses import plain_name
 from analysis.table.select import as_bool
-from analysis.table.statuses import plain_name
 
 NAMES = {
     "steps": ("run_steps", "steps", "train_steps", "num_steps", "iterations"),

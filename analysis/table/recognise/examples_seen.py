@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from analysis.table.statuses import plain_name
+from analysis.table.recognise.statuses import plain_name
 from analysis.wording import ticked
 
 PER_WEIGHT = re.compile(

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.table.columns import parse_numbers
+from analysis.table.recognise.written_numbers import read_numbers
 from analysis.table.remarks import with_moved, with_remarks
-from analysis.table.written_numbers import read_numbers
 
 NUMBERS = {name: f"{name}_in_words" for name in ("budget", "epochs", "step", "loss_se", "error_se", "seconds")}
 NUMBERS |= {"error": "error_message"}

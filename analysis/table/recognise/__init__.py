@@ -1,0 +1,1 @@
+"""What the columns, words and numbers of other people's tables mean."""
