@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from analysis.fitting.intervals import percentile
 from analysis.numbers import number
 
 SCATTERED = "the optima scatter about their line more than noise explains; the interval is of that scatter"
@@ -62,7 +63,7 @@ class PowerLine:
         log_x = np.log(np.atleast_1d(np.asarray(x, dtype=float)))
         values = self.draws[:, :1] + self.draws[:, 1:] * (log_x - self.centre)[None]
         with np.errstate(over="ignore"):
-            low, high = np.exp(ends_of(values, self.level))
+            low, high = np.exp(percentile(values.T, self.level)).T
         return low, high
 
     def with_draws(self, draws: np.ndarray, level: float) -> PowerLine:
@@ -108,17 +109,11 @@ def power_line(x: np.ndarray, y: np.ndarray, *, draws: np.ndarray | None = None,
     )
 
 
-def ends_of(values: np.ndarray, level: float) -> np.ndarray:
-    """Return the quantiles (2, …) of values (k, …) that enclose the central share `level`."""
-    tail = (1 - level) / 2
-    return np.quantile(values, [tail, 1 - tail], axis=0)
-
-
 def _exponent_interval(draws: np.ndarray, level: float) -> tuple[float, float] | None:
     """Return the interval of the exponent from draws (k, 2); None without draws."""
     if not len(draws):
         return None
-    low, high = ends_of(draws[:, 1], level)
+    low, high = percentile(draws[:, 1], level)
     return float(low), float(high)
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from analysis.estimates.powerline import DRAWS, ends_of, exceeds
+from analysis.estimates.powerline import DRAWS, exceeds
+from analysis.fitting.intervals import percentile
 
 VARIES = 1.5
 """Minimum ratio of largest to smallest N (or D) for fitting the key's exponent in it."""
@@ -46,7 +47,7 @@ class KeyLaw:
         if not len(self.draws):
             return None
         values = np.stack([self._log(draw, inputs) for draw in self.draws])
-        low, high = np.exp(ends_of(values, self.level))
+        low, high = np.exp(percentile(values.T, self.level)).T
         return low, high
 
     def _log(self, coefficients: np.ndarray, inputs: Mapping[str, np.ndarray | float]) -> np.ndarray:
@@ -90,16 +91,16 @@ def fit_key_law(
     if n > p + 1 and (not len(complete) or exceeds(residual, complete, n - p)):
         warnings += (SCATTERED,) if len(complete) else ()
         resampled, origin = _from_scatter(design, coefficients, residual, seed), "scatter"
-    names = ["height", *chosen]
-    ends = ends_of(resampled, level) if len(resampled) else np.zeros((2, p))
-    ends[:, 0] = np.exp(ends[:, 0])
+    intervals: dict[str, tuple[float, float]] = {}
+    if len(resampled):
+        ends = percentile(resampled.T, level)
+        ends[0] = np.exp(ends[0])
+        intervals = {name: (low, high) for name, (low, high) in zip(["height", *chosen], ends.tolist(), strict=True)}
     return KeyLaw(
         height=float(np.exp(coefficients[0])),
         exponents=dict(zip(chosen, coefficients[1:].tolist(), strict=True)),
         pivots=pivots,
-        intervals={name: (low, high) for name, low, high in zip(names, *ends.tolist(), strict=True)}
-        if len(resampled)
-        else {},
+        intervals=intervals,
         level=level,
         interval_from=origin if len(resampled) else "none",
         n=n,

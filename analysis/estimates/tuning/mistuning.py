@@ -12,9 +12,9 @@ import pandas as pd
 
 from analysis.errors import Refusal, attempt
 from analysis.estimates.isoflop import isoflop
-from analysis.estimates.powerline import ends_of
 from analysis.estimates.tuning.key_law import KeyLaw
 from analysis.estimates.tuning.optima import Tuned
+from analysis.fitting.intervals import percentile
 from analysis.table.columns import require_columns
 
 DRAWS = 100
@@ -131,7 +131,7 @@ def _redrawn(tables: Sequence[pd.DataFrame], key: str, y: str, level: float) -> 
 def _interval(values: list[float], level: float) -> tuple[float, float] | None:
     if not values:
         return None
-    low, high = ends_of(np.array(values), level)
+    low, high = percentile(np.array(values), level)
     return float(low), float(high)
 
 

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from analysis.errors import Refusal, UserError
-from analysis.estimates.powerline import ends_of
 from analysis.estimates.tuning.key_law import KeyLaw, fit_key_law
 from analysis.estimates.tuning.paraboloid import Paraboloid, fit_paraboloid, parameters
+from analysis.fitting.intervals import percentile
 from analysis.numbers import number, percent
 from analysis.table.cells import seed_deviations
 from analysis.table.columns import require_columns
@@ -247,8 +247,8 @@ def _status(
 
 
 def _interval(draws: np.ndarray, level: float) -> tuple[tuple[float, float], ...]:
-    low, high = np.exp(ends_of(draws[np.isfinite(draws).all(axis=1)], level))
-    return tuple(zip(low.tolist(), high.tolist(), strict=True))
+    ends = np.exp(percentile(draws[np.isfinite(draws).all(axis=1)].T, level))
+    return tuple((low, high) for low, high in ends.tolist())
 
 
 def _law(optima: Sequence[Optimum], index: int, level: float, seed: int) -> KeyLaw | None:
