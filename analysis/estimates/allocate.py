@@ -249,8 +249,6 @@ def _by_law(law: Fit | None, why: str, at: Sequence[float], largest: float) -> A
     name, title = "parametric", "3 Chinchilla law"
     if law is None or law.allocation is None:
         return Approach(name, title, "refused", why or "the fitted law does not determine an allocation")
-    if law.certificate.status == "refused":
-        return Approach(name, title, "refused", "; ".join(law.certificate.reasons), warnings=law.warnings)
     found, ends = law.allocation, law.allocation.N_exponent_interval
     optima = [law.allocate(C) for C in at]
     targets = tuple(Target(o.C, o.N, o.D, o.N_interval, o.D_interval, o.C / largest) for o in optima)

@@ -40,13 +40,13 @@ class Basin:
 
 @dataclass(frozen=True, repr=False)
 class Certificate(InNotebook):
-    """How far a fit can be trusted, with reasons.
+    """How far a fit can be trusted, with reasons (a refusal is an error and has no certificate).
 
     supported: the extrapolation factor (size over the largest fitted size) at which the law's hold-out passed; None
     where no hold-out passed.
     """
 
-    status: Literal["ok", "weak", "refused"]
+    status: Literal["ok", "weak"]
     reasons: tuple[str, ...]
     starts: int
     share_at_best: float

@@ -72,13 +72,11 @@ def cheapest_models(
 
     inference: number of inference examples (tokens). at: C in FLOPs; each refit uses its own optimal response at C.
     seconds: further costs to minimise, besides that in FLOPs.
-    Raises `Refusal` for a law without N and D, a refused fit, or a response that is never reached.
+    Raises `Refusal` for a law without N and D, or a response that is never reached.
     """
     check_use(inference, at, reach)
     if law.allocation is None:
         raise Refusal(f"the law {law.law} does not say how to share C between N and D; take a law in N and D")
-    if law.certificate.status == "refused":
-        raise Refusal("; ".join(law.certificate.reasons))
     model_costs = (in_flops(law.engine.points.flops_per_nd, inference), *seconds)
     wanted = [*((C, None) for C in at), *(() if reach is None else ((None, reach),))]
     return tuple(_lifetime(law, model_cost, inference, C, value) for C, value in wanted for model_cost in model_costs)

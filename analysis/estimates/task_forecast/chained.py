@@ -20,7 +20,7 @@ from analysis.fitting.settings import settings_of
 from analysis.laws import get_law
 from analysis.numbers import number
 from analysis.table.columns import with_compute
-from analysis.table.roles import is_accuracy
+from analysis.table.recognise.roles import is_accuracy
 from analysis.table.select import OWN_TASK, select_rows, tasks_of
 from analysis.wording import counted, one_word, ticked
 
@@ -95,8 +95,6 @@ def chained(
     linked = _linked(rows, origins, y, via)
     resampling = {"resamples": how["resamples"], "level": how["level"], "seed": how["seed"] + 1}
     second = fit_selected(linked, second_law, y=y, x=f"1/{via}", **resampling)
-    if second.certificate.status == "refused":
-        raise Refusal(f"{y} is no {second.law} law of {via}: {'; '.join(second.certificate.reasons)}")
     tests, remark = tuple[Tested, ...](), "neither step was backtested"
     if check:
         runs = with_compute(select_rows(table, y=via, task=first_task, **selection)[0])

@@ -15,7 +15,7 @@ from analysis.wording import counted
 if TYPE_CHECKING:
     from analysis.fitting.result import Fit
 
-COLOURS = {"ok": "#1a7f37", "weak": "#9a6700", "refused": "#cf222e"}
+COLOURS = {"ok": "#1a7f37", "weak": "#9a6700"}
 LATEX = {"alpha": r"\alpha", "beta": r"\beta", "gamma": r"\gamma", "delta": r"\delta"}
 
 
@@ -73,7 +73,7 @@ def html(fit: Fit) -> str:
     status = fit.certificate.status
     head = (
         f"<b>{escape(fit.law)}</b> &nbsp; {escape(fit.y)} = {escape(str(fit.card['formula']))} &nbsp; "
-        f'<b style="color:{COLOURS.get(status, "inherit")}">{escape(status)}</b>'
+        f'<b style="color:{COLOURS[status]}">{escape(status)}</b>'
     )
     rows = "".join(
         "<tr>" + "".join(f'<td style="text-align:left">{escape(cell)}</td>' for cell in row) + "</tr>"
