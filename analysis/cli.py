@@ -191,7 +191,7 @@ def report(
     """
     quiet = json_path == "-"
     with _rare_garbage_collection():
-        from analysis.report.law_results import Resampling
+        from analysis.report.law_results import LawOptions
         from analysis.report.page import write_report
         from analysis.table.remarks import with_pooled
         from analysis.table.select import rows_where
@@ -202,7 +202,7 @@ def report(
             again=chosen.options(where),
             out=out,
             tasks=words(tasks),
-            resampling=Resampling(**how),
+            law_options=LawOptions(**how),
             figures=figures,
             say=lambda text: None if quiet else click.echo(f"{text} …", err=True),
         )

@@ -202,7 +202,7 @@ def report(
     `UserError` where there is no table, or the folder cannot be written.
     """
     settings_of(resamples=resamples, level=level, seed=seed)
-    from analysis.report.law_results import Resampling
+    from analysis.report.law_results import LawOptions
     from analysis.report.page import write_report
 
     pooled = (pool,) if isinstance(pool, str) else tuple(pool)
@@ -219,7 +219,7 @@ def report(
         tasks=tasks,
         figures=figures,
         say=say,
-        resampling=Resampling(resamples, level, seed, fix or {}, tie or {}),
+        law_options=LawOptions(resamples, level, seed, fix or {}, tie or {}),
     )
 
 

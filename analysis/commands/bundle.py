@@ -32,7 +32,7 @@ def bundle(source: str, out: str | None, json_path: str | None, **how: Any) -> N
     from analysis.archive import ENDINGS, MANIFEST, is_archive, unpack
     from analysis.files import write_atomically
     from analysis.publish.bundle import bundle as make
-    from analysis.report.law_results import Resampling
+    from analysis.report.law_results import LawOptions
 
     folder = Path(source).expanduser()
     target = Path(out) if out else Path(f"{folder.resolve().name}.tar.gz")
@@ -40,7 +40,7 @@ def bundle(source: str, out: str | None, json_path: str | None, **how: Any) -> N
         raise UserError(f"found -o {target}; wanted a name that ends in {' or '.join(ENDINGS)}")
     quiet = json_path == "-"
     content = make(
-        folder, resampling=Resampling(**how), say=lambda text: None if quiet else click.echo(f"{text} …", err=True)
+        folder, law_options=LawOptions(**how), say=lambda text: None if quiet else click.echo(f"{text} …", err=True)
     )
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

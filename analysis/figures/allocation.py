@@ -29,7 +29,7 @@ class AllocationNumbers:
 
 
 def allocation_numbers(
-    rows: pd.DataFrame, y: str, convention: Convention, *, epochs: float, resamples: int = 300
+    rows: pd.DataFrame, y: str, convention: Convention, *, epochs: float, level: float = 0.95
 ) -> tuple[AllocationNumbers, AllocationNumbers]:
     """Collect the panels of N and of examples from rows of `epochs` epochs; `Refusal` if the frontier is too short.
 
@@ -38,7 +38,7 @@ def allocation_numbers(
     the two exponents sum to one.
     """
     rows = counted_by(rows, convention)
-    front = frontier(rows, y=y, rule="pareto", resamples=resamples)
+    front = frontier(rows, y=y, rule="pareto", resamples=0)
     C, N, D = (np.array([getattr(point, name) for point in front.points]) for name in ("x", "N", "D"))
     edge = np.isin(N, (rows["N"].min(), rows["N"].max())) | np.isin(D, (rows["D"].min(), rows["D"].max()))
     moves = min(len(np.unique(N[~edge])), len(np.unique(D[~edge]))) >= MIN_POINTS
@@ -47,7 +47,7 @@ def allocation_numbers(
         ("N", N, f"best {convention.N_label}"),
         ("D", D / epochs, f"best data set (examples), {number(epochs)} epochs"),
     ):
-        line = power_line(C[~edge], value[~edge]) if moves else None
+        line = power_line(C[~edge], value[~edge], level=level) if moves else None
         curve = curve_of_line(line, f"{symbol}^*", "C", float(C.min()), float(C.max())) if line else None
         found.append(AllocationNumbers(C, value, edge, curve, convention.C_label, title))
     return found[0], found[1]

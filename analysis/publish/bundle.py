@@ -18,7 +18,7 @@ import pandas as pd
 from analysis.archive import pack
 from analysis.errors import UserError
 from analysis.publish.private import published, refuse_private, refuse_secrets, without_places
-from analysis.report.law_results import Resampling
+from analysis.report.law_results import LawOptions
 from analysis.report.page import write_report
 from analysis.table.read import load_table
 from analysis.table.results import find_runs
@@ -45,7 +45,7 @@ MANIFEST               SHA-256 of every file: sha256sum -c MANIFEST
 """
 
 
-def bundle(folder: Path, *, resampling: Resampling, say: Callable[[str], None] = lambda text: None) -> bytes:
+def bundle(folder: Path, *, law_options: LawOptions, say: Callable[[str], None] = lambda text: None) -> bytes:
     """Return the archive of a results folder: the same results and package versions give the same bytes.
 
     Raises `UserError` for a folder without a plan, or if a file contains a secret or a path of this machine.
@@ -67,7 +67,7 @@ def bundle(folder: Path, *, resampling: Resampling, say: Callable[[str], None] =
         for file in READ_BY_THE_REPORT:
             _copy(folder / file, staged / file)
         archive = f"{name}.tar.gz"
-        write_report(staged, table=table, resampling=resampling, figures=True, called=archive, say=say)
+        write_report(staged, table=table, law_options=law_options, figures=True, called=archive, say=say)
         for file in READ_BY_THE_REPORT:
             _remove(staged / file)
         table.to_csv(staged / "table.csv", index=False)

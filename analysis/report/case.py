@@ -13,7 +13,7 @@ from analysis.errors import attempt
 from analysis.estimates.conventions import Exponents, exponents, with_paper_columns
 from analysis.figures.paper.ablation import variants_of
 from analysis.report.groups import response_of
-from analysis.report.law_results import USUAL, Resampling
+from analysis.report.law_results import USUAL, LawOptions
 from analysis.table.select import RECIPE, is_usable, select_rows, tasks_of
 
 MOST_ROWS = 20_000
@@ -27,7 +27,7 @@ class Case:
     table: pd.DataFrame
     source: Path
     task: str | None
-    resampling: Resampling = USUAL
+    law_options: LawOptions = USUAL
 
     @cached_property
     def rows(self) -> pd.DataFrame | None:
@@ -56,7 +56,7 @@ class Case:
         """Return the frontier and its law under each convention, for a sweep of models, data and lengths."""
         if self.rows is None or not self.scaling:
             return []
-        return exponents(self.rows, self.y, resamples=self.resampling.resamples, level=self.resampling.level)
+        return exponents(self.rows, self.y, resamples=self.law_options.resamples, level=self.law_options.level)
 
     @cached_property
     def scaling(self) -> bool:
@@ -64,10 +64,10 @@ class Case:
         return self.rows is not None and is_scaling(self.rows)
 
 
-def cases_of(table: pd.DataFrame, source: Path, resampling: Resampling = USUAL) -> list[Case]:
+def cases_of(table: pd.DataFrame, source: Path, law_options: LawOptions = USUAL) -> list[Case]:
     """Return a case for each task of the table, the training's own first."""
     tasks: list[str | None] = [*tasks_of(table)] or [None]
-    return [Case(table, source, task, resampling) for task in tasks]
+    return [Case(table, source, task, law_options) for task in tasks]
 
 
 def has_all(rows: pd.DataFrame, *columns: str) -> bool:

@@ -21,11 +21,11 @@ def side_by_side(groups: Sequence[GroupResults]) -> tuple[Comparison | None, str
     results = {group.name: group.law(JOINT, group.y) for group in groups}
     if not any(results.values()):
         return None, ""
-    fits = {name: weighted(one.fit) for name, one in results.items() if one and one.fit and one.sound}
+    fits = {name: weighted(one.fit) for name, one in results.items() if one and one.fit}
     first, second = results
     if len(fits) < 2:
         lacking = " and ".join(name for name in results if name not in fits)
-        why = f"{lacking} has no sound law of N and D" if len(fits) else "neither has a sound law of N and D"
+        why = f"{lacking} has no law of N and D" if len(fits) else "neither has a law of N and D"
         return None, f"no comparison of {first} and {second}: {why}"
     found, why = attempt(partial(compare_fits, fits))
     return found, f"no comparison of {first} and {second}: {why}" if why else ""

@@ -16,7 +16,7 @@ from analysis.estimates.frontier_law import fit_frontier
 from analysis.estimates.isoflop import IsoFlop, isoflop
 from analysis.estimates.selected import fit_selected
 from analysis.report.groups import FEW_RUNS, Group, has_few_runs, split
-from analysis.report.law_results import JOINT, ONE_VARIABLE, USUAL, GroupResults, LawResult, Resampling
+from analysis.report.law_results import JOINT, ONE_VARIABLE, USUAL, GroupResults, LawOptions, LawResult
 from analysis.table.select import is_usable
 from analysis.table.slices import MIN_VALUES
 from analysis.wording import counted, listed, one_word
@@ -29,14 +29,14 @@ MOST_SLICES = 6
 
 
 def fit_groups(
-    table: pd.DataFrame, resampling: Resampling = USUAL, task: str | None = None
+    table: pd.DataFrame, law_options: LawOptions = USUAL, task: str | None = None
 ) -> tuple[list[GroupResults], list[str]]:
     """Analyse a table (or one task of it) group by group.
 
     Returns the results and, in sentences, what could not be analysed.
     """
     groups, refused = split(table, task)
-    return [_fit_group(group, resampling) for group in groups], refused
+    return [_fit_group(group, law_options) for group in groups], refused
 
 
 def _responses(group: Group) -> list[str]:
@@ -44,32 +44,32 @@ def _responses(group: Group) -> list[str]:
     return [y for y in ("loss", "error") if y == group.y or is_usable(group.rows, y)]
 
 
-def _fit_group(group: Group, resampling: Resampling) -> GroupResults:
+def _fit_group(group: Group, law_options: LawOptions) -> GroupResults:
     names, notes = _responses(group), list(group.notes)
     minima: dict[str, IsoFlop] = {}
     frontiers: dict[str, Frontier] = {}
     for y in names:
         if group.is_isoflop:
-            found, why = _minima(group, y, resampling)
+            found, why = _minima(group, y, law_options)
             minima |= {y: found} if found else {}
             notes += [f"no isoFLOP minima of {y}: {why}"] if why else []
         if group.varies_N_and_D:
-            front, why = attempt(partial(frontier, group.used, y=y, **resampling.intervals))
+            front, why = attempt(partial(frontier, group.used, y=y, **law_options.intervals))
             frontiers |= {y: front} if front else {}
             notes += [f"no frontier of {y}: {why}"] if why else []
-    laws = [law for y in names for law in _laws_of_group(group, frontiers.get(y), y, resampling)]
-    allocation, why = _allocate(group, laws, minima.get(group.y), frontiers.get(group.y), resampling)
+    laws = [law for y in names for law in _laws_of_group(group, frontiers.get(y), y, law_options)]
+    allocation, why = _allocate(group, laws, minima.get(group.y), frontiers.get(group.y), law_options)
     notes += [f"no allocation: {why}"] if why else []
     if not group.is_isoflop:
-        laws += [law for y in names for x in group.slices for law in _laws_of_slices(group, x, y, resampling)]
+        laws += [law for y in names for x in group.slices for law in _laws_of_slices(group, x, y, law_options)]
     notes += [] if laws else [_why_no_law(group.used, group.y)]
     own = {field.name: getattr(group, field.name) for field in fields(group)} | {"notes": tuple(notes)}
     return GroupResults(**own, laws=tuple(laws), frontiers=frontiers, minima=minima, allocation=allocation)
 
 
-def _minima(group: Group, y: str, resampling: Resampling) -> tuple[IsoFlop | None, str]:
+def _minima(group: Group, y: str, law_options: LawOptions) -> tuple[IsoFlop | None, str]:
     """Find a group's isoFLOP minima of y, or return why there are none."""
-    found, why = attempt(partial(isoflop, group.rows, y=y, **resampling.intervals))
+    found, why = attempt(partial(isoflop, group.rows, y=y, **law_options.intervals))
     if found and not found.usable and "budget" not in group.rows.columns:  # accidental clusters of C
         return None, f"none of its {len(found.minima)} clusters of equal C has a minimum inside its sizes"
     return found, why
@@ -92,33 +92,34 @@ def _why_no_law(rows: pd.DataFrame, y: str) -> str:
     return f"{reason}; `{command}` fits a law of {listed(others, 3)} or another column"
 
 
-def _laws_of_group(group: Group, front: Frontier | None, y: str, resampling: Resampling) -> Iterator[LawResult]:
+def _laws_of_group(group: Group, front: Frontier | None, y: str, law_options: LawOptions) -> Iterator[LawResult]:
     """Fit the laws of a group's frontier and the laws in N and D."""
     select = group.subset.options(group.used)
     if front is not None:
         for law in ONE_VARIABLE:
-            fitted, refusal = attempt(partial(fit_frontier, front, resampling.law(law), **resampling.intervals))
-            again = f"frontier --law {law} --y {y}{resampling.options(law)}{select}"
+            fitted, refusal = attempt(partial(fit_frontier, front, law_options.law(law), **law_options.intervals))
+            again = f"frontier --law {law} --y {y}{law_options.options(law)}{select}"
             edges = front.share_at_edge > 0
             yield LawResult(
                 f"best {y} in C", law, y, "C", fitted, refusal, again, remarks=front.warnings, at_edges=edges
             )
     if group.varies_N_and_D:
-        fitted, refusal = attempt(partial(fit_selected, group.used, resampling.law(JOINT), y=y, **resampling.intervals))
-        again = f"fit --law {JOINT} --y {y}{resampling.options(JOINT)}{select}"
+        joint, intervals = law_options.law(JOINT), law_options.intervals
+        fitted, refusal = attempt(partial(fit_selected, group.used, joint, y=y, **intervals))
+        again = f"fit --law {JOINT} --y {y}{law_options.options(JOINT)}{select}"
         yield LawResult(f"{y} in N and D", JOINT, y, None, fitted, refusal, again)
 
 
-def _laws_of_slices(group: Group, x: str, y: str, resampling: Resampling) -> Iterator[LawResult]:
+def _laws_of_slices(group: Group, x: str, y: str, law_options: LawOptions) -> Iterator[LawResult]:
     """Fit the one-variable laws to the last slices along x."""
     for along in group.slices[x][-MOST_SLICES:]:
         few = has_few_runs(along.rows)
         remarks = (f"no intervals: all points are milestones of fewer than {FEW_RUNS} runs",) if few else ()
         select = group.subset.options(along.rows, along.condition)
         for law in ONE_VARIABLE:
-            options = resampling.intervals | ({"resamples": 0} if few else {})
-            fitted, refusal = attempt(partial(fit_selected, along.rows, resampling.law(law), y=y, x=x, **options))
-            again = f"fit --law {law} --y {y} --x {x}{resampling.options(law)}{select}"
+            options = law_options.intervals | ({"resamples": 0} if few else {})
+            fitted, refusal = attempt(partial(fit_selected, along.rows, law_options.law(law), y=y, x=x, **options))
+            again = f"fit --law {law} --y {y} --x {x}{law_options.options(law)}{select}"
             title = f"{y} in {x}" + (f" at {along.words}" if along.words else "")
             yield LawResult(title, law, y, x, fitted, refusal, again, along, remarks)
 
@@ -128,7 +129,7 @@ def _allocate(
     laws: Sequence[LawResult],
     minima: IsoFlop | None,
     front: Frontier | None,
-    resampling: Resampling,
+    law_options: LawOptions,
 ) -> tuple[ApproachComparison | None, str]:
     """Compare the approaches to allocation, where N and D vary at equal compute or with milestones."""
     if not group.varies_N_and_D or not (group.is_isoflop or group.milestones is not None):
@@ -138,7 +139,7 @@ def _allocate(
     options: dict[str, Any] = {
         "milestones": group.milestones,
         "precomputed": Precomputed(law, minima, front),
-        "form": resampling.law(JOINT),
-        **resampling.intervals,
+        "form": law_options.law(JOINT),
+        **law_options.intervals,
     }
     return attempt(partial(allocate, group.rows, y=group.y, at=targets, **options))

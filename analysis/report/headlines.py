@@ -109,7 +109,7 @@ def _of_minima(group: GroupResults) -> Iterator[Headline]:
 def _of_joint(group: GroupResults) -> Iterator[Headline]:
     """Yield the law in N and D and the optimal size that it implies, where there is no other allocation."""
     result = group.law(JOINT, group.y)
-    if result is None or result.fit is None or not result.sound:
+    if result is None or result.fit is None:
         return
     if min(group.used["N"].nunique(), group.used["D"].nunique()) < FEWEST:
         return

@@ -33,7 +33,7 @@ from analysis.report.captions import lowered, points_of
 from analysis.report.charts.seeds import seeds_of
 from analysis.report.drawing import Drawing
 from analysis.report.law_results import JOINT, GroupResults
-from analysis.table.cells import budgets
+from analysis.table.budgets import budgets
 from analysis.table.select import is_usable
 from analysis.table.slices import Slice
 from analysis.wording import counted
@@ -58,7 +58,7 @@ def group_figures(group: GroupResults) -> Iterator[Drawing]:
         for x in group.slices:
             yield from _slices(group, x, y)
     law = group.law(JOINT, group.y)
-    if law and law.fit and law.sound:
+    if law and law.fit:
         yield _residuals(law.fit, group.used)
 
 
@@ -142,7 +142,7 @@ def _valleys(group: GroupResults, y: str) -> Drawing:
 
 def _optimum(group: GroupResults) -> Drawing:
     law, minima = group.law(JOINT, group.y), group.minima[group.y]
-    fitted = law.fit if law and law.sound else None
+    fitted = law.fit if law else None
     N, D = (optimum_numbers(minima, group.rows, of=of, law=fitted) for of in ("N", "D"))
     caption = (
         f"The best N and D for each budget, with {percent(minima.level)} intervals, and the power law fitted to the "

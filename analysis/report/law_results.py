@@ -23,8 +23,8 @@ TRIED = (*ONE_VARIABLE, JOINT)
 
 
 @dataclass(frozen=True)
-class Resampling:
-    """The settings of intervals, the same for all laws of a report, and constraints on parameters (fix, tie)."""
+class LawOptions:
+    """The options that all laws of a report share: of their intervals, and constraints on parameters (fix, tie)."""
 
     resamples: int = 1000
     level: float = 0.95
@@ -54,7 +54,7 @@ class Resampling:
         return "".join([*fixed, *(f" --tie {name}={other}" for name, other in law.tied.items())])
 
 
-USUAL = Resampling()
+USUAL = LawOptions()
 
 
 @dataclass(frozen=True)
@@ -83,11 +83,6 @@ class LawResult:
         found = self.fit.certificate.status if self.fit else "refused"
         return "weak" if found == "ok" and self.at_edges else found
 
-    @property
-    def sound(self) -> bool:
-        """Tell whether there is a fit with a certificate that is not refused."""
-        return self.fit is not None and self.fit.certificate.status != "refused"
-
     def to_dict(self) -> dict[str, Any]:
         """Return the result as plain data."""
         fit = self.fit.to_dict() if self.fit else None
@@ -115,11 +110,11 @@ class GroupResults(Group):
 
     def shown(self, y: str, along: Slice | None = None) -> LawResult | None:
         """Return the law shown for a slice or the frontier: saturating if its certificate is ok, else power."""
-        sound = [one for one in self.laws if one.y == y and one.x and one.slice is along and one.sound]
-        for one in sound:
+        fitted = [one for one in self.laws if one.y == y and one.x and one.slice is along and one.fit]
+        for one in fitted:
             if one.law == "saturating" and one.fit and one.fit.certificate.status == "ok":
                 return one
-        return next(iter(sound), None)
+        return next(iter(fitted), None)
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain data."""

@@ -20,14 +20,14 @@ from analysis.report.drawing import Drawing, Picture, picture
 from analysis.report.headlines import Headline, headlines
 from analysis.report.html import Contents, render
 from analysis.report.law_figures import cost_figures, figures_of_activations, figures_of_tries, learning_figures
-from analysis.report.law_results import USUAL, GroupResults, Resampling
+from analysis.report.law_results import USUAL, GroupResults, LawOptions
 from analysis.report.sections import Sections, choose_tasks, read_sections
 from analysis.report.tables.law_tables import tables_of_laws
 from analysis.report.tables.run_table import run_table
 from analysis.report.tables.text_table import write_tables
 from analysis.table.columns import parse_numbers
-from analysis.table.files.own_columns import COUNTED
 from analysis.table.read import load_table, write_table
+from analysis.table.recognise.own_columns import COUNTED
 from analysis.table.remarks import POOLED
 from analysis.wording import as_typed
 
@@ -60,7 +60,7 @@ def write_report(
     again: str = "",
     out: str | Path | None = None,
     tasks: Sequence[str] = (),
-    resampling: Resampling = USUAL,
+    law_options: LawOptions = USUAL,
     figures: bool = False,
     called: str = "",
     say: Callable[[str], None] = lambda text: None,
@@ -81,7 +81,7 @@ def write_report(
     chosen, named = folder / "table.parquet", called or str(path)
     into = folder / "figures" if figures else None
     with _writing_into(folder):
-        sections = read_sections(choose_tasks(whole, tasks), path, into, resampling, say)
+        sections = read_sections(choose_tasks(whole, tasks), path, into, law_options, say)
         every, _ = parse_numbers(whole, [name for name in COUNTED if name in whole.columns])
         measured = choose_tasks(every, tasks)
         curves = learning_curves(measured, path)
@@ -97,12 +97,12 @@ def write_report(
             runs=run_table(measured, path, folder),
             curves=curves,
             tables=(*sections.all_tables, *tables_of_laws(sections.groups)),
-            level=resampling.level,
+            level=law_options.level,
         )
         write_tables(page.tables, folder / "tables")
         page.runs.ends.to_csv(folder / "tables" / "runs.csv", index=False)
         write_table(whole, chosen)
-        write_atomically(folder / "fit.json", _results(sections, resampling.level))
+        write_atomically(folder / "fit.json", _results(sections, law_options.level))
         write_atomically(folder / "report.html", render(page))
     lines = tuple(headlines(sections.groups))
     return Report(folder / "report.html", page.pictures, sections.groups, sections.refused, lines)

@@ -59,7 +59,7 @@ def allocation(case: Case) -> Iterator[Drawing]:
         return
     groups = epoch_groups(case.rows)
     for i, convention in enumerate(conventions_of(case.rows)):
-        found = _best_panels(case.rows, groups, case.y, convention)
+        found = _best_panels(case, groups, convention)
         if found is None:
             continue
         epochs, both = found
@@ -76,12 +76,14 @@ def allocation(case: Case) -> Iterator[Drawing]:
 
 
 def _best_panels(
-    rows: pd.DataFrame, groups: pd.Series, y: str, convention: Convention
+    case: Case, groups: pd.Series, convention: Convention
 ) -> tuple[float, tuple[AllocationNumbers, AllocationNumbers]] | None:
     """Return the length with the most optima inside the grid, the longest of those, and its panels."""
+    assert case.rows is not None
+    find = partial(allocation_numbers, y=case.y, convention=convention, level=case.law_options.level)
     found = []
     for epochs in sorted(groups.unique()):
-        both, _ = attempt(partial(allocation_numbers, rows[groups == epochs], y, convention, epochs=float(epochs)))
+        both, _ = attempt(partial(find, case.rows[groups == epochs], epochs=float(epochs)))
         if both is not None and (~both[0].edge).sum() >= MIN_POINTS:
             found.append((int((~both[0].edge).sum()), float(epochs), both))
     return max(found, key=lambda one: one[:2])[1:] if found else None
@@ -96,21 +98,22 @@ def families(case: Case) -> Iterator[Drawing]:
     differing = [name for name in ("augment", "label_smoothing", "batch") if name in rows and rows[name].nunique() > 1]
     if len(groups) < 2 or differing:
         return
-    found = compare_exponents([(OURS, group) for group in groups.values()], case.y, resamples=case.resampling.resamples)
+    resamples, level = case.law_options.resamples, case.law_options.level
+    found = compare_exponents([(OURS, group) for group in groups.values()], case.y, resamples=resamples, level=level)
     numbers = frontier_numbers(dict(zip(groups, zip(groups.values(), found, strict=True), strict=True)), case.y)
     caption = (
         "Small: all runs; large: the best runs for their compute, with their law and its interval."
-        f"{_ratio_words(groups, case.y)}"
+        f"{_ratio_words(groups, case.y, level)}"
     )
     yield Drawing("families", "Families at equal compute", caption, [partial(draw_frontiers, numbers=numbers)])
 
 
-def _ratio_words(groups: dict[str, pd.DataFrame], y: str) -> str:
+def _ratio_words(groups: dict[str, pd.DataFrame], y: str, level: float) -> str:
     """Return a sentence with the ratio of two families at equal compute; empty where there is none."""
     if len(groups) != 2:
         return ""
     (first, some), (second, others) = groups.items()
-    ratio, _ = attempt(lambda: ratio_at_equal_compute(some, others, y))
+    ratio, _ = attempt(lambda: ratio_at_equal_compute(some, others, y, level=level))
     if ratio is None:
         return ""
     return (
@@ -164,7 +167,7 @@ def ablation(case: Case) -> Iterator[Drawing]:
     """Yield figure 9: one component changed at a time."""
     if case.rows is None or case.ends is None or not is_ablation(case.rows):
         return
-    numbers = ablation_numbers(case.ends, case.y)
+    numbers = ablation_numbers(case.ends, case.y, level=case.law_options.level)
     by_luck = number((1 - numbers.level) * len(numbers.variants), 2)
     caption = (
         f"One component changed at a time at equal compute, {len(numbers.base.values)} seeds of the base; intervals by "

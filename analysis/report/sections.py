@@ -15,7 +15,7 @@ from analysis.report.compared import side_by_side
 from analysis.report.drawing import Drawing, Picture, picture
 from analysis.report.fit_groups import fit_groups
 from analysis.report.law_figures import comparison_figure, group_figures
-from analysis.report.law_results import GroupResults, Resampling
+from analysis.report.law_results import GroupResults, LawOptions
 from analysis.report.paper_figures import paper_figures, task_frontiers
 from analysis.report.tables.accuracy_table import efficiency_table, results_of
 from analysis.report.tables.convention_table import convention_table
@@ -97,22 +97,22 @@ def read_sections(
     table: pd.DataFrame,
     source: Path,
     figures: Path | None,
-    resampling: Resampling,
+    law_options: LawOptions,
     say: Callable[[str], None] = lambda text: None,
 ) -> Sections:
     """Analyse and draw task by task. figures: the folder to save figures in; None: they are not saved as files."""
-    cases = cases_of(table, source, resampling)
+    cases = cases_of(table, source, law_options)
     found = tuple(_section(case, figures, many=len(cases) > 1, say=say) for case in cases)
     of_tasks = tuple(picture(drawing, figures) for drawing in task_frontiers(cases))
     efficiency = efficiency_table(source / "efficiency.csv") if source.is_dir() else None
-    tables = [efficiency, results_of(cases), rates_table(source, table, resampling.level), ledger_table(source, table)]
+    tables = [efficiency, results_of(cases), rates_table(source, table, law_options.level), ledger_table(source, table)]
     return Sections(found, of_tasks, tuple(one for one in tables if one is not None))
 
 
 def _section(case: Case, figures: Path | None, *, many: bool, say: Callable[[str], None]) -> Section:
     task = str(case.task) if many else ""
     say(f"fitting laws{f' of {task}' if task else ''}")
-    groups, refused = fit_groups(case.table, case.resampling, case.task if many else None)
+    groups, refused = fit_groups(case.table, case.law_options, case.task if many else None)
     suffix = f"_{anchor(task)}" if task not in ("", OWN_TASK) else ""
 
     def drawn(drawings: Iterable[Drawing], prefix: str = "") -> tuple[Picture, ...]:

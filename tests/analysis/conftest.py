@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from analysis.laws import LAWS
-from analysis.report.law_results import Resampling
+from analysis.report.law_results import LawOptions
 from analysis.report.page import write_report
 from tests.analysis import worlds
 from tests.analysis.worlds import write_results
 
-QUICK = Resampling(resamples=60)
+QUICK = LawOptions(resamples=60)
 SWEEP = """# @package _global_
 # How does the loss fall with compute?
 #
@@ -59,4 +59,4 @@ def written(tmp_path_factory):
     (folder / "sweep.yaml").write_text(SWEEP)
     record = folder.parent / "runs" / worlds.small().loc[10, "run_id"] / "record.json"
     record.write_text(record.read_text()[:200])
-    return folder, write_report(folder, resampling=QUICK)
+    return folder, write_report(folder, law_options=QUICK)

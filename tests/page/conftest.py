@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from analysis.report.law_results import Resampling
+from analysis.report.law_results import LawOptions
 from analysis.report.page import write_report
 from tests.analysis import worlds
 from tests.analysis.worlds import World, write_results
@@ -23,7 +23,7 @@ def browser(tmp_path_factory):
 @pytest.fixture(scope="session")
 def report(tmp_path_factory):
     folder = write_results(worlds.small(), tmp_path_factory.mktemp("page"), "isoflop")
-    return write_report(folder, resampling=Resampling(resamples=40)).page
+    return write_report(folder, law_options=LawOptions(resamples=40)).page
 
 
 @pytest.fixture(scope="session")
@@ -31,4 +31,4 @@ def curves(tmp_path_factory):
     """A report of runs at a constant rate, with milestones."""
     table = worlds.curves(World(), widths=(8, 32, 128), milestones=5)
     folder = write_results(table, tmp_path_factory.mktemp("curves"), "curves")
-    return write_report(folder, resampling=Resampling(resamples=0)).page
+    return write_report(folder, law_options=LawOptions(resamples=0)).page

@@ -14,7 +14,7 @@ from analysis import numbers
 from analysis.table.read import load_table
 from tests.analysis import worlds
 from tests.analysis.worlds import World, write_results
-from tests.page.conftest import Resampling, write_report
+from tests.page.conftest import LawOptions, write_report
 
 pytestmark = pytest.mark.slow
 
@@ -133,7 +133,7 @@ def test_seeds_are_shown_where_points_are_means(browser, report, tmp_path):
     shown(browser, report)
     assert "seeds" in browser.run(buttons)
     single = write_results(worlds.isoflop(World(), seeds=1), tmp_path, "single")
-    shown(browser, write_report(single, resampling=Resampling(resamples=0)).page)
+    shown(browser, write_report(single, law_options=LawOptions(resamples=0)).page)
     assert "seeds" not in browser.run(buttons)
     assert "log x" in browser.run(buttons)
 
@@ -170,7 +170,7 @@ def test_names_with_signs_are_drawn_as_they_are_written(browser, tmp_path):
     rows = worlds.small().drop(columns="seed")
     name = 'a $x_1$ & <b>"c"</b>'
     both = pd.concat([rows.assign(family=one, run_id=one + rows["run_id"]) for one in ("mlp", name)], ignore_index=True)
-    page = write_report(tmp_path / "t.csv", table=both, out=tmp_path, resampling=Resampling(resamples=40)).page
+    page = write_report(tmp_path / "t.csv", table=both, out=tmp_path, law_options=LawOptions(resamples=40)).page
     browser.open(page.as_uri())
     words = ""
     for figure in ("comparison", "families"):
@@ -240,7 +240,7 @@ def test_ten_thousand_runs_open(browser, tmp_path):
     sizes = tuple(int(8 * 1.06**i) for i in range(40))
     table = worlds.isoflop(World(), widths=sizes, budgets=tuple(10 ** (9 + i / 10) for i in range(25)), seeds=10)
     table.to_parquet(tmp_path / "many.parquet")
-    report = write_report(tmp_path / "many.parquet", out=tmp_path, resampling=Resampling(resamples=0))
+    report = write_report(tmp_path / "many.parquet", out=tmp_path, law_options=LawOptions(resamples=0))
     assert report.page.stat().st_size < 12e6
     shown(browser, report.page)
     assert browser.run("DATA.runs.ids.length") == table["run_id"].nunique()

@@ -25,7 +25,8 @@ from analysis.figures.paper.locality import Filters, locality
 from analysis.figures.paper.shapes import shape_numbers
 from analysis.figures.paper.zhai import zhai_numbers
 from analysis.report.case import Case, epoch_groups, is_ablation, is_scaling, rounded
-from analysis.report.paper_figures import augmentations, crops, shapes
+from analysis.report.law_results import LawOptions
+from analysis.report.paper_figures import ablation, augmentations, crops, shapes
 from analysis.report.tables.accuracy_table import efficiency_table, result_table
 from analysis.report.tables.convention_table import convention_table
 from analysis.report.tables.text_table import TextTable
@@ -130,7 +131,7 @@ def test_lengths_that_whole_batches_made_unequal_are_one_length():
 
 def test_allocation_at_fixed_epochs_recovers_the_exponents():
     rows = world(alpha=0.6, beta=0.4, epochs=(10.0,))
-    N, D = allocation_numbers(rows, "error", OURS, epochs=10.0, resamples=0)
+    N, D = allocation_numbers(rows, "error", OURS, epochs=10.0)
     slope = float(N.curve.text.split("C^{")[1].split("}")[0])
     assert slope == pytest.approx(0.4, abs=0.08)
     assert float(D.curve.text.split("C^{")[1].split("}")[0]) == pytest.approx(1 - slope, abs=0.01)
@@ -139,7 +140,7 @@ def test_allocation_at_fixed_epochs_recovers_the_exponents():
 def test_allocation_draws_no_line_through_one_size():
     rows = world(epochs=(10.0,))
     rows = rows[rows["width"].isin((16, 24, 32))]
-    N, _ = allocation_numbers(rows, "error", OURS, epochs=10.0, resamples=0)
+    N, _ = allocation_numbers(rows, "error", OURS, epochs=10.0)
     assert N.curve is None
     assert N.edge.any()
 
@@ -207,6 +208,9 @@ def test_an_ablation_shows_a_difference_and_none():
     sgd, clip, skip = numbers.variants
     assert sgd.interval[1] < 0 < skip.interval[0]
     assert clip.interval[0] < 0 < clip.interval[1]
+    for level, wrong in ((0.95, "5 %"), (0.8, "20 %")):  # the figure takes the level of the report
+        [drawn] = ablation(Case(rows, Path("nowhere"), None, LawOptions(level=level)))
+        assert f"each wrong in {wrong} of cases" in drawn.caption
 
 
 def test_locality_is_nothing_for_even_filters_and_one_for_a_window():

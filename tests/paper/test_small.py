@@ -10,7 +10,7 @@ import pytest
 from analysis.estimates.conventions import with_paper_columns
 from analysis.figures.paper.locality import read_filters
 from analysis.report.case import cases_of
-from analysis.report.law_results import Resampling
+from analysis.report.law_results import LawOptions
 from analysis.report.page import write_report
 from analysis.report.tables.accuracy_table import efficiency_table, results_of
 from analysis.table.read import load_table
@@ -46,7 +46,7 @@ def scaled(scaling):
 def test_the_scaling_sweep_gets_the_papers_figures_and_conventions(scaled, tmp_path):
     table, source = scaled
     pictures = {
-        one.name: one for one in write_report(source, out=tmp_path, resampling=Resampling(resamples=0)).pictures
+        one.name: one for one in write_report(source, out=tmp_path, law_options=LawOptions(resamples=0)).pictures
     }
     assert {"zhai", "filters", "locality"} <= pictures.keys()
     assert b"random weights" in pictures["locality"].svg  # beside those of the runs

@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 import pandas as pd
 import pytest
 
-from analysis.report.law_results import Resampling
+from analysis.report.law_results import LawOptions
 from analysis.report.page import write_report
 from tests.analysis.worlds import small, write_results
 
@@ -42,7 +42,7 @@ def test_nothing_that_others_wrote_is_markup_on_the_page(tmp_path):
         record["points"] = [{**point, EVIL: EVIL} for point in record["points"]]
         (run / "record.json").write_text(json.dumps(record))
         (run / "log.jsonl").write_text(json.dumps({"step": 1, EVIL: EVIL, "train_loss": EVIL}) + "\n")
-    write_report(path, resampling=Resampling(0))
+    write_report(path, law_options=LawOptions(0))
     html = (path / "report.html").read_text()
     tags = Tags()
     tags.feed(html)

@@ -10,7 +10,7 @@ import pytest
 
 from analysis.errors import UserError as AnalysisError
 from analysis.publish.bundle import bundle
-from analysis.report.law_results import Resampling
+from analysis.report.law_results import LawOptions
 from analysis.table.read import load_table
 from scaling.dispatch.claims.claim import Claim, Observer, acquire, read_claim, take
 from scaling.dispatch.control.logs import job_logs, read_log
@@ -190,4 +190,4 @@ def test_a_bundle_publishes_nothing_that_a_link_leads_to(folder, tmp_path, name)
     (folder.path / name).unlink(missing_ok=True)
     (folder.path / name).symlink_to(tmp_path / "secret")
     with pytest.raises(AnalysisError, match="a link"):
-        bundle(folder.path, resampling=Resampling(0))
+        bundle(folder.path, law_options=LawOptions(0))

@@ -26,7 +26,7 @@ def convention_table(found: Sequence[Exponents], y: str, name: str = "") -> Text
     note = (
         f"{columns[:1].upper()}{columns[1:]}. Exponents are slopes of lines in log-log through the frontier, without a "
         f"floor, with {percent(found[0].front.level)} intervals; beside them is the law with a floor, if one "
-        "is sound. "
+        "passes. "
         f"{_difference(found[0], found[-1], y)}"
     )
     title = "Effect of the convention on the exponents" + (f": {name}" if name else "")

@@ -14,7 +14,7 @@ from analysis.errors import UserError
 from analysis.estimates.selected import fit_selected
 from analysis.report.compared import differences, side_by_side
 from analysis.report.groups import split
-from analysis.report.law_results import GroupResults, LawResult, Resampling
+from analysis.report.law_results import GroupResults, LawOptions, LawResult
 from analysis.report.page import write_report
 from analysis.table.remarks import with_pooled
 from tests.analysis.worlds import pair
@@ -51,7 +51,7 @@ def test_two_schedules_are_compared():
     assert why == ""
     assert found.sentence.startswith("schedule b needs 1.3× less compute [1.")
     refused = replace(groups[0], laws=(replace(groups[0].laws[0], fit=None),))
-    said = "no comparison of schedule a and schedule b: schedule a has no sound law of N and D"
+    said = "no comparison of schedule a and schedule b: schedule a has no law of N and D"
     assert side_by_side([refused, groups[1]]) == (None, said)
     bare = [replace(group, laws=(replace(group.laws[0], fit=replace_samples(group)),)) for group in groups]
     assert "found --resamples 0" in side_by_side(bare)[1]
@@ -75,7 +75,7 @@ def test_only_what_differs_in_one_thing_and_has_the_same_data():
 @pytest.mark.slow
 def test_the_report_shows_it(tmp_path):
     schedules().assign(metric="cross_entropy").to_csv(tmp_path / "both.csv", index=False)
-    report = write_report(tmp_path / "both.csv", out=tmp_path / "out", figures=True, resampling=Resampling(60))
+    report = write_report(tmp_path / "both.csv", out=tmp_path / "out", figures=True, law_options=LawOptions(60))
     [said] = json.loads((tmp_path / "out" / "fit.json").read_text())["comparisons"]
     assert said["verdict"] == "schedule b is better than schedule a"
     assert re.search(r"schedule b needs 1\.\S+ less compute \[1\.", report.page.read_text())

@@ -17,7 +17,7 @@ from analysis.report.fit_groups import fit_groups
 from analysis.report.headlines import Headline, answer, headlines
 from analysis.report.html import law_row
 from analysis.report.law_figures import group_figures
-from analysis.report.law_results import Resampling
+from analysis.report.law_results import LawOptions
 from analysis.report.page import Report, write_report
 from analysis.report.summary import read_sweep, summarise
 from analysis.report.tables.accuracy_table import result_table
@@ -192,7 +192,7 @@ def test_a_second_report_is_the_same_but_for_nothing(written, tmp_path):
 
 def test_refusals_are_said_not_raised(tmp_path):
     few = worlds.isoflop(World(), widths=(8, 16), budgets=(1e9,), seeds=1)
-    report = write_report(write_results(few, tmp_path), resampling=Resampling(resamples=0))
+    report = write_report(write_results(few, tmp_path), law_options=LawOptions(resamples=0))
     text = " ".join(Page(report.page.read_text()).text)
     assert "refused" in text
     assert report.page.exists()
@@ -205,7 +205,7 @@ def test_a_table_with_words_among_its_numbers_is_a_report_too(tmp_path):
     table.loc[3, "N"] = "mean"
     path = tmp_path / "theirs.csv"
     table.assign(State="Finished", seconds="n/a", batch=["8", "auto"] * (len(table) // 2)).to_csv(path, index=False)
-    said = write_report(path, out=tmp_path / "out", resampling=Resampling(0))
+    said = write_report(path, out=tmp_path / "out", law_options=LawOptions(0))
     assert "'N' holds 'mean'" in "".join(said.refused) + "".join(note for group in said.groups for note in group.notes)
     assert said.page.is_file()
     assert repr(said).startswith(f"<Report {said.page}: ")
@@ -213,7 +213,7 @@ def test_a_table_with_words_among_its_numbers_is_a_report_too(tmp_path):
 
 def test_nothing_finished_is_a_report_too(tmp_path):
     table = worlds.isoflop(World(), widths=(8, 16), budgets=(1e9,), seeds=1).assign(status="missing")
-    report = write_report(write_results(table, tmp_path), resampling=QUICK)
+    report = write_report(write_results(table, tmp_path), law_options=QUICK)
     text = " ".join(Page(report.page.read_text()).text)
     assert "2 runs missing" in text
     assert "No law is claimed" in text
@@ -223,7 +223,7 @@ def test_nothing_finished_is_a_report_too(tmp_path):
 @pytest.mark.slow
 def test_a_frontier_of_edges_is_no_headline():
     wide = worlds.grid(World(A=0.5), (16, 64, 256), (1024, 2048, 4096, 8192), seeds=2)
-    groups, _ = fit_groups(wide.assign(error=np.nan), Resampling(resamples=0))
+    groups, _ = fit_groups(wide.assign(error=np.nan), LawOptions(resamples=0))
     assert groups[0].frontiers["loss"].share_at_edge > 2 / 3
     laws = [law for law in groups[0].laws if law.title == "best loss in C"]
     assert all(law.at_edges and law.status != "ok" for law in laws)
@@ -244,7 +244,7 @@ def test_an_exponent_that_is_hardly_known_is_no_headline():
 
 @pytest.mark.slow
 def test_edges_weaken_what_is_said(tmp_path):
-    groups, _ = fit_groups(worlds.isoflop(OFF_CENTRE, seeds=1).assign(error=np.nan), Resampling(resamples=0))
+    groups, _ = fit_groups(worlds.isoflop(OFF_CENTRE, seeds=1).assign(error=np.nan), LawOptions(resamples=0))
     assert any("edge" in text for text in groups[0].minima["loss"].warnings)
     assert groups[0].minima["loss"].N_law is None
 
@@ -253,21 +253,21 @@ def test_recipes_and_families_are_analysed_apart():
     table = worlds.isoflop(World(), widths=(8, 32), budgets=(1e9, 4e9), seeds=1).assign(error=np.nan)
     other = table.assign(family="bottleneck", run_id=table["run_id"] + "b", loss=table["loss"] * 0.9)
     third = table.assign(schedule="constant", run_id=table["run_id"] + "c")
-    groups, refused = fit_groups(pd.concat([table, other, third]), Resampling(resamples=0))
+    groups, refused = fit_groups(pd.concat([table, other, third]), LawOptions(resamples=0))
     assert refused == []
     assert len(groups) == 3
     assert all(group.rows["family"].nunique() == 1 and group.rows["schedule"].nunique() == 1 for group in groups)
     assert "family == 'bottleneck'" in groups[1].subset.where
     sizes = pd.concat([table, table.assign(batch=256, run_id=table["run_id"] + "d")])
-    assert [group.subset.where for group in fit_groups(sizes, Resampling(resamples=0))[0]] == [
+    assert [group.subset.where for group in fit_groups(sizes, LawOptions(resamples=0))[0]] == [
         "batch == 128",
         "batch == 256",
     ]
     two = pd.concat([table.assign(lr_rule=k, run_id=table["run_id"] + k) for k in ("1e-3", "<b>2e-3</b>")])
-    groups, _ = fit_groups(two, Resampling(resamples=0))
+    groups, _ = fit_groups(two, LawOptions(resamples=0))
     assert [group.title for group in groups] == ["learning rate 0.001", "learning rate <b>2e-3</b>"]
     rates = pd.concat([table.assign(lr_rule=str(k), run_id=table["run_id"] + str(k)) for k in range(8)])
-    groups, refused = fit_groups(rates, Resampling(resamples=0))
+    groups, refused = fit_groups(rates, LawOptions(resamples=0))
     assert groups == []
     assert "8 kinds (they differ in lr_rule)" in refused[0]
 
@@ -275,12 +275,12 @@ def test_recipes_and_families_are_analysed_apart():
 @pytest.mark.slow
 def test_milestones_of_constant_runs_make_the_frontier():
     table = worlds.curves(World(), widths=(8, 24, 64, 192), milestones=MILESTONES).assign(error=np.nan)
-    groups, _ = fit_groups(table, Resampling(resamples=0))
+    groups, _ = fit_groups(table, LawOptions(resamples=0))
     group = groups[0]
     assert len(group.milestones) == MILESTONES * len(group.rows)
     assert group.frontiers["loss"].n_cells > len(group.rows)
     assert next(c for c in group.laws if c.law == "chinchilla").fit.params["alpha"] == pytest.approx(0.3, abs=0.03)
-    inside, _ = fit_groups(table.assign(schedule="cosine"), Resampling(resamples=0))
+    inside, _ = fit_groups(table.assign(schedule="cosine"), LawOptions(resamples=0))
     assert inside[0].milestones is None
     assert any("not fitted" in text for text in inside[0].notes)
 
@@ -301,7 +301,7 @@ def test_loss_in_data_size_per_width():
 def test_a_foreign_table_goes_into_its_own_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     worlds.small()[["N", "D", "C", "loss"]].to_csv("mine.csv")
-    report = write_report("mine.csv", resampling=Resampling(resamples=0))
+    report = write_report("mine.csv", law_options=LawOptions(resamples=0))
     assert "loss" in report.groups[0].minima
     assert report.page.resolve() == (tmp_path / "mine_report" / "report.html").resolve()
 
@@ -319,7 +319,7 @@ def staged(tmp_path_factory):
     few = few.assign(run_id="r" + few["run_id"], stage_recipe=[f"ridge[shots={i}]" for i in range(len(few))])
     folder = tmp_path_factory.mktemp("staged")
     write_table(pd.concat([trained, probed, few]), folder / "stages.csv")
-    return folder, write_report(folder / "stages.csv", out=folder / "out", resampling=Resampling(resamples=0))
+    return folder, write_report(folder / "stages.csv", out=folder / "out", law_options=LawOptions(resamples=0))
 
 
 def test_a_table_of_several_tasks_is_one_report_with_a_part_for_each(staged):
@@ -350,7 +350,7 @@ def test_a_probe_at_each_milestone_has_its_own_law(staged):
 @pytest.mark.slow
 def test_a_report_can_be_of_one_task(staged, tmp_path):
     source = staged[0] / "stages.csv"
-    report = write_report(source, out=tmp_path, tasks=["probe:digits"], resampling=Resampling(resamples=0))
+    report = write_report(source, out=tmp_path, tasks=["probe:digits"], law_options=LawOptions(resamples=0))
     assert [group.name for group in report.groups] == [staged[1].groups[1].name]
     assert "Task probe" not in report.page.read_text()
     with pytest.raises(UserError, match="no task 'probe:mnist'; the table has test, probe:digits, ridge:digits"):
@@ -361,7 +361,7 @@ def test_kinds_without_a_scale_only_compare():
     table = worlds.isoflop(World(), widths=(8, 32), budgets=(1e9, 4e9), seeds=1).assign(error=np.nan)
     alone = table[(table["width"] == 8) & (table["budget"] == 1e9)].assign(optim="sgd")
     alone["run_id"] += "s"
-    groups, refused = fit_groups(pd.concat([table, alone]), Resampling(resamples=0))
+    groups, refused = fit_groups(pd.concat([table, alone]), LawOptions(resamples=0))
     assert [group.subset.where for group in groups] == [f"optim == {table['optim'].iloc[0]!r}"]
     assert refused[0].startswith("1 of 2 kinds of runs (they differ in optimiser) has fewer than 4 sizes")
 
@@ -371,7 +371,7 @@ def test_unwritable_folder_is_said(tmp_path):
     folder = write_results(table.assign(error=np.nan), tmp_path)
     (folder / "figures").write_text("in the way")
     with pytest.raises(UserError, match="report cannot be written"):
-        write_report(folder, resampling=QUICK, figures=True)
+        write_report(folder, law_options=QUICK, figures=True)
 
 
 def test_head_of_a_sweep_file(tmp_path):
@@ -436,7 +436,7 @@ def test_a_table_of_one_size_has_its_law(columns, x):
 def test_a_table_of_errors_alone_has_their_laws(tmp_path):
     table = worlds.small()[["N", "D", "C", "loss"]].rename(columns={"loss": "error"})
     table["error"] /= 10
-    written = write_report(tmp_path / "t.csv", table=table, out=tmp_path, resampling=QUICK)
+    written = write_report(tmp_path / "t.csv", table=table, out=tmp_path, law_options=QUICK)
     (group,) = written.groups
     assert {law.y for law in group.laws} == {"error"}
     assert group.allocation is not None
@@ -450,7 +450,7 @@ def test_a_table_of_errors_alone_has_their_laws(tmp_path):
 def test_warnings_of_slices_that_differ_in_numbers_alone_are_counted_together(tmp_path):
     table = worlds.grid(World(noise=0.001), (8, 16, 32, 64, 128), (1024, 2048, 4096, 8192, 16384), seeds=1)
     table = table[["N", "D", "loss"]]
-    page = write_report(tmp_path / "t.csv", table=table, out=tmp_path, resampling=QUICK).page.read_text()
+    page = write_report(tmp_path / "t.csv", table=table, out=tmp_path, law_options=QUICK).page.read_text()
     said = [text for text in re.findall("<li>(.*?)</li>", page) if re.match(r"(power|saturating), \d of", text)]
     kinds = [re.sub(r"\d[\d.]*", "", text.replace(" (numbers of the first)", "")) for text in said]
     assert "(numbers of the first)" in " ".join(said)
@@ -460,7 +460,7 @@ def test_warnings_of_slices_that_differ_in_numbers_alone_are_counted_together(tm
 def test_a_page_without_n_does_not_speak_of_its_count(tmp_path):
     said = "The choice of N moves"
     for columns in (["C", "loss"], ["N", "D", "loss"]):
-        page = write_report(tmp_path / "t.csv", table=worlds.small()[columns], out=tmp_path, resampling=QUICK).page
+        page = write_report(tmp_path / "t.csv", table=worlds.small()[columns], out=tmp_path, law_options=QUICK).page
         assert (said in page.read_text()) == ("N" in columns)
 
 
@@ -471,7 +471,7 @@ def test_families_without_seeds_and_runs_without_a_schedule_are_a_report_too(tmp
     both["data"] = ["teacher", "teacher", None, "teacher"] * (len(both) // 4)
     both["schedule"] = ["cosine", None] * (len(both) // 2)
     both["final"] = [True, False] * (len(both) // 2)
-    groups = write_report(tmp_path / "t.csv", table=both, out=tmp_path, resampling=Resampling(resamples=0)).groups
+    groups = write_report(tmp_path / "t.csv", table=both, out=tmp_path, law_options=LawOptions(resamples=0)).groups
     assert {group.name.partition(" ")[0] for group in groups} == {"mlp", "vit"}
 
 
@@ -479,7 +479,7 @@ def test_a_group_without_a_value_is_named_and_selected_and_groups_are_not_said_t
     plain = worlds.small()[["N", "D", "C", "loss"]]
     table = pd.concat([plain.assign(augment="mixup"), plain.assign(augment=None)], ignore_index=True)
     table.to_csv(tmp_path / "t.csv", index=False)
-    written = write_report(tmp_path / "t.csv", out=tmp_path, resampling=Resampling(resamples=0))
+    written = write_report(tmp_path / "t.csv", out=tmp_path, law_options=LawOptions(resamples=0))
     assert [group.name for group in written.groups] == ["augmentation mixup", "no augmentation"]
     assert "are pooled" not in written.page.read_text()
     for group in written.groups:
@@ -516,7 +516,7 @@ def test_a_page_without_N_and_D_names_the_fit_of_another_column():
 
 @pytest.mark.parametrize(("seeds", "said"), [(1, "Single runs"), (2, "Means over seeds")])
 def test_captions_speak_of_seeds_where_there_are_some(seeds, said):
-    [group] = fit_groups(worlds.isoflop(World(), seeds=seeds), Resampling(resamples=0))[0]
+    [group] = fit_groups(worlds.isoflop(World(), seeds=seeds), LawOptions(resamples=0))[0]
     captions = [drawing.caption for drawing in group_figures(group)]
     assert captions[0].startswith(f"{said}; lines join")
     assert any("seeds" in caption for caption in captions) == (seeds > 1)
@@ -524,14 +524,14 @@ def test_captions_speak_of_seeds_where_there_are_some(seeds, said):
 
 def test_one_run_is_no_runs_and_a_missing_run_has_no_files(tmp_path):
     one = worlds.isoflop(World(), (8,), (1e9,), seeds=1)
-    page = write_report(write_results(one, tmp_path), resampling=Resampling(resamples=0)).page.read_text()
+    page = write_report(write_results(one, tmp_path), law_options=LawOptions(resamples=0)).page.read_text()
     text = "".join(Page(page).text)
     assert re.search(r"\b1 run\b", text)
     assert "1 runs" not in text
     assert "1 points" not in text
     assert page.count('/config.yaml">') == 1
     two = pd.concat([one, one.assign(run_id="later", status="missing", loss=np.nan, error=np.nan)])
-    page = write_report(write_results(two, tmp_path / "2"), resampling=Resampling(resamples=0)).page.read_text()
+    page = write_report(write_results(two, tmp_path / "2"), law_options=LawOptions(resamples=0)).page.read_text()
     assert page.count('/config.yaml">') == 1
 
 
@@ -542,7 +542,7 @@ def test_a_report_of_tuning_begins_with_its_figures(tmp_path):
     rows = rows.assign(D=20 * rows["N"], loss=1 + 0.1 * np.log(rows["lr"] / (0.01 * (rows["N"] / 1e4) ** -0.4)) ** 2)
     rows = rows.assign(val_loss=rows["loss"], status="finished")
     rows.to_csv(tmp_path / "tries.csv", index=False)
-    report = write_report(tmp_path / "tries.csv", out=tmp_path / "out", resampling=Resampling(resamples=0))
+    report = write_report(tmp_path / "tries.csv", out=tmp_path / "out", law_options=LawOptions(resamples=0))
     page = report.page.read_text()
     assert Page(page).open == []
     assert 0 < page.index('data-chart="tuned_lr_law"') < page.index('<h2 id="ran">')
