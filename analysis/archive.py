@@ -23,6 +23,7 @@ LINE = re.compile(r"([0-9a-f]{64})  (.+)")
 LARGEST, MOST = 1_000_000_000, 10_000
 """Maximum number of bytes of an unpacked archive, and of files in it."""
 BLOCK = 1 << 20
+"""Bytes read at once."""
 
 
 def is_archive(name: str) -> bool:

@@ -218,8 +218,9 @@ def report(
 @json_option
 def collect(sources: Sequence[str], out: str | None, json_path: str | None) -> None:
     """Write the table of one or several sweeps, with one row for each run and milestone."""
-    from analysis.table.read import concatenate, load_table, write_table
+    from analysis.table.read import concatenate, load_table
     from analysis.table.select import last_rows
+    from analysis.table.write import write_table
     from analysis.wording import counted
 
     if out is None and len(sources) > 1:

@@ -26,7 +26,7 @@ Examples:
 def bundle(source: str, out: str | None, json_path: str | None, **how: Any) -> None:
     """Put a sweep into one archive for publication: plan, table, fits, figures, report, versions and digests.
 
-    Machine names and absolute paths are left out. The report is made anew from the published table. The same results
+    Machine names and absolute paths are left out. The report is made again from the published table. The same results
     give the same bytes. `scaling report`, `fit`, `collect` and others read the archive as a table.
     """
     from analysis.archive import ENDINGS, MANIFEST, is_archive, unpack

@@ -29,6 +29,7 @@ from analysis.wording import counted
 BRACKETED = 0.9
 """Share of resamples whose minimum must lie inside the sizes run, else the curve counts as flat."""
 BANDS = {"0.1%": 1e-3, "1%": 1e-2}
+"""Shares of the minimum within which the range of sizes is given."""
 MIN_BUDGETS = 3
 """Minimum number of budgets with a usable minimum for a law N*(C)."""
 

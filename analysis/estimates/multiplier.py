@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.errors import Refusal, UserError
-from analysis.estimates.pairs_of_refits import unpaired, weighted
+from analysis.estimates.pairs_of_refits import unpaired, with_weighted_refits
 from analysis.fitting.allocation import log_loss, optimal_n
 from analysis.fitting.display.in_notebook import InNotebook
 from analysis.fitting.display.plain import plain
@@ -39,6 +39,7 @@ EQUAL = 1.001
 POWER = 0.8
 """Statistical power for which the number of runs needed is computed."""
 DETECTABLE = (1.05, 1.1, 1.2, 1.5)
+"""Multipliers for which it is computed."""
 
 
 @dataclass(frozen=True)
@@ -136,21 +137,21 @@ def compare(
     their ranges of C or loss do not overlap.
     """
     if len(groups) != 2:
-        found_groups = counted(len(groups), "group")
-        raise UserError(f"found {found_groups} ({', '.join(groups)}); wanted two to compare; choose two")
+        given = f"{counted(len(groups), 'group')} ({', '.join(groups)})"
+        raise UserError(f"found {given}; wanted two to compare; choose two")
     settings = settings_of(level=level, **options)
     form = constrained(get_law(law), fix, tie)
     found = {}
     for name, rows in groups.items():
         try:
-            found[name] = weighted(fit_and_judge(rows, form, y=y, x=x, settings=settings))
+            found[name] = with_weighted_refits(fit_and_judge(rows, form, y=y, x=x, settings=settings))
         except (Refusal, UserError) as error:
             raise type(error)(f"{name}: {error}") from error
     return compare_fits(found)
 
 
 def compare_fits(found: Mapping[str, Fit]) -> Comparison:
-    """Compare two named fits of one law (see `compare`); both need refits (see `weighted`), and the same level."""
+    """Compare two named fits of one law (see `compare`); both with refits and one level."""
     names, (one, two) = tuple(found), found.values()
     for name, fit in found.items():
         if fit.engine.samples is None:
@@ -202,10 +203,9 @@ def frontier_of(found: Fit, theta: Array, log_C: Array) -> Array:
     if found.allocation is None:
         raise Refusal(f"the law {law.name} does not say how to share C between N and D; compare by another law")
     product = log_C - np.log(found.allocation.flops_per_nd)
+    same = np.ones(theta.shape[1])
     with np.errstate(all="ignore"):
-        N = np.log(
-            np.stack([optimal_n(law, units, theta, np.exp(np.full(theta.shape[1], p))) for p in product], axis=1)
-        )
+        N = np.log(np.stack([optimal_n(law, units, theta, np.exp(one) * same) for one in product], axis=1))
     return np.nan_to_num(log_loss(law, units, theta, N, product - N), nan=np.inf)
 
 

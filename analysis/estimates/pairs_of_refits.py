@@ -10,7 +10,7 @@ from analysis.fitting.resample import WEIGHTS, nearly_absolute, refit
 from analysis.fitting.result import Fit
 
 
-def weighted(found: Fit) -> Fit:
+def with_weighted_refits(found: Fit) -> Fit:
     """Return a fit by nearly absolute errors with refits that give each run a random weight, where they drew runs."""
     engine, samples = found.engine, found.engine.samples
     jumps = nearly_absolute(engine.problem.objective, engine.residuals)

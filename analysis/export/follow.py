@@ -14,6 +14,7 @@ RESTS = 4.0
 """Pause between two reads, as a multiple of the time that the last one took."""
 
 LEAST_SECONDS = 2.0
+"""Minimum pause."""
 
 
 def follow(source: Path, writer: Writer, rest: Callable[[float, int], bool]) -> int:

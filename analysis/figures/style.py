@@ -19,10 +19,10 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 from analysis.fitting.points import metric_of
 from analysis.numbers import count, flops, number, power_of_ten, short
 
-WIDTH = 4.8
+WIDTH, HEIGHT = 4.8, 3.5
 """Inches of one panel, legible at a column's width."""
-HEIGHT = 3.5
 DPI = 200
+"""Pixels to an inch of a PNG."""
 CHARACTER = 7.0
 """Pixels, at 100 to an inch, of a character below an axis."""
 LONGEST = 48

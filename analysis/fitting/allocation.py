@@ -12,7 +12,9 @@ from analysis.laws.base import Array, Units
 FARTHEST = 16.0
 """Range of the search for an optimum: distance in log N from the middle of the data (shifted with C)."""
 GRID = 129
+"""Points of the search, a factor of 1.28 in N apart."""
 GOLDEN = (5**0.5 - 1) / 2
+"""The golden ratio, less 1."""
 CLOSE = 45
 """Golden-section steps within a grid cell: N to nine digits."""
 

@@ -37,7 +37,7 @@ def parameter_rows(fit: Fit) -> list[tuple[str, str, str]]:
     rows = []
     for name, value in fit.params.items():
         ends = interval(fit.intervals.get(name), exponent if name in law.exponents else None)
-        ends = law.bound_words.get(name, ends)
+        ends = law.constraint_words.get(name, ends)
         rows.append((name, write_parameter(law, name, value), ends))
     if fit.allocation:
         found = fit.allocation
@@ -73,7 +73,7 @@ def write_card(points: Points, law: Law, options: dict[str, Any]) -> dict[str, A
         "rows_used": points.n,
         "left_out": list(points.left_out),
         "data_hash": points.data_hash,
-        **({"bound": law.bound_words} if law.bound_words else {}),
+        **({"bound": law.constraint_words} if law.constraint_words else {}),
         **options,
         "versions": {"python": platform.python_version(), "numpy": np.__version__},
     }

@@ -15,8 +15,8 @@ from analysis.laws.base import Array, Bound, Inputs
 from analysis.numbers import measured, number, percent, times
 from analysis.wording import counted
 
-SAME_VALUE = 1e-6
-SAME_CURVE = 1e-4
+SAME_VALUE, SAME_CURVE = 1e-6, 1e-4
+"""Starts end at one optimum where objectives differ by less than the first share, or curves by less than the second."""
 RIVAL = 0.01
 """An optimum whose objective is within 1 % of the best is a rival: the data hardly distinguish them."""
 

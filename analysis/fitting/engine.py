@@ -186,10 +186,10 @@ def _search(problem: Problem, points: Points, how: How, starts: int) -> tuple[Ce
         begin = _lowest(few, begin, weights, how.kept)
     solution = solve(few, begin, weights=weights, majority=how.majority, steps=how.steps)
     if not np.isfinite(solution.value).any():
-        bound = ", ".join(problem.law.bound_words)
+        constrained = ", ".join(problem.law.constraint_words)
         raise Refusal(
             f"no start of the law {problem.law.name} gives a finite objective on these {problem.n} points"
-            + (f" with {bound}; leave it free, or give a value nearer to a fit without it" if bound else "")
+            + (f" with {constrained}; leave it free, or give a value nearer to a fit without it" if constrained else "")
         )
     certificate, found = certify(few, solution, weights)
     _refuse_bounds(problem, certificate, points)

@@ -11,6 +11,10 @@ import numpy as np
 from analysis.errors import UserError
 from analysis.laws.base import Array, Inputs, Law, Units
 
+UNBOUNDED = 1e300
+"""Huber width of least squares."""
+SMOOTHED = 0.1
+"""Huber width, as a share of the median residual, at which least absolute deviation has a Hessian."""
 LAD_DELTA = 1e-4
 """Least absolute deviation is the limit of a Huber loss whose delta shrinks to this share of the median residual."""
 
@@ -150,11 +154,9 @@ def score_and_hessian(problem: Problem, theta: Array, weights: Array) -> tuple[A
     with np.errstate(all="ignore"):
         state = State(problem, theta, weights[None], problem.response[None])
         name = problem.objective.name
-        width = (
-            np.median(np.abs(state.r)) * 0.1 if name == "lad" else 1e300 if name == "lsq" else problem.objective.delta
-        )
-        delta = np.array([width])
-        _, hessian, _ = state.derivatives(delta)
+        smoothed = SMOOTHED * np.median(np.abs(state.r))
+        width = {"huber": problem.objective.delta, "lad": smoothed, "lsq": UNBOUNDED}[name]
+        _, hessian, _ = state.derivatives(np.array([width]))
         psi = weights * np.clip(state.r[0], -width, width) * (1.0 if state.f is None else state.f[0])
         if name == "lad":
             psi, hessian = psi / width, hessian / width

@@ -124,7 +124,7 @@ def read_points(table: pd.DataFrame, law: Law, *, y: str, x: str | None, space: 
         mixtures=tuple(one for one in mixtures_of(chosen) if one.name not in columns.values()),
         metric=metric_of(chosen),
     )
-    check(points, law)
+    check_determined(points, law)
     return points
 
 
@@ -190,7 +190,7 @@ def input_columns(table: pd.DataFrame, law: Law, x: str | None) -> dict[str, str
     return {"x": x}
 
 
-def check(points: Points, law: Law) -> None:
+def check_determined(points: Points, law: Law) -> None:
     """Raise `Refusal` where the data cannot determine the law: too few points or settings, or a constant input."""
     n, p = points.n, len(law.params)
     distinct = len(np.unique(setting_numbers(points.inputs)))

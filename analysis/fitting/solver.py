@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.fitting.objective import LAD_DELTA, Problem, State
+from analysis.fitting.objective import LAD_DELTA, UNBOUNDED, Problem, State
 from analysis.laws.base import Array
 
 KEPT_BYTES = 2**24
@@ -20,7 +20,17 @@ KEPT_BYTES = 2**24
 CHUNK_VALUES = 60_000
 """Numbers in one (batch x points) array: small enough to stay in the processor's cache."""
 MAX_STEPS = 300
+"""Newton steps after which a start counts as not converged."""
 ANNEAL = 0.2
+"""Factor by which the Huber width shrinks from stage to stage."""
+STAGE_GAIN, STAGE_STEPS = 0.02, 6
+"""A stage ends with the first step that lowers the objective by less than this share, or after so many steps."""
+ACCEPTED, GOOD = 1e-4, 0.7
+"""Shares of the predicted decrease from which a step is taken, and from which the damping is lowered."""
+LOWER, RAISE = 0.1, 6.0
+"""Factors of the damping after a good step and after one that is not taken."""
+STUCK = 1e13
+"""Damping at which no step lowers the objective: the start has ended."""
 DECREMENT = 1e-15
 """A start has converged when the predicted decrease is below this share of the objective."""
 SAME = 1e-9
@@ -120,7 +130,7 @@ class _Batch:
         self.target = {
             "huber": np.full(self.batch, objective.delta),
             "lad": np.maximum(LAD_DELTA * np.minimum(scale, 1e-1), 1e-13),
-            "lsq": np.full(self.batch, 1e300),
+            "lsq": np.full(self.batch, UNBOUNDED),
         }[objective.name]
         self.delta = np.maximum(self.target, 3 * scale) if self.annealing else self.target.copy()
         self.damping = np.full(self.batch, 1e-3 if self.annealing else 1e-6)
@@ -139,17 +149,17 @@ class _Batch:
         value = state.value(self.delta)
         gain = self.value - value
         tiny = ok & (decrement <= self.tolerance * self.value + 1e-32) & (self.damping <= 1.0)
-        taken = (gain > 0) & ok & (gain >= 1e-4 * predicted)
-        good = gain > 0.7 * predicted
-        self.damping = np.where(taken, np.where(good, self.damping * 0.1, self.damping), self.damping * 6.0)
+        taken = (gain > 0) & ok & (gain >= ACCEPTED * predicted)
+        good = gain > GOOD * predicted
+        self.damping = np.where(taken, np.where(good, self.damping * LOWER, self.damping), self.damping * RAISE)
         self.damping = self.damping.clip(1e-14, 1e16)
-        finished, fresh = tiny | (~taken & (self.damping >= 1e13)), taken
+        finished, fresh = tiny | (~taken & (self.damping >= STUCK)), taken
         self.theta = trial if taken.all() else np.where(taken, trial, self.theta)
         if self.annealing:
             coarse = self.delta > self.target
             self.annealing = bool(coarse.any())
             self.in_stage += 1
-            next_stage = coarse & ((taken & (gain < 0.02 * self.value)) | tiny | (self.in_stage >= 6))
+            next_stage = coarse & ((taken & (gain < STAGE_GAIN * self.value)) | tiny | (self.in_stage >= STAGE_STEPS))
             finished, fresh = finished & ~coarse, taken | next_stage
             if next_stage.any():
                 # A new width changes the objective, so everything is recomputed at the member's current position.
@@ -167,6 +177,7 @@ class _Batch:
         self._retire(finished, converged=True)
 
     def _factor(self) -> Array:
+        """Return the factor of the next Huber width; a width that an overflow made needs one stage alone."""
         return np.where(self.delta > 1e100, 1e-200, ANNEAL)
 
     def _direction(self) -> tuple[Array, Array]:

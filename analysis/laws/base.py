@@ -176,7 +176,7 @@ class Law:
         return "E" in self.params
 
     @property
-    def bound_words(self) -> dict[str, str]:
+    def constraint_words(self) -> dict[str, str]:
         """Return the constraint of each parameter that is not fitted, in words: fixed, = beta."""
         return {}
 

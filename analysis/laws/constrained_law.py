@@ -164,7 +164,7 @@ class ConstrainedLaw(Law):
         return self.base.exponent if self.base.exponent in self.exponents else None
 
     @property
-    def bound_words(self) -> dict[str, str]:
+    def constraint_words(self) -> dict[str, str]:
         """Return the constraint of each fixed or tied parameter, in words."""
         return {**dict.fromkeys(self.fixed, "fixed"), **{name: f"= {other}" for name, other in self.tied.items()}}
 

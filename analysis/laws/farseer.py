@@ -138,7 +138,8 @@ def _bend(q: Array, n: Array) -> tuple[Array, Array, Array]:
 def _quadratics(fade: Array, n: Array, at: Array, log_y: Array, weights: Array) -> tuple[Array, Array]:
     """Solve y = floor(n) + coefficient(n) fade, both quadratic in n, by relative least squares; fade (B, n).
 
-    Returns their logarithms at three places, (B, 3) each; what is not positive there is a small share of y.
+    Returns the logarithms of floor and coefficient at three places, (B, 3) each; values that are not positive become a
+    small share of y.
     """
     powers, places = np.stack([np.ones_like(n), n, n**2], axis=-1), np.stack([np.ones_like(at), at, at**2])
     design = np.concatenate([np.broadcast_to(powers, (*fade.shape, 3)), fade[..., None] * powers], axis=-1)

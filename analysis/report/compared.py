@@ -9,7 +9,7 @@ import pandas as pd
 
 from analysis.errors import attempt
 from analysis.estimates.multiplier import Comparison, compare_fits
-from analysis.estimates.pairs_of_refits import weighted
+from analysis.estimates.pairs_of_refits import with_weighted_refits
 from analysis.report.law_results import JOINT, GroupResults
 from analysis.table.select import recipe_differences
 
@@ -21,7 +21,7 @@ def side_by_side(groups: Sequence[GroupResults]) -> tuple[Comparison | None, str
     results = {group.name: group.law(JOINT, group.y) for group in groups}
     if not any(results.values()):
         return None, ""
-    fits = {name: weighted(one.fit) for name, one in results.items() if one and one.fit}
+    fits = {name: with_weighted_refits(one.fit) for name, one in results.items() if one and one.fit}
     first, second = results
     if len(fits) < 2:
         lacking = " and ".join(name for name in results if name not in fits)

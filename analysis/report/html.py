@@ -166,7 +166,7 @@ def _slice_tables(group: GroupResults) -> list[dict[str, Any]]:
 
 
 def _tally(laws: Sequence[dict[str, Any]]) -> list[str]:
-    """Return each warning with the number of laws that have it, be it with other numbers."""
+    """Return each warning with the number of laws that have it, whatever numbers it contains."""
     found: dict[tuple[str, str], list[str]] = {}
     total = Counter(row["law"] for row in laws)
     for row in laws:

@@ -26,9 +26,10 @@ from analysis.report.tables.law_tables import tables_of_laws
 from analysis.report.tables.run_table import run_table
 from analysis.report.tables.text_table import write_tables
 from analysis.table.columns import parse_numbers
-from analysis.table.read import load_table, write_table
+from analysis.table.read import load_table
 from analysis.table.recognise.own_columns import COUNTED
 from analysis.table.remarks import POOLED
+from analysis.table.write import write_table
 from analysis.wording import as_typed
 
 
@@ -78,7 +79,7 @@ def write_report(
     whole = load_table(path) if table is None else table
     pool = ",".join(whole.attrs.get(POOLED, ()))
     again = f"{again} --pool {as_typed(pool)}".lstrip() if pool else again
-    chosen, named = folder / "table.parquet", called or str(path)
+    saved, named = folder / "table.parquet", called or str(path)
     into = folder / "figures" if figures else None
     with _writing_into(folder):
         sections = read_sections(choose_tasks(whole, tasks), path, into, law_options, say)
@@ -88,8 +89,8 @@ def write_report(
         page = Contents(
             table=measured,
             source=path,
-            title=(folder if path == chosen else path).resolve().name,  # of a table in memory: its folder
-            called=str(chosen) if again else named,
+            title=(folder if path == saved else path).resolve().name,  # of a table in memory: its folder
+            called=str(saved) if again else named,
             command=f"scaling report {named} {again}".rstrip(),
             sections=sections,
             tuned=_drawn((*figures_of_tries(every), *figures_of_activations(path)), into),
@@ -101,7 +102,7 @@ def write_report(
         )
         write_tables(page.tables, folder / "tables")
         page.runs.ends.to_csv(folder / "tables" / "runs.csv", index=False)
-        write_table(whole, chosen)
+        write_table(whole, saved)
         write_atomically(folder / "fit.json", _results(sections, law_options.level))
         write_atomically(folder / "report.html", render(page))
     lines = tuple(headlines(sections.groups))

@@ -19,7 +19,7 @@ SAME = 2e-7
 ROUNDED = 1e-3
 """The same for a response that may be the other one written with fewer digits."""
 FEWER = 2
-"""Minimum number of decimals that such a response has less; one less may be a last digit that happens to be zero."""
+"""Minimum number of decimals by which such a response is shorter: by one it may be, as its last digit is zero."""
 
 
 def value_numbers(values: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ import pandas as pd
 
 from analysis import Fit
 from analysis.estimates.multiplier import compare_fits
-from analysis.estimates.pairs_of_refits import weighted
+from analysis.estimates.pairs_of_refits import with_weighted_refits
 from analysis.fitting.settings import fit_law, settings_of
 from analysis.laws import get_law
 from tests.analysis.worlds import World
@@ -66,7 +66,7 @@ def fits(design: Design, multiplier: float, sims: int, stream: int, *, objective
     tables = [design.table(multiplier, np.random.default_rng([stream, sim])) for sim in range(sims)]
     settings = settings_of(resamples=RESAMPLES, starts=STARTS, objective=objective)
     found = (fit_law(table, get_law("chinchilla"), y="loss", x=None, settings=settings) for table in tables)
-    return [weighted(one) for one in found]
+    return [with_weighted_refits(one) for one in found]
 
 
 def row(design: Design, true: float, first: list[Fit], second: list[Fit]) -> str:

@@ -17,7 +17,9 @@ SMALLEST = 16.0
 LONGEST = 25.0
 """Search range: distance in log D above the training-optimal D."""
 GRID, ZOOMED, ZOOMS = 65, 17, 5
+"""Sizes on the first grid and on finer ones about its best size, and the number of the latter: log N to 1e-5."""
 HALVINGS = 40
+"""Steps of a bisection: log D to 1e-10."""
 PRODUCTS = 49
 """Grid points in log(N D) before bisection of the training-optimal response."""
 

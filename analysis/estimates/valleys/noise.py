@@ -23,7 +23,7 @@ SCATTERED = "sizes scatter about the curves more than their seeds explain; the i
 class Noise:
     """Relative deviations (n,) of single runs, to resample from, and their degrees of freedom; both may be empty.
 
-    warning: a sentence where they are not those of the seeds although there are some, or ''.
+    warning: a sentence if they are residuals of the curves although there are repeated seeds; else ''.
     """
 
     deviations: np.ndarray

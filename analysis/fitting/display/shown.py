@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 DRAWS = 4000
+"""Draws from the sandwich formula for a covariance without refits."""
 WORDS, FIGURE = "analysis.fitting.display.words", "analysis.figures.notebook"
 
 
@@ -84,7 +85,7 @@ class Shown:
         import pandas as pd
 
         none = (float("nan"), float("nan"))
-        words = self.engine.problem.law.bound_words
+        words = self.engine.problem.law.constraint_words
         rows = {
             name: (value, *self.intervals.get(name, none), words.get(name, "")) for name, value in self.params.items()
         }

@@ -25,6 +25,7 @@ IDENTIFIED = 0.03
 MANY = 4
 """Minimum points per parameter for fitting a kind alone."""
 STARTS = 6
+"""Number of drawn starts of these fits, besides the parameters of the pooled fit."""
 
 
 @dataclass(frozen=True)

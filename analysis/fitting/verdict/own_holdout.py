@@ -10,7 +10,7 @@ from analysis.errors import Refusal
 from analysis.fitting.certificate import LEVEL
 from analysis.fitting.engine import fit_points
 from analysis.fitting.intervals import percentile
-from analysis.fitting.points import Points, check
+from analysis.fitting.points import Points, check_determined
 from analysis.fitting.result import Fit
 from analysis.fitting.settings import Settings
 from analysis.fitting.verdict.run_residuals import clipped
@@ -19,6 +19,7 @@ from analysis.laws import Law
 KEPT = 2 / 3
 """Fraction of the distinct sizes to which the inner fit is made."""
 RESAMPLES = 100
+"""Refits of the inner fit: its interval is a threshold and needs no more."""
 KEPT_STARTS = 5
 """Number of drawn starts that the inner fit uses: the best ones."""
 MOST_REFITTED = 400_000
@@ -57,7 +58,7 @@ def hold_out(found: Fit, law: Law, settings: Settings) -> OwnHoldOut | None:
         how, level=LEVEL, most_refitted=min(MOST_REFITTED, how.most_refitted), majority=True, kept=KEPT_STARTS
     )
     try:
-        check(some, law)
+        check_determined(some, law)
         inner = fit_points(some, law, y=found.y, objective=settings.objective, how=how)
     except Refusal:
         return None

@@ -13,7 +13,7 @@ from analysis.errors import Refusal
 from analysis.fitting.certificate import weakened
 from analysis.fitting.engine import fit_points
 from analysis.fitting.objective import jacobian
-from analysis.fitting.points import check, setting_numbers
+from analysis.fitting.points import check_determined, setting_numbers
 from analysis.fitting.result import Fit
 from analysis.fitting.settings import Settings
 from analysis.fitting.verdict.drift import effect_of, estimate_drifts
@@ -233,7 +233,7 @@ def _passing(found: Fit, law: Law, settings: Settings, mask: Array) -> Fit | Non
     """Return the fit of a law to the points in mask if its certificate, lack of fit and hold-out pass; else None."""
     points = found.engine.points.take(mask)
     try:
-        check(points, law)
+        check_determined(points, law)
         bare = fit_points(points, law, y=found.y, objective=settings.objective, how=settings.how)
         if bare.certificate.status != "ok":
             return None

@@ -36,6 +36,7 @@ OFF = 0.01
 PLATEAU = ("shifted", "m4", "bnsl1", "bnsl2")
 """Laws that model an initial plateau at chance level."""
 FEWEST_BUDGETS = 3
+"""Minimum number of budgets, of sizes of each, and of settings with several rates."""
 LOCATED = 2.0
 """Ratio of the ends of the optimal N's interval up to which it counts as known, even outside the sizes run."""
 NEAR = 4.0

@@ -17,6 +17,7 @@ runs. With normal, uniform or heavy-tailed noise, at most 1 table in 100 of 12 t
 TILTS, SHARES = (-1.0, 0.0, 1.0), (0.35, 0.5, 0.65)
 """Starting splits: runs ordered by residual minus tilt times size, cut at these quantiles."""
 ROUNDS = 12
+"""Maximum number of reassignments from each starting split."""
 
 
 @dataclass(frozen=True)

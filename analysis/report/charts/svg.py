@@ -42,6 +42,7 @@ class Size:
 
 
 USUAL, SMALL = Size(460, 322, 2), Size(250, 200, 4)
+"""Of a few panels, and of many."""
 KEYS = 16
 """Number of colours above which the key has an even choice of them."""
 MANY = 4

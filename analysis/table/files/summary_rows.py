@@ -30,7 +30,7 @@ LABELS = ("mean", "means", "average", "avg", "total", "sum", "std", "sd", "stdev
 
 
 def without_summary(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table without last rows of which all numbers are the same statistic of their columns, with a remark."""
+    """Remove last rows that hold a statistic of the rows above, such as their means, with a remark."""
     kinds = table.dtypes
     numeric = [name for name in table.columns if pd.api.types.is_any_real_numeric_dtype(kinds[name])]
     if len(table) > LARGEST or len(numeric) < 2:
@@ -66,7 +66,7 @@ def _kinds(above: pd.DataFrame, rows: np.ndarray) -> list[str]:
 
 
 def _is(row: np.ndarray, statistic: np.ndarray, varied: np.ndarray, near: float) -> bool:
-    """Tell whether the numbers of a row are the statistic, for columns that vary, of which there are several."""
+    """Tell whether the numbers of a row equal the statistic in all columns that vary, at least two."""
     there = np.isfinite(row) & varied
     same = np.isclose(row[there], statistic[there], rtol=near, atol=0)
     return bool(varied.sum() > 1 and there.any() and same.all())

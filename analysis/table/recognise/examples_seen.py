@@ -17,12 +17,12 @@ BATCH = re.compile(
     r"(global_|total_|train_)?(batch(_size)?|bs|bsz)(_(in_)?(tokens?|tok))?|(tokens?|examples?)_per_(batch|step)"
 )
 LENGTH = re.compile(r"(max_)?(seq|sequence|context|ctx)_?(len(gth)?|size)|block_size|context|n_ctx")
-"""The tokens of one sequence, of which a batch that does not count tokens has several."""
+"""Names of the length of a sequence, by which a batch of sequences is multiplied."""
 EPOCHS = re.compile(r"(run_|train_|training_|num_|n_)?epochs?")
 DATA_SET = re.compile(
     r"(train_|training_)?(data_?set|data|corpus|unique)_(size|tokens?|examples?|samples?)|d_unique|unique_data"
 )
-"""Different examples, of which a run processes some several times."""
+"""Names of the number of distinct examples, which a run may process several times."""
 
 
 def examples_seen(columns: Iterable[str]) -> str:

@@ -81,7 +81,7 @@ def as_number(text: object, decimal: str = ".") -> float:
 
 
 def read_numbers(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
-    """Return a column as floats (n,), NaN where empty, and a mask (n,) of what is no number; durations in seconds."""
+    """Return a column as floats (n,), NaN where empty, and a mask (n,) of other text. Durations become seconds."""
     if pd.api.types.is_timedelta64_dtype(column):
         column = column.dt.total_seconds()
     if pd.api.types.is_datetime64_any_dtype(column):
@@ -103,7 +103,7 @@ def read_numbers(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _bare(text: object) -> str:
-    """Return what is written without what sets it in bold or as a formula: **3.21**, $1.2 \\times 10^{21}$."""
+    """Return a written number without markup: 3.21 of **3.21**, 1.2×10^21 of $1.2 \\times 10^{21}$."""
     word = str(text).strip()
     match = SET.fullmatch(word)
     word = (match[2] or match[3]).strip() if match else word

@@ -14,7 +14,7 @@ import pytest
 from analysis import fit, verbs
 from analysis.errors import Refusal, UserError
 from analysis.estimates.multiplier import compare, compare_fits, recentred
-from analysis.estimates.pairs_of_refits import weighted
+from analysis.estimates.pairs_of_refits import with_weighted_refits
 from analysis.figures.comparison import comparison_numbers
 from tests.analysis.worlds import World, pair, small
 
@@ -91,10 +91,10 @@ def test_refits_of_two_groups_deviate_apart_also_where_their_runs_lie_in_the_sam
 def test_refits_of_few_runs_jump_less_than_those_of_drawn_runs():
     fewer = {name: rows.iloc[::3] for name, rows in pair(1.3, np.random.default_rng(11)).items()}
     fits = {name: fit(rows, resamples=300, starts=6) for name, rows in fewer.items()}
-    found = {name: weighted(one) for name, one in fits.items()}
+    found = {name: with_weighted_refits(one) for name, one in fits.items()}
     assert width(compare_fits(found)) < 0.97 * width(compare_fits(fits))
     squares = fit(fewer["a"], objective="lsq", resamples=20, starts=2)
-    assert weighted(squares) is squares  # its refits do not jump
+    assert with_weighted_refits(squares) is squares  # its refits do not jump
 
 
 @pytest.mark.slow

@@ -21,8 +21,9 @@ from analysis.report.law_results import LawOptions
 from analysis.report.page import Report, write_report
 from analysis.report.summary import read_sweep, summarise
 from analysis.report.tables.accuracy_table import result_table
-from analysis.table.read import load_table, write_table
+from analysis.table.read import load_table
 from analysis.table.select import rows_where
+from analysis.table.write import write_table
 from tests.analysis import worlds
 from tests.analysis.conftest import QUICK, SWEEP, troubled
 from tests.analysis.worlds import OFF_CENTRE, World, write_results

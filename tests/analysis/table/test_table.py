@@ -9,10 +9,11 @@ import pytest
 
 from analysis.errors import Refusal, UserError
 from analysis.table.cells import cells
-from analysis.table.read import derive_column, load_table, rename_columns, write_table
+from analysis.table.read import derive_column, load_table, rename_columns
 from analysis.table.remarks import remarks_of
 from analysis.table.results import precisions
 from analysis.table.select import rows_where, select_rows
+from analysis.table.write import write_table
 from tests.analysis.worlds import World, curves, grid, isoflop, write_results
 
 
