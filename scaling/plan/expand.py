@@ -31,7 +31,7 @@ from scaling.plan.request import Request, overlap, read_request, with_overrides
 from scaling.plan.trunk import share_trunks
 
 # Keys of the command line that also apply to the runs of stages.
-SHARED = ("train.device", "train.checkpoint_seconds", "recipe_version")
+FOR_STAGES_TOO = ("train.device", "train.checkpoint_seconds", "recipe_version")
 
 
 def expand(loader: ConfigLoader, arguments: Sequence[str]) -> Plan:
@@ -47,7 +47,7 @@ def expand(loader: ConfigLoader, arguments: Sequence[str]) -> Plan:
     graph = _graph(loader, composer, request, config, sweep, results)
     single = request.sweep is None and not request.axes
     if single:
-        overrides = request.of_run(without=SHARED)
+        overrides = request.of_run(without=FOR_STAGES_TOO)
         graph.runs = {
             run_id: run if run.overrides else replace(run, overrides=overrides) for run_id, run in graph.runs.items()
         }
@@ -111,7 +111,7 @@ def _graph(
         raise UserError(reason if len(graph.dropped) == 1 else f"found no cell of the grid that can be run: {reason}")
     if read_part(bool, sweep.get("trunk", False), where="sweep.trunk"):
         graph.runs = share_trunks(graph.runs)
-    shared = [f"{key}={request.fixed[key]}" for key in SHARED if key in request.fixed]
+    shared = [f"{key}={request.fixed[key]}" for key in FOR_STAGES_TOO if key in request.fixed]
     return add_stages(graph, read_stages(sweep.get("stages") or []), GroupConfigs(composer, shared), is_group)
 
 

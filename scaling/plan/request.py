@@ -23,7 +23,7 @@ from scaling.plan.grid import Block, without_rounding
 
 SWEEP = "sweep"
 ONLY_QUOTED = re.compile(r"[^A-Za-z0-9_/\\+.$%*@?|:,\s-]")  # characters outside Hydra's grammar of plain values
-COMMAND = "on_end"  # a text with commas and quotes of its own
+ON_END = "on_end"  # a text with commas and quotes of its own
 WHOLLY_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 STRUCTURE = re.compile(r"['\"(){}\[\]]")  # of lists, dictionaries, functions and quotes
 NAMES = (SWEEP, "name", "results")  # of files and folders
@@ -106,7 +106,7 @@ def _with_quotes(argument: str) -> str:
     key, sign, value = argument.partition("=")
     if not sign or not ONLY_QUOTED.search(value) or WHOLLY_QUOTED.fullmatch(value):
         return argument
-    if key.lstrip("+") == COMMAND:
+    if key.lstrip("+") == ON_END:
         return f"{key}={_quoted(value)}"
     if STRUCTURE.search(value):
         return argument

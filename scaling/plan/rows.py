@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from scaling.errors import UserError
@@ -40,14 +41,21 @@ def broken_plan(folder: SweepFolder) -> BrokenPlan:
 
 def read_columns(folder: SweepFolder, names: Sequence[str]) -> list[tuple[str, ...]]:
     """Read some columns of plan.csv as text, "" if there is no such column; BrokenPlan if it is damaged."""
+    found: list[tuple[str, ...]] = []
     try:
-        head, *rows = csv.reader(_lines(folder))
+        rows = csv.reader(_lines(folder))
+        head = next(rows, [])
+        places = [head.index(name) if name in head else len(head) for name in names]
+        pick = itemgetter(*places) if len(places) > 1 else lambda row: (row[places[0]],)
+        for row in rows:
+            if len(row) != len(head):
+                raise ValueError("a row is cut")
+            found.append(pick([*row, ""]))
     except (ValueError, csv.Error):
         raise broken_plan(folder) from None
-    if not rows or not {"run_id", "C"} <= set(head) or any(len(row) != len(head) for row in rows):
+    if not found or not {"run_id", "C"} <= set(head):
         raise broken_plan(folder)
-    places = [head.index(name) if name in head else None for name in names]
-    return [tuple("" if place is None else row[place] for place in places) for row in rows]
+    return found
 
 
 def _lines(folder: SweepFolder) -> io.StringIO:
