@@ -17,7 +17,7 @@ from analysis.fitting.display.plain import plain
 from analysis.fitting.display.shown import Shown
 from analysis.fitting.intervals import percentile
 from analysis.fitting.objective import Problem
-from analysis.fitting.verdict.drift import with_drifts
+from analysis.fitting.verdict.drift import excess_of, with_drifts
 from analysis.laws.base import Array
 from analysis.numbers import number
 
@@ -92,7 +92,7 @@ class Fit(Shown):
         if kind not in ("mean", "run"):
             raise UserError(f"found kind={kind!r}; wanted mean or run")
         inputs = self._inputs(at)
-        curves = self._log_curve(inputs, self._samples()).T
+        curves = self._spread(inputs)
         samples = [curves, self._drifted(curves, inputs)]
         if kind == "run":  # with those of the mean, as the ends of few refits with noise may lie inside
             samples += [self._with_noise(one) for one in samples]
@@ -106,7 +106,7 @@ class Fit(Shown):
     def drifted_refits(self, at: Mapping[str, Any] | pd.DataFrame) -> Array:
         """Return the refits' curves (m, R) with random drifts and bends that the runs do not exclude."""
         inputs = self._inputs(at)
-        return np.exp(self._drifted(self._log_curve(inputs, self._samples()).T, inputs))
+        return np.exp(self._drifted(self._spread(inputs), inputs))
 
     def allocate(self, C: float) -> Optimum:
         """Return the optimal N and D for C FLOPs, with intervals. Raises `Refusal` for laws that are not in N and D."""
@@ -221,6 +221,16 @@ class Fit(Shown):
     def _log_curve(self, inputs: dict[str, Array], theta: Array) -> Array:
         with np.errstate(all="ignore"):
             return self.engine.problem.law.evaluate(theta, inputs).h + self.engine.problem.units.log_y
+
+    def _spread(self, inputs: dict[str, Array]) -> Array:
+        """Return the refits' log curves (m, R), farther from the fit where its error is smooth (see `excess_of`)."""
+        engine = self.engine
+        curves = self._log_curve(inputs, self._samples()).T
+        excess = excess_of(engine.problem, engine.points, engine.theta, engine.residuals)
+        if excess == 1:
+            return curves
+        middle = self._log_curve(inputs, engine.theta[:, None]).T
+        return middle + excess * (curves - middle)
 
     def _with_noise(self, curves: Array) -> Array:
         """Add a random residual, scaled for the degrees of freedom, to each refit's log curve (m, R)."""

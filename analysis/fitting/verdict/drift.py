@@ -17,7 +17,7 @@ import numpy as np
 
 from analysis.fitting.objective import Problem, jacobian
 from analysis.fitting.points import Points
-from analysis.fitting.verdict.misfit import residual_deviation
+from analysis.fitting.verdict.misfit import residual_deviation, residual_excess
 from analysis.fitting.verdict.run_residuals import by_run, clipped, tail
 from analysis.laws.base import Array, Inputs
 
@@ -98,6 +98,19 @@ def effect_of(drift: Drift, problem: Problem, theta: Array, inputs: Inputs) -> A
     """Return the change of the refitted law at inputs (m,) per unit of the coefficient, in the residuals' unit."""
     slopes = jacobian(replace(problem, inputs=inputs), theta)
     return drift.term.value(problem, theta, inputs) - slopes.T @ drift.absorbed
+
+
+def excess_of(problem: Problem, points: Points, theta: Array, residuals: Array) -> float:
+    """Return how many times as far the law may be off as independent residuals (n,) say: 1 without a lack of fit.
+
+    A law's own error is smooth: it does not average out over neighbouring runs, and refits to resampled runs take it
+    for noise that does.
+    """
+    slopes, rest, logs = (
+        by_run(rows, points.run)
+        for rows in (jacobian(problem, theta), residuals[None], np.stack(list(problem.inputs.values())))
+    )
+    return residual_excess(rest[0], slopes, logs)
 
 
 def with_drifts(

@@ -117,12 +117,24 @@ def residual_deviation(residuals: Array, slopes: Array, logs: Array) -> float:
 
     This is the noise of the runs; where polynomials show a lack of fit, their mean size per term is added.
     """
+    return _deviations(residuals, slopes, logs)[1]
+
+
+def residual_excess(residuals: Array, slopes: Array, logs: Array) -> float:
+    """Return that deviation as a multiple of the standard deviation of residuals (n,): 1 without a lack of fit."""
+    plain, deviation = _deviations(residuals, slopes, logs)
+    return max(1.0, deviation / plain) if plain > 0 else 1.0
+
+
+def _deviations(residuals: Array, slopes: Array, logs: Array) -> tuple[float, float]:
+    """Return the standard deviation of residuals (n,), and with their mean size per polynomial term if that is more."""
     residuals, law = _orthogonal(residuals, slopes)
     spare = residuals.size - len(law)
+    plain = sqrt(float((residuals**2).sum()) / max(1, spare))
     found = _bends(residuals, law, logs)
     if found is None or found.p_value >= UNLIKELY:
-        return sqrt(float((residuals**2).sum()) / max(1, spare))
-    return sqrt(found.noise**2 + residuals.size * found.systematic**2 / min(MOST_TERMS, spare // 3))
+        return plain, plain
+    return plain, sqrt(found.noise**2 + residuals.size * found.systematic**2 / min(MOST_TERMS, spare // 3))
 
 
 def _orthogonal(residuals: Array, slopes: Array) -> tuple[Array, list[Array]]:

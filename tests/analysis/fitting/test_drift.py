@@ -108,3 +108,27 @@ def test_the_interval_of_a_run_holds_that_of_the_mean():
         found, _ = fitted(0.0, noise=5e-4, seed=seed, resamples=100)
         (low, high), (run_low, run_high) = found.interval(FAR), found.interval(FAR, kind="run")
         assert run_low[0] <= low[0] < high[0] <= run_high[0]
+
+
+def test_intervals_hold_a_curve_from_which_the_law_is_off_by_less_than_weakens_it() -> None:
+    """A law's own error is smooth: refits to resampled runs take it for noise that averages out."""
+    n, d = (axis.ravel() for axis in np.meshgrid(np.linspace(-1, 1, 12), np.linspace(-1, 1, 12)))
+    at = {"N": 10 ** (7.75 + 1.75 * n), "D": 10 ** (9.5 + 1.5 * d)}
+
+    def found(off: float) -> tuple[Fit, float, float]:
+        """Fit a grid off the law by n²d; also the shares of settings inside the interval and that of refits alone."""
+        true = truth(0.0, **at) * np.exp(off * n**2 * d)
+        loss = true * np.exp(0.004 * np.random.default_rng(2).standard_normal(144))
+        one = fit(pd.DataFrame({**at, "loss": loss}), resamples=100, starts=4)
+        ends = one.interval(at), np.exp(percentile(np.log(one.refits(at)), one.level)).T
+        inside, alone = (float(np.mean((low <= true) & (true <= high))) for low, high in ends)
+        return one, inside, alone
+
+    wrong, inside, alone = found(0.012)
+    assert wrong.certificate.status == "ok"
+    assert any("by more than their noise explains" in said for said in wrong.warnings)
+    assert inside > 0.93
+    assert alone < 0.75
+    right, inside, alone = found(0.0)
+    assert not any("more than their noise" in said for said in right.warnings)
+    assert inside == pytest.approx(alone, abs=0.03)
