@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, fields, replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
-import numpy as np
 import torch
-from scipy.optimize import nnls
 
 from scaling.augment.standard import Standard
 from scaling.data.linear_teacher import LinearTeacher
@@ -22,6 +20,7 @@ from scaling.data.teacher import Teacher
 from scaling.devices import torch_version
 from scaling.errors import UserError
 from scaling.folders import RunFolder
+from scaling.forecast.fits import TimedStack, enough_numbers, fit_convolutions, fit_costs, fit_together
 from scaling.forecast.sharing import FIRST, SharingProcesses
 from scaling.forecast.speed import USUAL_TOGETHER, Costs, Speed, StackCosts
 from scaling.forecast.stacks import NUMBERS
@@ -38,8 +37,7 @@ from scaling.forecast.timing.shapes import (
     Shape,
     planned_shape,
 )
-from scaling.forecast.together import TimedStack, beside_share, enough_numbers, fit_together, step_seconds
-from scaling.forecast.work import Work, step_work
+from scaling.forecast.together import beside_share, step_seconds
 from scaling.global_streams import kept_streams
 from scaling.plan.planned import PlannedRun
 from scaling.train.device import find_device, hardware_name, torch_threads
@@ -54,7 +52,6 @@ TURNS, LIMIT_SECONDS = 3, 8.0  # most repetitions and seconds for the shapes of 
 MOST_ERROR = 0.4  # largest relative error on three in four shapes for which a fit is accepted
 SQUARE, PRODUCT_SECONDS = {"cpu": 1_024, "cuda": 8_192}, 0.5
 SLOW = 0.2  # of the float32 rate: precisions with slower products are not timed, because that would take long
-FASTER = 1.25  # how much faster than large products those of a step can be, in the cache
 AUGMENTED = {"cpu": 64, "cuda": 4_096}  # images: on a GPU enough to make launching negligible
 DEFAULT_PRECISION = {"cpu": "fp32", "cuda": "tf32"}  # in which convolutions and stacks are timed
 PRECISIONS = {"cpu": ("fp32", "bf16"), "cuda": ("fp32", "tf32", "bf16")}
@@ -139,17 +136,6 @@ def _costs(
     return found | slow
 
 
-def fit_convolutions(shapes: Sequence[Shape], seconds: Sequence[float], costs: Costs) -> Costs:
-    """Fit the additional costs of convolutions over matrix products, by relative least squares."""
-    done, times = list(map(_work_of, shapes)), np.array(seconds)
-    rows = np.array([(each.convolution, each.map) for each in done], dtype=float)
-    beyond = np.maximum(times - np.array([each.seconds(costs) for each in done]), 0.0)
-    scale = rows.max(axis=0)
-    weights, _ = nnls(rows / scale / times[:, None], beyond / times)
-    convolution, each = (weights / scale).tolist()
-    return replace(costs, convolution=convolution, map=each)
-
-
 def _fitted(shapes: Sequence[Shape], precision: Any, where: torch.device, products: float) -> tuple[Costs, float]:
     """Time the shapes, repeatedly if other processes disturb the times, and fit costs; return them and their error."""
     seconds, until = [float("inf")] * len(shapes), perf_counter() + LIMIT_SECONDS
@@ -162,29 +148,6 @@ def _fitted(shapes: Sequence[Shape], precision: Any, where: torch.device, produc
         if error <= MOST_ERROR / 2 or perf_counter() > until:
             break
     return costs, error
-
-
-def fit_costs(
-    shapes: Sequence[Shape], seconds: Sequence[float], *, products: float = float("inf")
-) -> tuple[Costs, float]:
-    """Fit non-negative costs to measured steps by relative least squares.
-
-    Return them and the 0.75 quantile of the relative errors. products: FLOP/s of large products, which bound the cost
-    of a FLOP from below, in case the shapes determine it badly.
-    """
-    rows, times = np.array([astuple(_work_of(shape)) for shape in shapes], dtype=float), np.array(seconds)
-    scale = np.maximum(rows.max(axis=0), 1.0)  # FLOPs and steps differ by ten orders of magnitude
-    names = [f.name for f in fields(Costs)]
-    least = np.array([1 / (FASTER * products) if name == "flop" else 0.0 for name in names]) * scale
-    matrix = rows / scale / times[:, None]
-    weights, _ = nnls(matrix, np.ones(len(times)) - matrix @ least)
-    costs = (weights + least) / scale
-    errors = np.abs(rows @ costs / times - 1)
-    return Costs(**dict(zip(names, costs.tolist(), strict=True))), float(np.quantile(errors, 0.75))
-
-
-def _work_of(shape: Shape) -> Work:
-    return step_work(planned_shape(shape, "fp32").config, batch=shape.batch)
 
 
 def _product_rate(where: torch.device, precision: str) -> float:

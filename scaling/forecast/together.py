@@ -1,21 +1,17 @@
-"""Time the steps of stacks, and fit their costs relative to those of single runs."""
+"""Time the steps of stacks, alone and in parallel."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
 import torch
-from scipy.optimize import nnls
 
 from scaling.folders import RunFolder
-from scaling.forecast.speed import Costs, StackCosts
 from scaling.forecast.timing.clock import clock_of, typical
-from scaling.forecast.work import step_work
 from scaling.plan.planned import PlannedRun, plan_run
 from scaling.train.attempt import Attempt
 from scaling.train.feed.feed import Epochs, epoch_feed
@@ -29,47 +25,6 @@ from scaling.train.stacked.stack import Stack
 WARM_UP, SLICES = 8, 4  # steps before the timed ones, and slices of these
 STEPS = {"cpu": 32, "cuda": CHECK_STEPS}  # of a slice; on a GPU the host prepares as many as in a sweep meanwhile
 BESIDE = 4  # stacks in parallel
-NEARLY = 1.05  # times the least cost of a step for each member, at which a stack is large enough
-
-
-@dataclass(frozen=True)
-class TimedStack:
-    """A stack of `members` runs of one shape, and the seconds of its step."""
-
-    run: PlannedRun
-    members: int
-    seconds: float
-
-
-def fit_together(stacks: Sequence[TimedStack], costs: Costs) -> tuple[StackCosts, float]:
-    """Fit non-negative costs to measured steps of stacks by relative least squares; return them and their error."""
-    rows, times = np.array([_row(stack, costs) for stack in stacks]), np.array([stack.seconds for stack in stacks])
-    scale = np.maximum(rows.max(axis=0), 1e-12)
-    weights, _ = nnls(rows / scale / times[:, None], np.ones(len(times)))
-    found = weights / scale
-    errors = np.abs(rows @ found / times - 1)
-    step, member, sized = found.tolist()
-    return StackCosts(step, member, sized), float(np.quantile(errors, 0.75))
-
-
-def _row(stack: TimedStack, costs: Costs) -> tuple[float, float, float]:
-    """Return the row of a stack's step for the fit, for `step`, `member` and `sized`."""
-    done = step_work(stack.run.config, batch=stack.run.quantities.batch)
-    fixed = done.fixed(costs)
-    return fixed, stack.members, stack.members * (done.seconds(costs) - fixed)
-
-
-def enough_numbers(stacks: Sequence[TimedStack], *, least: int) -> int:
-    """Return the size of a step, in numbers, of the smallest stack with nearly the least cost for each member.
-
-    Only stacks of the same shape as the largest one count. least: lower limit of the result if that stack is the
-    largest, since larger ones may be even cheaper.
-    """
-    largest = max(stacks, key=lambda stack: stack.members)
-    each = {stack.members: stack.seconds / stack.members for stack in stacks if stack.run == largest.run}
-    members = min(members for members, took in each.items() if took <= NEARLY * min(each.values()))
-    numbers = members * step_work(largest.run.config, batch=largest.run.quantities.batch).numbers
-    return max(numbers, least) if members == largest.members else numbers
 
 
 def step_seconds(run: PlannedRun, members: int, where: torch.device) -> float:

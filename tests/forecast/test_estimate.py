@@ -14,7 +14,8 @@ from scaling.data.teacher import Teacher
 from scaling.errors import UserError
 from scaling.forecast.cards import speed_of_card
 from scaling.forecast.estimate import estimate, forecast, forecast_all, forecast_rows, relative_work
-from scaling.forecast.probe import FASTER, fit_convolutions, fit_costs, probe_speed, small_trainer
+from scaling.forecast.fits import FASTER, fit_convolutions, fit_costs
+from scaling.forecast.probe import probe_speed, small_trainer
 from scaling.forecast.speed import Costs, Speed, keep_speed, known_speed, speed_path
 from scaling.forecast.timing.shapes import CONVOLUTIONS, SHAPES, Shape, planned_shape
 from scaling.forecast.work import ACTIVATION_BYTES, StackShare, memory_bytes, step_work

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from scaling.forecast.fits import TimedStack, enough_numbers, fit_together
 from scaling.forecast.speed import USUAL_TOGETHER, StackCosts
 from scaling.forecast.timing.shapes import STACKS, planned_shape
-from scaling.forecast.together import STEPS, TimedStack, enough_numbers, fit_together, step_seconds
+from scaling.forecast.together import STEPS, step_seconds
 from scaling.forecast.work import step_work
 from tests.forecast.test_estimate import COSTS
 from tests.waiting import Clock
