@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -49,7 +50,10 @@ def read_table(source: str | Path | pd.DataFrame) -> pd.DataFrame:
 
         return read_results(path)
     if not found:
-        raise UserError(f"found nothing at {path}; wanted a results folder or a csv, parquet or jsonl file")
+        wanted = "a results folder or a csv, parquet or jsonl file"
+        if re.match(r"\w{2,}:/", str(source)):
+            raise UserError(f"found {source}, which is no path; wanted {wanted}; download it first")
+        raise UserError(f"found nothing at {path}; wanted {wanted}")
     table = without_summary(with_plain_columns(read_file(path)))
     if table.empty:
         raise UserError(f"{path} has no rows; wanted at least one run")

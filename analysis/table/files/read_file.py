@@ -31,6 +31,12 @@ LARGEST = 1_000_000_000
 KINDS = ("csv", "tsv", "txt", "tex", "parquet", "json", "jsonl", "xlsx", "zip")
 BROKEN = (lzma.LZMAError, zlib.error, RuntimeError, SyntaxError)
 """Exceptions of readers on damaged files: RuntimeError for encrypted ones, SyntaxError for truncated XML."""
+STAND_INS = {
+    b"version https://git-lfs": "a pointer of Git LFS; wanted the file that it stands for; get it with `git lfs pull`",
+    b"<!doctype html": "a web page; wanted the table itself; download its raw file",
+    b"<html": "a web page; wanted the table itself; download its raw file",
+}
+"""What downloads bring instead of a table, by how it begins."""
 SAME = {"ndjson": "jsonl", "tab": "tsv", "dat": "txt", "md": "txt", "pq": "parquet", "xlsm": "xlsx"}
 
 
@@ -44,6 +50,7 @@ def read_file(path: Path) -> pd.DataFrame:
             f"found {path.name}; wanted a results folder or a file named *.{', *.'.join((*KINDS, 'tar.gz'))}"
         )
     try:
+        _refuse_stand_ins(path)
         return _tidy(_read(path, kind))
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
@@ -58,6 +65,15 @@ def read_file(path: Path) -> pd.DataFrame:
         raise UserError(
             f"found {path}, which cannot be read as {kind} ({one_line(error)}); wanted a whole table; save it again"
         ) from error
+
+
+def _refuse_stand_ins(path: Path) -> None:
+    """Raise `UserError` where a file is what a download brought instead of the table."""
+    with path.open("rb") as file:
+        start = file.read(64).lower().lstrip()
+    for beginning, what in STAND_INS.items():
+        if start.startswith(beginning):
+            raise UserError(f"found {what}")
 
 
 def _of_bundle(path: Path) -> pd.DataFrame:

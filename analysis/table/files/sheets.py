@@ -66,6 +66,7 @@ def _table(cells: pd.DataFrame) -> pd.DataFrame:
     if top == 0 and filled(words[0]) < 2 < len(words[0]):  # a sheet of notes
         top = next((i for i, row in enumerate(words[:LOOK]) if filled(row) > 1), 0)
     names, units = with_units(words[top], words[top + 1 :])
-    body = cells.iloc[top + 1 + units :].dropna(how="all", axis=1)
-    head = [names[list(cells.columns).index(column)] for column in body.columns]
+    below = cells.iloc[top + 1 + units :]
+    used = [bool(name.strip()) or bool(below[column].notna().any()) for name, column in zip(names, below, strict=True)]
+    body, head = below.loc[:, used], [name for name, kept in zip(names, used, strict=True) if kept]
     return body.set_axis(number_repeats(head), axis=1).infer_objects().reset_index(drop=True)

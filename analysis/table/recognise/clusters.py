@@ -46,7 +46,7 @@ def with_runs(table: pd.DataFrame, run_column: str | None) -> pd.DataFrame:
         return table
     sizes = table.attrs.get(TAKEN, {}).values()
     candidates = [name for name in table.columns if _may_name(table, name) and _are_milestones(table, name)]
-    candidates = [name for name in candidates if name not in sizes]
+    candidates = [name for name in candidates if not any(f"{size} ".startswith(f"{name} ") for size in sizes)]
     named = [name for name in candidates if is_run_name(name)]
     if named:
         runs = _names(table, named[0])

@@ -1097,3 +1097,27 @@ def test_a_perplexity_or_a_log_likelihood_is_turned_into_a_loss():
     )
     with pytest.raises(UserError, match=r'found no row with ll > 0.*--derive "loss = -ll"'):
         fit(table, "power", x="N", y="ll")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n", "get it with `git lfs pull`"),
+        ("<!DOCTYPE html>\n<html><head><title>Sign in</title></head></html>", "found a web page"),
+    ],
+)
+@pytest.mark.parametrize("name", ["t.csv", "t.parquet"])
+def test_what_a_download_brings_instead_of_a_table_is_named(tmp_path, name, content, said):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(UserError, match=said):
+        load_table(tmp_path / name)
+
+
+def test_an_address_is_no_path():
+    with pytest.raises(UserError, match=r"found https://a\.b/t\.csv, which is no path; .* download it first"):
+        load_table("https://a.b/t.csv")
+
+
+def test_a_size_in_a_unit_names_no_run():
+    table = curves("a").drop(columns="a").assign(**{"N (M)": lambda rows: (rows["N"] / 1e6).map(str)}).drop(columns="N")
+    assert "run-column" not in selected(table)[2]
