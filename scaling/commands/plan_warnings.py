@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from scaling.numbers import flops
 from scaling.plan.planned import PlannedRun
+from scaling.schedules.warmup import Warmup
 
 FEW_STEPS = 300  # steps below which a run mostly shows the start of its training
 SIZES = 4  # sizes at one budget from which a curve over N has a minimum with an error
@@ -20,7 +21,7 @@ ALIKE = 1.05  # factor between two N that count as one size
 def plan_warnings(runs: Sequence[PlannedRun]) -> list[str]:
     """Return a sentence with advice for each claim that the runs of a plan cannot support."""
     trained = [run for run in runs if run.parent is None]
-    return [*_short(trained), *_of_budgets(trained), *_of_settings(trained)]
+    return [*_short(trained), *_of_warmup(trained), *_of_budgets(trained), *_of_settings(trained)]
 
 
 def _short(runs: Sequence[PlannedRun]) -> Iterator[str]:
@@ -30,6 +31,16 @@ def _short(runs: Sequence[PlannedRun]) -> Iterator[str]:
         yield (
             f"fewer than {FEW_STEPS} steps in {len(short):,} of {len(runs):,} runs (as few as {least:,}), which "
             "mostly shows the start of training; use a smaller train.batch, more examples, or where: steps >= 300"
+        )
+
+
+def _of_warmup(runs: Sequence[PlannedRun]) -> Iterator[str]:
+    rising = [run for run in runs if isinstance(run.config.schedule, Warmup)]
+    short = [run for run in rising if (run.config.schedule.warmup_steps or 0) > run.quantities.steps]
+    if short:
+        yield (
+            f"schedule.warmup_steps={short[0].config.schedule.warmup_steps} is more than all steps of {len(short):,} "
+            f"of {len(runs):,} runs, which never reach their learning rate; use fewer, or a share by schedule.warmup"
         )
 
 

@@ -108,6 +108,8 @@ def _sentence(error: BaseException) -> str:
 def _unreadable(error: OverrideParseException) -> str:
     key, _, value = str(error.override).partition("=")
     quoted = value.replace("'", "\\'")
+    if any(character.isspace() for character in key):
+        return f"found {key}={value}; wanted no blanks before =; write {''.join(key.split())}={value.strip()}"
     return (
         f"found {key}={value}, which Hydra's grammar does not read; wanted closed brackets, or a text with such "
         f"characters in quotes of its own; write \"{key}='{quoted}'\""

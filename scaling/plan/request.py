@@ -57,7 +57,7 @@ class Request:
 def read_request(loader: ConfigLoader, arguments: Sequence[str]) -> Request:
     """Parse overrides by Hydra's grammar; UserError for sweeps over other keys than a run's.
 
-    Of two overrides of a key the later one counts.
+    Of two overrides of a key the later one counts; of two sweeps none does (UserError).
     """
     check_hydras(arguments)
     _check_one_line(arguments)
@@ -66,6 +66,7 @@ def read_request(loader: ConfigLoader, arguments: Sequence[str]) -> Request:
         typed = parser.parse_overrides(list(map(_with_quotes, arguments)))
         overrides = parser.parse_overrides([_as_typed(loader, override) for override in typed])
         _check_members(loader, overrides)
+        _check_one_sweep(overrides)
     lines: list[str] = []
     fixed: dict[str, Any] = {}
     axes: dict[str, tuple[Any, ...]] = {}
@@ -99,6 +100,16 @@ def _check_one_line(arguments: Sequence[str]) -> None:
                 f"found {argument!r}, an argument of several lines; wanted one line; put the text into a script, or "
                 f"into a sweep file"
             )
+
+
+def _check_one_sweep(overrides: Sequence[Override]) -> None:
+    values = [override.value() for override in overrides if override.key_or_group == SWEEP]
+    names = [value for value in values if isinstance(value, str)]  # sweep={where: …} beside it sets keys of it
+    if len(set(names)) > 1:
+        raise UserError(
+            f"found {' and '.join(f'{SWEEP}={name}' for name in names)}; wanted one sweep in a command; run one after "
+            f"another"
+        )
 
 
 def _with_quotes(argument: str) -> str:

@@ -436,6 +436,8 @@ WRONG = (
             (["train.steps=1", "name=../x"], "name=../x"),
             (["train.steps=1", "name=runs"], "name=runs"),
             (["sweep=[mine]"], "name of one sweep"),
+            (["sweep=mine", "sweep=other"], "found sweep=mine and sweep=other; wanted one sweep in a command"),
+            (["model.width = 32", "train.steps=1"], "wanted no blanks before =; write model.width=32"),
             (["seed=${now:%S}", "train.steps=1"], "found ${now:…} in seed, which makes other runs each time"),
             (["seed=1,${now:%S}", "name=${now:%S}", "train.steps=1"], "found ${now:…} in seed, which"),
             (["train.steps=1", "results=null"], "results=None; wanted a folder"),

@@ -19,6 +19,10 @@ BUDGETS = "train.budget=1e8,4e8,1.6e9,6.4e9,2.56e10"
         (("model.width=16,17,18,19,20", BUDGETS), "5 of 5 budgets N spans less than 4 times"),
         (("model.width=16,17,18,19,20", BUDGETS), "the best size moves by about 16"),
         (("model.width=16,32,64", "train.steps=400,800,1600"), "N and D have 9 settings, and a law of both has five"),
+        (
+            ("schedule=wsd", "schedule.warmup_steps=500", "train.steps=400,500,800"),
+            "schedule.warmup_steps=500 is more than all steps of 1 of 3 runs",
+        ),
         ((WIDE, "train.budget=1e8,4e8"), "only 2 budgets have several sizes; a law N*(C) needs 3"),
         ((WIDE, "train.budget=1e8,4e8,1.6e9"), "only 3 budgets have several sizes; to extrapolate N*(C) needs 5"),
     ],
