@@ -158,7 +158,7 @@ class DataSet:
 
     @property
     def has_error(self) -> bool:
-        """Whether there is a classification error beside the loss."""
+        """Whether there is a classification error in addition to the loss."""
         return self.metric == "cross_entropy"
 
     def load(self, D_unique: int | None, *, stream_seed: int = 0) -> Splits:

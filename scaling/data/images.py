@@ -167,7 +167,7 @@ class Stl10(ImageSet):
     """STL-10 (Coates et al. 2011): 10 classes, few labelled photographs of 96 pixels."""
 
     name: ClassVar[str] = "stl10"
-    n_test: ClassVar[int] = 4_000  # half of the official split, as many validate
+    n_test: ClassVar[int] = 4_000  # half of the official split; the other half validates
     n_validation: ClassVar[int] = 4_000
 
     classes: PositiveInt = 10
@@ -193,7 +193,7 @@ class ImageNet1k(ImageSet):
 
     name: ClassVar[str] = "imagenet1k"
     hub: ClassVar[str] = "ILSVRC/imagenet-1k"
-    n_test: ClassVar[int] = 25_000  # half of the official split, as many validate
+    n_test: ClassVar[int] = 25_000  # half of the official split; the other half validates
     n_validation: ClassVar[int] = 25_000
 
     classes: PositiveInt = 1_000
@@ -206,7 +206,7 @@ class ImageNet21k(ImageSet):
     """ImageNet-21k cleaned after Ridnik et al. 2021 (arXiv 2104.10972), at 64 pixels."""
 
     name: ClassVar[str] = "imagenet21k"
-    n_test: ClassVar[int] = 280_750  # half of the 50 images a class that it holds out, as many validate
+    n_test: ClassVar[int] = 280_750  # half of the 50 held-out images of each class; the other half validates
     n_validation: ClassVar[int] = 280_750
 
     classes: PositiveInt = 11_230

@@ -109,7 +109,7 @@ class MadeSet(DataSet):
         sequence = class_sequence(self._class_counts(), n, seed=self.seed)
         missing = np.bincount(sequence, minlength=self.classes)
         taken: list[Arrays] = []
-        idle = 0  # parts on end that had none of what is missing
+        idle = 0  # parts in a row that had no example of a missing class
         for i in count():
             if not missing.any():
                 break

@@ -18,7 +18,7 @@ import numpy as np
 from scaling.errors import UserError
 
 # Shows what is in memory without reading it. A call takes about a microsecond and keeps the interpreter's lock (PyDLL):
-# to give it away and wait for it again, 512 times a batch, would take longer.
+# releasing the lock and waiting for it, 512 times a batch, would take longer.
 MINCORE: Any = getattr(ctypes.PyDLL(None), "mincore", None)
 LOOKED_AT = 32  # every so many rows one is checked, to see whether a block is in memory already
 

@@ -202,12 +202,12 @@ class Npz(FiniteSet):
 
 
 def _some_of(x: np.ndarray) -> np.ndarray:
-    """Return some examples from all over an array."""
+    """Return about SOME examples, spread over an array."""
     return x[:: max(1, len(x) // SOME)]
 
 
 def _are_among(held: np.ndarray, train: np.ndarray) -> bool:
-    """Return whether most of some held-out examples are training examples, of which few are alike."""
+    """Return whether most held-out examples, by a sample, are training examples; False if many of these are equal."""
     known = {hash(row.tobytes()) for row in train}
     if len(known) < MOSTLY_UNIQUE * len(train):
         return False

@@ -56,8 +56,8 @@ class NpzRegression(Npz):
     def _check_targets(self, train: np.ndarray, held: np.ndarray, name: str) -> None:
         """Raise UserError if held-out targets are in other units than those of training.
 
-        Both the deviation and quantiles have to differ: a few extreme targets make up most of the one, and where most
-        targets are equal, as of rare events, the others say nothing.
+        Both the deviation and the quantiles must differ: a few extreme targets may dominate the deviation, and the
+        quantiles say nothing if most targets are equal, as for rare events.
         """
         (centres, spreads), (middles, others) = _moments(train), _moments(held)
         if not spreads.all():

@@ -1,4 +1,4 @@
-"""Check that a data set of the user's reads the same examples each time."""
+"""Check that a user's data set reads the same examples each time."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ def _advance(stacks: Sequence[tuple[Stack, AbstractContextManager[object]]], cou
 
 
 def member_states(run: PlannedRun, members: int, where: torch.device, folder: Path) -> list[MemberState]:
-    """Return the members of a stack, which share a data set and read it each in an order of its own."""
+    """Return the members of a stack, which read one data set, each in its own order."""
     held, found = load_run_data(run.config, run.quantities, where), list[MemberState]()
     assert isinstance(held.feed, Epochs), "the noise that stacks are timed on has a size"
     for seed in range(members):

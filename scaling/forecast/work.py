@@ -91,7 +91,7 @@ def step_work(config: RunConfig, *, batch: int, layers: Sequence[Layer] | None =
 
 
 def member_work(run: PlannedRun, *, batch: int) -> Work:
-    """Return the work of a stack's step for one member; where features of a checkpoint are read, that of its head."""
+    """Return the work of a stack's step for one member; if it reads features of a checkpoint, only that of its head."""
     config = run.config
     layers = config.model.layers(run.input_shape, config.data.outputs)
     if config.stage.featured:
@@ -145,7 +145,7 @@ def memory_bytes(run: PlannedRun, *, kind: str, members: float = 1.0, card: int 
 
 
 def stack_bytes(run: PlannedRun, kind: str, members: float, sets: int = 1, *, card: int = 0) -> int:
-    """Return the bytes that a stack of such runs needs beside what its process holds anyhow.
+    """Return the bytes that a stack of such runs needs in addition to what any training process holds.
 
     sets: number of different data sets (subsets, seeds) that the members read; kind, card: see `memory_bytes`.
     """

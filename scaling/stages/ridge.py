@@ -76,7 +76,7 @@ class Ridge(Stage):
         return "squared_error"
 
     def load(self, placed: PlacedRun) -> RunData:
-        """Bring the features to the device, from the cache if they are there; chance is that of the squared error."""
+        """Bring the features to the device, from the cache if they are there, with chance in squared error."""
         from scaling.stages.closed_form import with_chance
         from scaling.stages.features import feature_sets
 

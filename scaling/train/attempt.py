@@ -38,7 +38,7 @@ class Attempt(PlacedRun):
     how: dict[str, Any] = field(default_factory=dict)
 
     def state_with(self, trainer: dict[str, Any]) -> dict[str, Any]:
-        """Return the state of a checkpoint, with that of its trainer."""
+        """Return the state for a checkpoint; trainer: the state of the trainer, a part of it."""
         return {"trainer": trainer, "journal": self.journal.state(), "content": self.content.to_dict()}
 
 

@@ -18,8 +18,8 @@ SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".ppm", ".pgm", ".
 NAMES = {"train": ("train", "training"), "validation": ("validation", "valid", "val"), "test": ("test", "testing")}
 PICKLED = (("data_batch_1", "test_batch"), ("train", "test", "meta"))  # CIFAR-10 and CIFAR-100 for Python
 READ = SUFFIXES | {".parquet", ".arrow", ".json", ".bin", ".txt"}  # suffixes of files with pictures or labels
-HIDDEN = (".", "__MACOSX")  # begin the names of what systems and editors leave beside a user's files
-PREPARED = "prepared-"  # begins the names of folders of arrays
+HIDDEN = (".", "__MACOSX")  # beginnings of the names of files that systems and editors leave in users' folders
+PREPARED = "prepared-"  # beginning of the names of folders of arrays
 UNSORTED, ANNOTATIONS = "images", "val_annotations.txt"  # TinyImageNet: images of all classes, and which is which
 
 

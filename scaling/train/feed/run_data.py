@@ -22,7 +22,7 @@ from scaling.train.feed.resident import Examples, bring
 from scaling.train.sizes import TRAIN_EXAMPLES
 from scaling.train.streams import derive_seed
 
-_read: set[DataSet] = set()  # data of the user's that was read a second time in this process
+_read: set[DataSet] = set()  # users' data sets that were read a second time in this process
 
 
 @dataclass(frozen=True)

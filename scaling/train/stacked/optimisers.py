@@ -107,12 +107,12 @@ class StackedAdamW(StackedOptimiser):
         self.new1 = self.column(like, *(1 - optim.beta1 for optim in self.optims))
         self.new2 = self.column(like, *(1 - optim.beta2 for optim in self.optims))
         self.eps = self.column(like, *(optim.eps for optim in self.optims))
-        self.alike: bool | None = None  # unknown before the first table
+        self.alike: bool | None = None  # whether all members share betas, eps and steps; unknown before the first table
         self.taken = torch.zeros((), device=like.device)  # number of steps, if the members are alike
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of a step's factors; scale: of the root of v, if the members are not alike."""
+        """The names of a step's factors; scale: the factor of the root of v, if the members are not alike."""
         return super().names if self.alike else (*super().names, "scale")
 
     @property
