@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -49,7 +50,8 @@ def exits_refused() -> Iterator[None]:
     try:
         yield
     except SystemExit as left:
-        if isinstance(left.__context__, BrokenPipeError):  # rich ends like this where the reader of a pipe has gone
+        # rich and click end like this where the reader of a pipe has gone; click replaces sys.stdout before.
+        if isinstance(left.__context__, BrokenPipeError) or type(sys.stdout).__module__.startswith("click."):
             raise
         raise UserError(
             f"found code that ends the command (sys.exit({left.code!r}) at {_place(left)}); wanted code that can be "
