@@ -98,7 +98,6 @@ def order_of(
     settled = settled or SettledRuns(folder)
     since = Index(folder.results).sizes()
     seconds = {run_id: forecast.seconds for run_id, forecast in (forecasts or {}).items()}
-    memory = {run_id: float(forecast.memory_bytes) for run_id, forecast in (forecasts or {}).items()}
     left = without_lost_trunks(runs, folder, settled)
     made = entries(folder, left, settled, forecast=seconds, work=work, stack_shares=stack_shares)
     if single:  # a run requested by itself has to have the weights that its config keeps
@@ -113,7 +112,7 @@ def order_of(
         limits=limits,
         others=_others(folder, asked) if limits else (),
         cancelled=cancelled_runs(folder) & asked if not single else frozenset(),
-        memory=memory,
+        memory={run_id: float(forecast.memory_bytes) for run_id, forecast in (forecasts or {}).items()},
         single=single,
         train=train,
         since=since,
