@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from analysis.laws import Law
 
 
+SAME_C = 0.1
+"""Maximum difference in log C between a C and that of N and D beside it."""
 EDGE = 1.0001
 """Ratio to the largest run above which a setting counts as extrapolation."""
 
@@ -162,8 +164,26 @@ def _point(found: Fit, at: Mapping[str, float]) -> dict[str, float]:
             )
         best = found.allocate(point["C"])
         whole = {"N": best.N, "D": best.D, "D_unique": best.D, "batch": best.batch}
-        point |= {column: value for column, value in whole.items() if column in columns and value is not None}
+        return point | {column: value for column, value in whole.items() if column in columns and value is not None}
+    _refuse_beside(found, point, columns)
     return point
+
+
+def _refuse_beside(found: Fit, point: Mapping[str, float], columns: Sequence[str]) -> None:
+    """Raise `UserError` for values that the law does not take, but for a C that is that of N and D."""
+    beside = [name for name in point if name not in columns]
+    if found.allocation is not None and beside == ["C"]:
+        sizes = found.engine.points.columns
+        of_sizes = found.allocation.flops_per_nd * point[sizes["N"]] * point[sizes["D"]]
+        if abs(np.log(point["C"] / of_sizes)) < SAME_C:
+            return
+        raise UserError(
+            f"found C = {number(point['C'], 3)} beside N and D, which take {number(of_sizes, 3)}; leave C out"
+        )
+    if beside:
+        raise UserError(
+            f"found {', '.join(beside)}, which the law {found.law} of {', '.join(columns)} does not take; leave it out"
+        )
 
 
 def _setting(at: object) -> dict[str, float]:

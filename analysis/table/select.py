@@ -262,7 +262,7 @@ def _finite(table: pd.DataFrame, y: str, left_out: list[str]) -> pd.DataFrame:
 def _same_recipe(table: pd.DataFrame, pool: Sequence[str]) -> None:
     unknown = [column for column in pool if column not in table.columns and column not in RECIPE]
     if unknown:
-        raise UserError(f"found pool={unknown[0]!r}; wanted some of {', '.join(RECIPE)}")
+        raise UserError(f"found no column {unknown[0]!r} to pool; the table has {listed(table.columns)}; name another")
     differ = recipe_differences(table, pool)
     if differ:
         what = "; ".join(f"{column}: {listed(values, 4)}" for column, values in differ.items())

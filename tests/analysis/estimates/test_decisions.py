@@ -60,6 +60,19 @@ def test_forecasts_of_several_settings_are_those_of_each() -> None:
     assert both == [forecast(curve(), "power", at=one, x="C", resamples=20, check=False) for one in at]
 
 
+@pytest.mark.parametrize(
+    ("at", "said"),
+    [
+        ({"N": 7e9, "D": 2e12, "C": 5.0}, r"found C = 5 beside N and D, which take 8.4×10²²; leave C out"),
+        ({"N": 7e9, "D": 2e12, "width": 5.0}, "found width, which the law chinchilla of N, D does not take"),
+    ],
+)
+def test_what_a_forecast_does_not_take_is_refused(at, said) -> None:
+    with pytest.raises(UserError, match=said):
+        forecast(grid(), at=at, resamples=20, check=False)
+    forecast(grid(), at={**at, "C": 8.4e22} if "C" in at else {"C": 1e22}, resamples=20, check=False)
+
+
 def test_forecast_of_a_one_variable_law() -> None:
     said = forecast(curve(), "saturating", at={"C": 1e22}, x="C", resamples=50)
     assert said.value == pytest.approx(1.2 + 2e3 * 1e22**-0.2, rel=0.02)
