@@ -181,6 +181,9 @@ def test_bad_input_is_one_sentence(scaling):
     assert "a range for each key" in scaling(
         "tune", "train.steps=1", "--range", "1", "2", "--key", "a", "--key", "b", code=2
     )
+    assert "in which model.width has the one value 1" in scaling(
+        "tune", "train.steps=1", "--range", "1e-3", "1e-1", "--key", "model.width", code=2
+    )
     twice = ["--range", "1", "2", "--key", "optim.lr"] * 2
     assert "wanted each key once" in scaling("tune", "train.steps=1", *twice, code=2)
 

@@ -255,10 +255,21 @@ def _spread(
     chosen = chosen or fill(made, pool, prices, by=by, limit=asked.limit, most=1)
     nothing = _nothing(asked, "space", interval=None, laws={})
     if not chosen:
-        return replace(nothing, reason=_too_dear(prices, asked.limit))
+        return replace(nothing, reason=_nowhere_new(made, pool, prices, by=by, limit=asked.limit))
     warning = f"no law can be fitted yet ({why}): these runs are spread over {' and '.join(by)}"
     rows, costs = tuple(pool.index[chosen].tolist()), tuple(prices.steps(chosen))
     return replace(nothing, rows=rows, cost=prices.of(chosen), costs=costs, warnings=(warning,))
+
+
+def _nowhere_new(made: pd.DataFrame, pool: pd.DataFrame, prices: Prices, *, by: Sequence[str], limit: float) -> str:
+    """Return why no candidate is chosen of those that have another place than the runs made."""
+    known = set(made[by].astype(float).itertuples(index=False, name=None))
+    new = [place not in known for place in pool[by].astype(float).itertuples(index=False, name=None)]
+    if not any(new):
+        return f"every candidate has the {' and '.join(by)} of a run that was made; wanted others"
+    which = "" if all(new) else f" with another {' or '.join(by)}"
+    cheapest = float(prices.alone[new].min())
+    return f"the cheapest candidate{which} costs {number(cheapest)}, more than the limit of {number(limit)}"
 
 
 def _too_dear(prices: Prices, limit: float) -> str:

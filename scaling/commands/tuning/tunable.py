@@ -14,7 +14,7 @@ LENGTHS = ("train.examples", "train.epochs", "train.steps", "train.budget", "dat
 
 
 def check_keys(runs: Sequence[PlannedRun], ranges: Sequence[Range]) -> None:
-    """Raise UserError for runs of several stages, and for keys that are seeds or change the size or the length."""
+    """Raise UserError for runs of several stages, and for keys that are seeds, have one value, or change the size."""
     planned = {run.run_id for run in runs}
     if any(run.parent is not None and run.parent.run_id in planned for run in runs):
         raise UserError("found stages in the sweep; wanted runs of one kind to tune; give sweep.stages=[]")
@@ -27,6 +27,12 @@ def check_keys(runs: Sequence[PlannedRun], ranges: Sequence[Range]) -> None:
             raise UserError(
                 f"found --key {one.key}, which changes the size or the length of a run; wanted one that leaves both as "
                 f"they are, such as optim.lr; {advice}"
+            )
+        only = rounded(one.low, runs[0], one.key)
+        if only == rounded(one.high, runs[0], one.key):
+            raise UserError(
+                f"found --range {one.low:g} {one.high:g}, in which {one.key} has the one value {only:g}; wanted "
+                f"several; widen it"
             )
 
 
