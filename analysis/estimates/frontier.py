@@ -116,7 +116,8 @@ def frontier(
     rule: envelope (the lowest y in each compute bin or budget, unless a cheaper point is lower), pareto (no other point
     has both smaller x and smaller y), hull (the lower convex hull in log-log). Intervals: runs are resampled within
     cells and the frontier is recomputed, so they include the selection of points; where points deviate more from their
-    line (a coarse grid of sizes), the residuals are used instead. Raises `Refusal` with fewer than three points.
+    line (a coarse grid of sizes), the residuals are used instead. Lines through three points have no interval. Raises
+    `Refusal` with fewer.
     """
     if rule not in RULES:
         raise UserError(f"found rule={rule!r}; wanted one of {', '.join(RULES)}")
@@ -228,7 +229,7 @@ def _line(points: Sequence[FrontierPoint], name: str, drawn: Sequence[Line | Non
         return None
     line = power_line(x, values, level=level)
     lines = [height for height in drawn if height is not None]
-    if len(lines) < MIN_DRAWS:
+    if len(lines) < MIN_DRAWS or len(points) == MIN_POINTS:  # which do not show how far they lie from a line
         return line
     about = np.array([[height + slope * (line.centre - centre), slope] for height, slope, centre in lines])
     resampled = line.with_draws(about, level)
@@ -290,6 +291,8 @@ def _warnings(points: tuple[FrontierPoint, ...], n_draws: int, resamples: int) -
             f"{edges} of {len(points)} frontier points are the smallest or largest size at their compute, and others "
             "might be better; they are left out of N*(C), and the law of the best loss is only as good as they are"
         )
+    if MIN_POINTS in (len(points), len(points) - edges):
+        warnings.append("no interval of a line through three points, which do not show how far they lie from it")
     if resamples and not n_draws:
         warnings.append(
             "intervals are of the points about their line only: there are too few seeds to resample the frontier"

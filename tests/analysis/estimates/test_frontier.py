@@ -120,3 +120,18 @@ def test_bad_questions():
         frontier(table.assign(loss=0.0))
     with pytest.raises(Refusal, match="wanted 3"):
         frontier(table[table["budget"] == 1e9])
+
+
+@pytest.mark.parametrize("budgets", [3, 4])
+def test_lines_through_three_points_have_no_interval(budgets: int) -> None:
+    """Seeds say nothing of how far points lie from a line: in a coarse grid of sizes, farther than the noise."""
+    rng = np.random.default_rng(0)
+    C = np.repeat(10.0 ** np.arange(9, 9 + budgets), 5 * 3)
+    N = np.sqrt(C / 6) * np.tile(np.repeat(4.0 ** np.arange(-2, 3), 3), budgets)
+    loss = (20 * N**-0.3 + 20 * (C / 6 / N) ** -0.3) * np.exp(0.001 * rng.standard_normal(len(C)))
+    table = pd.DataFrame({"N": N, "D": C / 6 / N, "C": C, "seed": np.arange(len(C)) % 3, "loss": loss})
+    found = frontier(table, resamples=100)
+    lines = found.line, found.N_line, found.D_line
+    assert all(line.n == budgets for line in lines)
+    assert all((line.exponent_interval is None) == (budgets == 3) for line in lines)
+    assert any("no interval of a line through three points" in said for said in found.warnings) == (budgets == 3)
