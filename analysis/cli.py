@@ -46,7 +46,7 @@ from analysis.typed import where_option, words
 @click.option("--multiverse", is_flag=True, help="Repeat the fit under every convention of N and C in the table.")
 @click.option("--card", is_flag=True, help="Print the fit's card: everything needed to reproduce the same digits.")
 @json_option
-def fit(chosen: TableChoice, multiverse: bool, card: bool, json_path: str | None, **how: Any) -> None:
+def fit(chosen: TableChoice, multiverse: bool, card: bool, json_path: str | None, **options: Any) -> None:
     """Fit a scaling law to TABLE (a results folder, csv, parquet or jsonl), with intervals and a certificate."""
     from analysis.console import working
     from analysis.estimates.multiverse import multiverse as vary
@@ -54,13 +54,11 @@ def fit(chosen: TableChoice, multiverse: bool, card: bool, json_path: str | None
     from analysis.terminal import show_card, show_fit, show_multiverse
 
     table = chosen.table()
-    with working(f"fitting {how['law']} to {len(table):,} rows …"):
-        law = fit_law(table, **how, **chosen.selection)
-    worlds = (
-        vary(table, found=law, **{**how, "law": law.law if how["law"] == "auto" else how["law"]}, **chosen.selection)
-        if multiverse
-        else None
-    )
+    with working(f"fitting {options['law']} to {len(table):,} rows …"):
+        law = fit_law(table, **options, **chosen.selection)
+    if options["law"] == "auto":
+        options["law"] = law.law
+    worlds = vary(table, found=law, **options, **chosen.selection) if multiverse else None
     content = law.to_dict() | ({"multiverse": worlds.to_dict()} if worlds else {})
 
     def show() -> None:
@@ -94,7 +92,7 @@ def frontier(
     fix: dict[str, float],
     tie: dict[str, str],
     json_path: str | None,
-    **how: Any,
+    **options: Any,
 ) -> None:
     """Find the best runs at each compute, and fit a law to them."""
     from analysis.estimates.frontier import frontier as find
@@ -104,8 +102,8 @@ def frontier(
     if law == "none" and (fix or tie):
         raise UserError("found --fix or --tie with --law none; wanted the law whose parameters they are; name it")
     rows, left_out = chosen.rows(y, (x,))
-    found = find(rows, y=y, x=x, rule=rule, **how)
-    fitted = None if law == "none" else fit_frontier(found, law, objective=objective, fix=fix, tie=tie, **how)
+    found = find(rows, y=y, x=x, rule=rule, **options)
+    fitted = None if law == "none" else fit_frontier(found, law, objective=objective, fix=fix, tie=tie, **options)
     content = {**found.to_dict(), "left_out": left_out, "fit": fitted.to_dict() if fitted else None}
     answer(content, json_path, lambda: show_frontier(found, fitted))
 
@@ -117,7 +115,7 @@ def frontier(
               help="The curve of each budget: a parabola in log N with one skew, or the law fitted.")  # fmt: skip
 @interval_options
 @json_option
-def isoflop(chosen: TableChoice, y: str, shape: str, json_path: str | None, **how: Any) -> None:
+def isoflop(chosen: TableChoice, y: str, shape: str, json_path: str | None, **options: Any) -> None:
     """Find the best size at each compute budget, and fit the law N*(C) to those inside the grid."""
     from analysis.estimates.isoflop import isoflop as find
     from analysis.estimates.valleys.law_shape import fitted_shape
@@ -125,7 +123,7 @@ def isoflop(chosen: TableChoice, y: str, shape: str, json_path: str | None, **ho
 
     rows, left_out = chosen.rows(y)
     of_law = fitted_shape(rows, y) if shape == "chinchilla" else None
-    found = find(rows, y=y, shape=of_law, **how)
+    found = find(rows, y=y, shape=of_law, **options)
     answer({**found.to_dict(), "left_out": left_out}, json_path, lambda: show_isoflop(found))
 
 
@@ -144,7 +142,7 @@ def isoflop(chosen: TableChoice, y: str, shape: str, json_path: str | None, **ho
 @known_options
 @backtest_options
 @json_option
-def backtest(chosen: TableChoice, laws: Sequence[str], json_path: str | None, **how: Any) -> None:
+def backtest(chosen: TableChoice, laws: Sequence[str], json_path: str | None, **options: Any) -> None:
     """Leave out the largest runs, and rank laws by how well they predict them."""
     from analysis.console import working
     from analysis.estimates.backtest import backtest as test
@@ -153,7 +151,7 @@ def backtest(chosen: TableChoice, laws: Sequence[str], json_path: str | None, **
 
     tried = [get_law(name) for name in words(laws)]
     with working("fitting laws to the smaller runs …"):
-        found = test(chosen.table(), tried, **how, **chosen.selection)
+        found = test(chosen.table(), tried, **options, **chosen.selection)
     answer(found.to_dict(), json_path, lambda: show_backtest(found))
 
 
@@ -183,7 +181,7 @@ def report(
     tasks: Sequence[str],
     figures: bool,
     json_path: str | None,
-    **how: Any,
+    **options: Any,
 ) -> None:
     """Fit, draw and write one self-contained HTML page. The last line printed is its path.
 
@@ -202,7 +200,7 @@ def report(
             again=chosen.options(where),
             out=out,
             tasks=words(tasks),
-            law_options=LawOptions(**how),
+            law_options=LawOptions(**options),
             figures=figures,
             say=lambda text: None if quiet else click.echo(f"{text} …", err=True),
         )

@@ -148,9 +148,9 @@ def allocate(
     frame = load_table(table)
     rows = _rows(frame, y, {**selection, "rows": "final"})
     milestones = _rows(frame, y, selection) if selection.get("rows") == "all" else None
-    how = {"resamples": resamples, "level": level, "seed": seed}
+    options = {"resamples": resamples, "level": level, "seed": seed}
     form, use = constrained_forms(None if inference is None else Use(inference, reach, law, measured), fix, tie)
-    return allocate_rows(rows, y=y, at=targets, milestones=milestones, use=use, form=form, **how)  # type: ignore[arg-type]
+    return allocate_rows(rows, y=y, at=targets, milestones=milestones, use=use, form=form, **options)  # type: ignore[arg-type]
 
 
 def compare(

@@ -66,7 +66,7 @@ def allocate(
     fix: dict[str, float],
     tie: dict[str, str],
     json_path: str | None,
-    **how: Any,
+    **options: Any,
 ) -> None:
     """Compute how to split compute between N and D, by three approaches, and whether they agree."""
     from analysis.estimates.allocate import Use, constrained_forms
@@ -87,9 +87,9 @@ def allocate(
     rows, left_out = select_rows(table, y=y, **selection)
     milestones = select_rows(table, y=y, **chosen.selection)[0] if chosen.selection["rows"] == "all" else None
     found = compare(
-        with_left_out(rows, left_out), y=y, at=parse_compute(at), milestones=milestones, use=use, form=form, **how
+        with_left_out(rows, left_out), y=y, at=parse_compute(at), milestones=milestones, use=use, form=form, **options
     )
-    effect, unknown = _rates(table, chosen.source, tries, y=y, level=how["level"])
+    effect, unknown = _rates(table, chosen.source, tries, y=y, level=options["level"])
     content = {**found.to_dict(), "left_out": left_out, "mistuning": effect.to_dict() if effect else None}
     answer(content, json_path, lambda: show_allocation(found, effect, unknown))
     if found.refusal:

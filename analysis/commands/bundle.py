@@ -23,7 +23,7 @@ Examples:
 @click.option("-o", "--out", metavar="FILE", help="The archive to write.  [NAME.tar.gz]")
 @interval_options
 @json_option
-def bundle(source: str, out: str | None, json_path: str | None, **how: Any) -> None:
+def bundle(source: str, out: str | None, json_path: str | None, **options: Any) -> None:
     """Put a sweep into one archive for publication: plan, table, fits, figures, report, versions and digests.
 
     Machine names and absolute paths are left out. The report is made again from the published table. The same results
@@ -40,7 +40,7 @@ def bundle(source: str, out: str | None, json_path: str | None, **how: Any) -> N
         raise UserError(f"found -o {target}; wanted a name that ends in {' or '.join(ENDINGS)}")
     quiet = json_path == "-"
     content = make(
-        folder, law_options=LawOptions(**how), say=lambda text: None if quiet else click.echo(f"{text} …", err=True)
+        folder, law_options=LawOptions(**options), say=lambda text: None if quiet else click.echo(f"{text} …", err=True)
     )
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

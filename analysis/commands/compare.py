@@ -47,7 +47,7 @@ def compare(
     values: str | None,
     figures: bool,
     json_path: str | None,
-    **how: Any,
+    **options: Any,
 ) -> None:
     """Compare two fitted frontiers: how much more compute does the first need for the loss of the second?
 
@@ -68,7 +68,7 @@ def compare(
     else:
         groups = two_of(chosen.table(), str(by), words([values] if values else ()))
     selection = {**chosen.selection, "pool": (*chosen.selection["pool"], *([by] if by else []))}
-    found = find(groups, **how, **selection)
+    found = find(groups, **options, **selection)
     folder, suffix = Path(chosen.source if Path(chosen.source).is_dir() else ".") / "figures", f"_{by}" if by else ""
     drawn = [str(p) for p in picture(comparison_figure(found), folder, suffix=suffix).files] if figures else []
     content = {**found.to_dict(), **({"figures": drawn} if figures else {})}

@@ -49,7 +49,7 @@ def forecast(
     link: str | None,
     check: bool,
     json_path: str | None,
-    **how: Any,
+    **options: Any,
 ) -> None:
     """Forecast the response at a new setting, with an interval and how far it extrapolates."""
     from analysis.console import working
@@ -61,13 +61,13 @@ def forecast(
     if via is None and link is not None:
         raise UserError("found --link alone; wanted --via COLUMN with it")
     if via is not None:
-        with working(f"fitting {how['law']} to {via}, then {how['y']} to {via} …"):
-            how |= {"via": via, "link": link or "power", "check": check}
-            steps = chained(chosen.table(), at=settings, **how, **chosen.selection)
+        with working(f"fitting {options['law']} to {via}, then {options['y']} to {via} …"):
+            options |= {"via": via, "link": link or "power", "check": check}
+            steps = chained(chosen.table(), at=settings, **options, **chosen.selection)
         content = [one.to_dict() for one in steps]
         answer({**content[0], "forecasts": content}, json_path, lambda: show_chained(steps))
         return
-    with working(f"fitting {how['law']} and testing how far ahead it holds …"):
-        found = forecasts(chosen.table(), at=settings, check=check, **how, **chosen.selection)
+    with working(f"fitting {options['law']} and testing how far ahead it holds …"):
+        found = forecasts(chosen.table(), at=settings, check=check, **options, **chosen.selection)
     every = [one.to_dict() for one in found]
     answer({**every[0], "forecasts": every}, json_path, lambda: show_forecasts(found))

@@ -39,7 +39,7 @@ def tuned(
     of: str | None,
     figures: bool,
     json_path: str | None,
-    **how: Any,
+    **options: Any,
 ) -> None:
     """Find the best value of a tuned key at each size and length, and fit its law in N and D."""
     from analysis.estimates.tuning.optima import tuned as find
@@ -49,8 +49,8 @@ def tuned(
     from analysis.terminal import show_tuned
 
     names, rows = trial_rows(chosen.table(), words(keys) or ["lr"], y=y, selection=chosen.selection)
-    found = find(rows, keys=names, y=y, **how)
-    effect = None if of is None else _effect(of, found, how["level"])
+    found = find(rows, keys=names, y=y, **options)
+    effect = None if of is None else _effect(of, found, options["level"])
     folder = Path(chosen.source if Path(chosen.source).is_dir() else ".") / "figures"
     pictures = [picture(drawing, folder) for drawing in tuned_figures(found, rows)] if figures else []
     drawn = [str(path) for one in pictures for path in one.files]

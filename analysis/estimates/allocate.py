@@ -171,15 +171,15 @@ def allocate(
         raise UserError(f"found the target C {bad[0]}; wanted a positive number of FLOPs")
     if use is not None:
         check_use(use.inference, at, use.reach)
-    how: dict[str, Any] = {"y": y, "resamples": resamples, "level": level, "seed": seed}
+    options: dict[str, Any] = {"y": y, "resamples": resamples, "level": level, "seed": seed}
     largest = float(np.max(pd.to_numeric(with_compute(rows).get("C", np.nan))))
     every = rows if milestones is None else milestones
     known = precomputed
-    law, no_law = (known.law, "") if known.law else attempt(lambda: fit_selected(every, form, **how))
-    minima, no_minima = (known.minima, "") if known.minima else attempt(lambda: isoflop(rows, **how))
+    law, no_law = (known.law, "") if known.law else attempt(lambda: fit_selected(every, form, **options))
+    minima, no_minima = (known.minima, "") if known.minima else attempt(lambda: isoflop(rows, **options))
     shape = shape_of(law) if law else None
-    shaped, no_shaped = attempt(lambda: isoflop(rows, shape=shape, **how)) if shape else (None, no_law)
-    front, no_front = (known.front, "") if known.front else attempt(lambda: frontier(every, **how))
+    shaped, no_shaped = attempt(lambda: isoflop(rows, shape=shape, **options)) if shape else (None, no_law)
+    front, no_front = (known.front, "") if known.front else attempt(lambda: frontier(every, **options))
     envelope = (front.N_line, front.D_line, front.warnings) if front else (None, None, ())
     approaches = (
         _by_line("envelope", "1 lower envelope", envelope, no_front, at, largest),
@@ -192,7 +192,7 @@ def allocate(
     lifetimes: tuple[Lifetime, ...] = ()
     no_lifetimes = ""
     if use is not None:
-        use_law = (law, no_law) if use.law == form else attempt(lambda: fit_selected(every, use.law, **how))
+        use_law = (law, no_law) if use.law == form else attempt(lambda: fit_selected(every, use.law, **options))
         lifetimes, no_lifetimes = _lifetimes(use, *use_law, rows, at)
     return ApproachComparison(y, approaches, agree, verdict, bias, no_bias, level, lifetimes, no_lifetimes)
 

@@ -70,7 +70,7 @@ def backtest(
     Raises `Refusal` where no law can be tested.
     """
     asked = settings_of(resamples=resamples, level=level, **options)
-    asked = replace(asked, how=replace(asked.how, most_refitted=min(MOST_VALUES, MOST_ROWS * resamples)))
+    asked = replace(asked, search=replace(asked.search, most_refitted=min(MOST_VALUES, MOST_ROWS * resamples)))
     named = [laws] if isinstance(laws, str | Law) else laws
     rows, by, asked = rows_by_size(load_table(table), y=y, x=x, settings=asked, by=by)
     tried = constrained_each(tuple(map(get_law, named)) or candidates(rows, x), fix, tie)

@@ -31,14 +31,14 @@ MANY = 4_000
 
 
 INNER = ("most_refitted", "majority", "kept", "begin", "steps")
-"""Fields of `How` that only inner fits use; a fit's card leaves them out."""
+"""Fields of `SearchSettings` that only inner fits use; a fit's card leaves them out."""
 MOST_FAILED = 0.5
 """Share of refits that did not converge above which no interval is given."""
 
 
 @dataclass(frozen=True)
-class How:
-    """How a fit searches and resamples.
+class SearchSettings:
+    """Settings of a fit's search for the best parameters, and of its resampling.
 
     starts: number of starts (default: the law's own). For inner fits, which need the optimum alone: most_refitted:
     resamples x points beyond which the sandwich formula replaces refits. majority: stop when more than half of the
@@ -79,26 +79,26 @@ def check_kind(name: str, value: object, kind: type, wanted: str) -> None:
 
 
 @np.errstate(all="ignore")
-def fit_points(points: Points, law: Law, *, y: str, objective: Objective, how: How) -> Fit:
+def fit_points(points: Points, law: Law, *, y: str, objective: Objective, search: SearchSettings) -> Fit:
     """Fit a law to points. y: the name of the response. Overflows in the search count as an infinite objective."""
     problem = _scaled_problem(points, law, objective)
-    starts = law.default_starts if how.starts is None else how.starts
-    certificate, found = _search(problem, points, how, starts)
+    starts = law.default_starts if search.starts is None else search.starts
+    certificate, found = _search(problem, points, search, starts)
     theta = found[0]
-    refits = _refits(problem, points, found, how)
+    refits = _refits(problem, points, found, search)
     failed = None if refits is None else 1 - refits.converged
     samples = refits.theta if refits is not None and refits.converged >= 1 - MOST_FAILED else None
-    spread = Uncertainty(problem, points, theta, samples, how.resample, how.interval, how.level)
+    spread = Uncertainty(problem, points, theta, samples, search.resample, search.interval, search.level)
     ends, forecast = spread.inner(LEVEL), spread.forecast_interval(LEVEL)
     certificate = weaken_by_refits(certificate, problem, theta, ends=ends, forecast=forecast, columns=points.columns)
-    if samples is None and how.resamples:
+    if samples is None and search.resamples:
         certificate = weakened(certificate, [_no_interval(failed)])
     params = law.complete(dict(zip(law.params, problem.law.unscale(theta, problem.units).tolist(), strict=True)))
     rest = residuals(problem, theta[:, None])[0]
     value = _objective_value(problem, rest, points.weights)
     floor = params["E"] if law.floor else None
-    remarks = _warnings(points, floor, certificate, failed) + _few_refits(how)
-    remarks += _no_floor(problem, spread.inner(how.level), spread.intervals())
+    remarks = _warnings(points, floor, certificate, failed) + _few_refits(search)
+    remarks += _no_floor(problem, spread.inner(search.level), spread.intervals())
     if refits is not None and not refits.refitted:
         remarks = (f"{points.n} rows: intervals from the sandwich formula, not from refits", *remarks)
     return Fit(
@@ -106,7 +106,7 @@ def fit_points(points: Points, law: Law, *, y: str, objective: Objective, how: H
         y=y,
         params=params,
         intervals=spread.intervals(),
-        level=how.level,
+        level=search.level,
         objective=Minimised(objective.name, objective.space, objective.delta, value),
         n_points=points.n,
         n_runs=points.n_runs,
@@ -114,23 +114,23 @@ def fit_points(points: Points, law: Law, *, y: str, objective: Objective, how: H
         allocation=spread.allocation(),
         lack_of_fit=lack_of_fit(points, rest, len(theta)),
         warnings=remarks,
-        card=write_card(points, law, _options(how, points, starts)),
+        card=write_card(points, law, _options(search, points, starts)),
         engine=Engine(problem, points, theta, samples, rest),
     )
 
 
-def _refits(problem: Problem, points: Points, found: Sequence[Array], how: How) -> Samples | None:
+def _refits(problem: Problem, points: Points, found: Sequence[Array], search: SearchSettings) -> Samples | None:
     """Refit to resamples, starting from the optima found; None if none were asked for, or one run has all points."""
-    if not how.resamples or clusters(points, how.resample).max() == 0:
+    if not search.resamples or clusters(points, search.resample).max() == 0:
         return None
     return refit(
         problem,
         points,
         np.stack(found, axis=1),
-        count=how.resamples,
-        resample=how.resample,
-        seed=how.seed,
-        most=how.most_refitted,
+        count=search.resamples,
+        resample=search.resample,
+        seed=search.seed,
+        most=search.most_refitted,
     )
 
 
@@ -141,9 +141,9 @@ def _no_interval(failed: float | None) -> str:
     return f"no interval: {percent(failed)} of the refits did not converge; take a law with fewer parameters"
 
 
-def _options(how: How, points: Points, starts: int) -> dict[str, Any]:
+def _options(search: SearchSettings, points: Points, starts: int) -> dict[str, Any]:
     """Return the options of a fit for its card."""
-    options = {name: value for name, value in vars(how).items() if name not in INNER}
+    options = {name: value for name, value in vars(search).items() if name not in INNER}
     return options | {"starts": starts, "weighted": bool(np.ptp(points.weights)), "tried": {}}
 
 
@@ -173,18 +173,18 @@ def _objective_value(problem: Problem, rest: Array, weights: Array) -> float:
     return value * float(np.exp(problem.units.log_y * (1 if problem.objective.name == "lad" else 2)))
 
 
-def _search(problem: Problem, points: Points, how: How, starts: int) -> tuple[Certificate, list[Array]]:
+def _search(problem: Problem, points: Points, search: SearchSettings, starts: int) -> tuple[Certificate, list[Array]]:
     """Solve from that many starts; return the certificate, the best parameters and those of rival optima."""
-    rng, few, weights = np.random.default_rng(how.seed), problem, points.weights
+    rng, few, weights = np.random.default_rng(search.seed), problem, points.weights
     if problem.n > MANY:
         pick = np.linspace(0, problem.n - 1, MANY).astype(int)
         inputs = {name: x[pick] for name, x in problem.inputs.items()}
         few = replace(problem, inputs=inputs, response=problem.response[pick])
         weights = weights[pick]
-    begin = how.begin if how.begin is not None else few.starts(weights, starts, rng)
-    if how.kept is not None and begin.shape[1] > how.kept:
-        begin = _lowest(few, begin, weights, how.kept)
-    solution = solve(few, begin, weights=weights, majority=how.majority, steps=how.steps)
+    begin = search.begin if search.begin is not None else few.starts(weights, starts, rng)
+    if search.kept is not None and begin.shape[1] > search.kept:
+        begin = _lowest(few, begin, weights, search.kept)
+    solution = solve(few, begin, weights=weights, majority=search.majority, steps=search.steps)
     if not np.isfinite(solution.value).any():
         constrained = ", ".join(problem.law.constraint_words)
         raise Refusal(
@@ -232,13 +232,13 @@ def _no_floor(problem: Problem, ends: Array | None, intervals: Mapping[str, tupl
     )
 
 
-def _few_refits(how: How) -> tuple[str, ...]:
+def _few_refits(search: SearchSettings) -> tuple[str, ...]:
     """Return a sentence where there are too few refits to leave one out at each end of an interval."""
-    wanted = round(2 / (1 - how.level))
-    if not 0 < how.resamples < wanted:
+    wanted = round(2 / (1 - search.level))
+    if not 0 < search.resamples < wanted:
         return ()
-    few = counted(how.resamples, "refit")
-    return (f"intervals from {few} are too narrow: {percent(how.level)} wants {wanted} or more (--resamples)",)
+    few = counted(search.resamples, "refit")
+    return (f"intervals from {few} are too narrow: {percent(search.level)} wants {wanted} or more (--resamples)",)
 
 
 def _warnings(

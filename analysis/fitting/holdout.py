@@ -85,7 +85,7 @@ def score_laws(
     """
     sizes = rows[by].to_numpy(dtype=float)
     cuts = cuts_of(sizes, by)
-    settings = replace(settings, how=replace(settings.how, majority=True))
+    settings = replace(settings, search=replace(settings.search, majority=True))
     scores = [_score(rows, sizes, cuts, law, y=y, x=x, settings=settings) for law in laws]
     if all(not score.splits for score in scores):
         raise Refusal(f"no law could be backtested by {by}: {scores[0].refused[0]}")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from analysis.errors import UserError
-from analysis.fitting.engine import How, fit_points, with_seed_weights
+from analysis.fitting.engine import SearchSettings, fit_points, with_seed_weights
 from analysis.fitting.objective import Objective
 from analysis.fitting.points import Selection, read_points
 from analysis.fitting.result import Fit
@@ -22,13 +22,13 @@ class Settings:
     """The settings of a fit: objective, search and resampling, row selection and weights."""
 
     objective: Objective = field(default_factory=lambda: Objective("huber", 1e-3, "log"))
-    how: How = field(default_factory=How)
+    search: SearchSettings = field(default_factory=SearchSettings)
     selection: Selection = field(default_factory=Selection)
     weights: Literal["seeds"] | None = None
 
     def resampled(self, count: int) -> Settings:
         """Return the same settings with another number of resamples."""
-        return replace(self, how=replace(self.how, resamples=count))
+        return replace(self, search=replace(self.search, resamples=count))
 
 
 def settings_of(
@@ -43,11 +43,11 @@ def settings_of(
     keep: Sequence[str] = (),
     task: str | None = None,
     run_column: str | None = None,
-    **how: Any,
+    **search: Any,
 ) -> Settings:
-    """Build checked settings from the options of `fit`. how: the fields of `How`. Raises `UserError`."""
+    """Build checked settings from the options of `fit`. search: the fields of `SearchSettings`. Raises `UserError`."""
     selection = Selection(rows, where, _words(pool), _words(keep), task, run_column)
-    return Settings(Objective(objective, delta, space), How(**how), selection, weights)
+    return Settings(Objective(objective, delta, space), SearchSettings(**search), selection, weights)
 
 
 def _words(names: Sequence[str]) -> tuple[str, ...]:
@@ -71,4 +71,4 @@ def fit_law(
     points = read_points(frame, law, y=y, x=x, space=space, selection=settings.selection)
     if settings.weights is not None:
         points = with_seed_weights(points, settings.weights, space)
-    return fit_points(points, law, y=y, objective=settings.objective, how=settings.how)
+    return fit_points(points, law, y=y, objective=settings.objective, search=settings.search)

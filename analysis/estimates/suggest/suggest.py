@@ -172,8 +172,8 @@ class Seeking:
         if float(self.prices.alone.min()) > limit:
             return replace(nothing, reason=_too_dear(self.prices, limit))
         power = power_for(design, limit) if self.of_the_law and within >= limit else COST_POWER
-        how: dict[str, Any] = {"most": self.asked.most, "power": power}
-        chosen = choose(design, limit=within, **how) or choose(design, limit=limit, **how)
+        options: dict[str, Any] = {"most": self.asked.most, "power": power}
+        chosen = choose(design, limit=within, **options) or choose(design, limit=limit, **options)
         if not chosen:
             reason = (
                 f"no affordable candidate helps: none would reduce the expected error there by {percent(LEAST / 2)}"

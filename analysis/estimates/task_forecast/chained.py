@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -88,23 +88,28 @@ def chained(
         raise UserError(
             f"found the link {second_law.name}, a law in {', '.join(second_law.inputs)}; wanted one of one variable"
         )
-    how, first_task = {"resamples": 1000, "level": 0.95, "seed": 0} | options, OWN_TASK if staged else task
-    first = fit(table, law, y=via, task=first_task, **selection, **how)
+    options, first_task = {"resamples": 1000, "level": 0.95, "seed": 0} | options, OWN_TASK if staged else task
+    first = fit(table, law, y=via, task=first_task, **selection, **options)
     rows = select_rows(table, y=y, task=task, **selection)[0]
-    origins = select_rows(table, y=via, task=first_task, **selection)[0] if staged else None
-    linked = _linked(rows, origins, y, via)
-    resampling = {"resamples": how["resamples"], "level": how["level"], "seed": how["seed"] + 1}
+    runs = select_rows(table, y=via, task=first_task, **selection)[0]
+    linked = _linked(rows, runs if staged else None, y, via)
+    resampling = {"resamples": options["resamples"], "level": options["level"], "seed": options["seed"] + 1}
     second = fit_selected(linked, second_law, y=y, x=f"1/{via}", **resampling)
     tests, remark = tuple[Tested, ...](), "neither step was backtested"
     if check:
-        runs = with_compute(select_rows(table, y=via, task=first_task, **selection)[0])
-        settings = settings_of(**selection, **{name: value for name, value in how.items() if name not in OF_THE_LAW})
-        steps = Steps(runs, with_compute(linked), first.engine.problem.law, second_law, y, via, settings)
-        held, refused = attempt(lambda: hold_out(steps))
-        tests, remark = (tuple(held[1]), summary(*held)) if held else ((), f"no backtest: {refused}")
+        settings = settings_of(**selection, **{name: options[name] for name in options if name not in OF_THE_LAW})
+        law_of_via = first.engine.problem.law
+        steps = Steps(with_compute(runs), with_compute(linked), law_of_via, second_law, y, via, settings)
+        tests, remark = _backtest(steps)
     lost = len(rows) - len(linked)
     remarks = [*([f"left out: {counted(lost, 'row')} of {y} without a {via} of its run"] if lost else []), remark]
-    return [replace(_chain(first, second, one, task, remarks), tested=tests) for one in forecasts_of(first, at)]
+    return [_chain(first, second, one, task, remarks, tests) for one in forecasts_of(first, at)]
+
+
+def _backtest(steps: Steps) -> tuple[tuple[Tested, ...], str]:
+    """Backtest both steps together; return the tests and a sentence on them, or on why there are none."""
+    held_out, refused = attempt(lambda: hold_out(steps))
+    return (tuple(held_out[1]), summary(*held_out)) if held_out else ((), f"no backtest: {refused}")
 
 
 def _one_column(table: pd.DataFrame, via: str, y: str, task: str | None) -> UserError:
@@ -139,13 +144,12 @@ def _linked(rows: pd.DataFrame, origins: pd.DataFrame | None, y: str, via: str) 
     return linked
 
 
-def _chain(first: Fit, second: Fit, via: Forecast, task: str | None, lost: Sequence[str]) -> Chained:
+def _chain(
+    first: Fit, second: Fit, via: Forecast, task: str | None, remarks: Sequence[str], tests: tuple[Tested, ...]
+) -> Chained:
+    """Return the forecast of y at the setting of one forecast of via. remarks: warnings on all settings."""
     least = 1 / float(second.engine.points.inputs["x"].max())
-    warnings = [
-        *via.warnings,
-        *lost,
-        *(f"{second.y} by {via.y}: {text}" for text in second.warnings),
-    ]
+    warnings = [*via.warnings, *remarks, *(f"{second.y} by {via.y}: {text}" for text in second.warnings)]
     times = least / via.value
     if times > CLEARLY:
         warnings.append(
@@ -153,9 +157,19 @@ def _chain(first: Fit, second: Fit, via: Forecast, task: str | None, lost: Seque
         )
     value = float(second.predict({f"1/{via.y}": 1 / via.value})[0])
     at = {name: via.at[name] for name in first.engine.points.columns.values()}
-    ends = _interval(first, second, at)
     return Chained(
-        second.y, task, second.law, second.params, via.at, value, ends, first.level, via, times, tuple(warnings)
+        y=second.y,
+        task=task,
+        link=second.law,
+        link_params=second.params,
+        at=via.at,
+        value=value,
+        interval=_interval(first, second, at),
+        level=first.level,
+        via=via,
+        times=times,
+        warnings=tuple(warnings),
+        tested=tests,
     )
 
 

@@ -68,7 +68,7 @@ def summary(by: str, found: list[Tested]) -> str:
 
 
 def _tested(steps: Steps, by: str) -> Iterator[Tested]:
-    settings = replace(steps.settings, how=replace(steps.settings.how, resamples=0, majority=True))
+    settings = replace(steps.settings, search=replace(steps.settings.search, resamples=0, majority=True))
     size, small = (table[by].to_numpy(dtype=float) for table in (steps.linked, steps.runs))
     for cut in cuts_of(size, by):
         held_out, seen = steps.linked[size > cut], steps.linked[size <= cut]

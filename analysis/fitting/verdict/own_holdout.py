@@ -52,14 +52,22 @@ def hold_out(found: Fit, law: Law, settings: Settings) -> OwnHoldOut | None:
     cut = distinct[min(len(distinct) - 2, round(KEPT * len(distinct)) - 1)]
     seen = size <= cut
     some = points.take(seen)
-    begin = None if settings.how.begin is None else law.scale(found.params, some.units(law.centred_with))[:, None]
-    how = replace(settings.how, resamples=RESAMPLES, resample="runs", interval="percentile", starts=None, begin=begin)
-    how = replace(
-        how, level=LEVEL, most_refitted=min(MOST_REFITTED, how.most_refitted), majority=True, kept=KEPT_STARTS
+    begin = None if settings.search.begin is None else law.scale(found.params, some.units(law.centred_with))[:, None]
+    search = replace(
+        settings.search,
+        resamples=RESAMPLES,
+        resample="runs",
+        interval="percentile",
+        level=LEVEL,
+        starts=None,
+        begin=begin,
+        most_refitted=min(MOST_REFITTED, settings.search.most_refitted),
+        majority=True,
+        kept=KEPT_STARTS,
     )
     try:
         check_determined(some, law)
-        inner = fit_points(some, law, y=found.y, objective=settings.objective, how=how)
+        inner = fit_points(some, law, y=found.y, objective=settings.objective, search=search)
     except Refusal:
         return None
     if inner.engine.samples is None:

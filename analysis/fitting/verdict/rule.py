@@ -203,8 +203,8 @@ def _remedy(found: Fit, law: Law, settings: Settings) -> str:
 
     The search uses least squares, which takes a third of the steps, with intervals from the sandwich formula.
     """
-    how = replace(settings.how, resamples=0, starts=None, majority=True, kept=STARTS, steps=STEPS)
-    least = replace(settings, objective=replace(settings.objective, name="lsq"), how=how)
+    search = replace(settings.search, resamples=0, starts=None, majority=True, kept=STARTS, steps=STEPS)
+    least = replace(settings, objective=replace(settings.objective, name="lsq"), search=search)
     every = np.ones(found.n_points, dtype=bool)
     for other in _others(found, law):
         if (passing := _passing(found, other, least, every)) and (exact := _exact(passing, other, settings)):
@@ -234,28 +234,28 @@ def _passing(found: Fit, law: Law, settings: Settings, mask: Array) -> Fit | Non
     points = found.engine.points.take(mask)
     try:
         check_determined(points, law)
-        bare = fit_points(points, law, y=found.y, objective=settings.objective, how=settings.how)
+        bare = fit_points(points, law, y=found.y, objective=settings.objective, search=settings.search)
         if bare.certificate.status != "ok":
             return None
         lack = _find_misfit(bare)
         if _decisive_fault(bare, lack):
             return None
-        how = replace(settings.how, begin=bare.engine.theta[:, None], steps=AGAIN)
-        how = replace(how, resamples=RESAMPLES, most_refitted=0, resample="runs", interval="percentile")
-        again = fit_points(points, law, y=found.y, objective=settings.objective, how=how)
+        search = replace(settings.search, begin=bare.engine.theta[:, None], steps=AGAIN)
+        search = replace(search, resamples=RESAMPLES, most_refitted=0, resample="runs", interval="percentile")
+        again = fit_points(points, law, y=found.y, objective=settings.objective, search=search)
     except Refusal:
         return None
     if again.certificate.status != "ok":
         return None
-    tested = hold_out(again, law, replace(settings, how=how))
+    tested = hold_out(again, law, replace(settings, search=search))
     return None if weigh_hold_out(lack, tested).reasons else again
 
 
 def _exact(passing: Fit, law: Law, settings: Settings) -> Fit | None:
     """Refit with the user's objective, starting from the least-squares solution; None unless its certificate is ok."""
-    how = replace(settings.how, resamples=0, begin=passing.engine.theta[:, None])
+    search = replace(settings.search, resamples=0, begin=passing.engine.theta[:, None])
     try:
-        exact = fit_points(passing.engine.points, law, y=passing.y, objective=settings.objective, how=how)
+        exact = fit_points(passing.engine.points, law, y=passing.y, objective=settings.objective, search=search)
     except Refusal:
         return None
     return exact if exact.certificate.status == "ok" else None

@@ -200,7 +200,7 @@ def efficiency_table(path: Path) -> TextTable | None:
         )
         for row in rows.to_dict("records")
     ]
-    how = rows.iloc[0]
-    threads = f"{how['threads']:.0f} thread{'s' if how['threads'] > 1 else ''}"
-    note = f"Forward pass on {how['device']}, {how['precision']}, {threads}; latency of one image."
+    first = rows.iloc[0]
+    threads = f"{first['threads']:.0f} thread{'s' if first['threads'] > 1 else ''}"
+    note = f"Forward pass on {first['device']}, {first['precision']}, {threads}; latency of one image."
     return TextTable("efficiency", "Cost of inference", heads, tuple(lines), tuple(range(1, 7)), note)

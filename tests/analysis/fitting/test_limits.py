@@ -24,7 +24,7 @@ from analysis import fit
 from analysis.errors import Refusal, UserError
 from analysis.estimates.backtest import backtest
 from analysis.fitting import solver
-from analysis.fitting.engine import How, fit_points
+from analysis.fitting.engine import SearchSettings, fit_points
 from analysis.fitting.objective import Objective
 from analysis.fitting.points import Selection, read_points
 from analysis.laws import LAWS, Law
@@ -122,8 +122,8 @@ def test_an_inner_fit_ends_when_most_of_its_starts_agree(curves: Counter[int]) -
     found = []
     for majority in (False, True):
         before = curves[120]
-        how = How(resamples=0, starts=16, majority=majority)
-        found.append((fit_points(points, law, y="loss", objective=objective, how=how), curves[120] - before))
+        search = SearchSettings(resamples=0, starts=16, majority=majority)
+        found.append((fit_points(points, law, y="loss", objective=objective, search=search), curves[120] - before))
     (whole, many), (early, few) = found
     assert few < many
     assert early.params == pytest.approx(whole.params, rel=1e-5)
