@@ -17,10 +17,10 @@ from analysis.table.columns import as_numbers, require_positive
 from analysis.table.mixtures import mixtures_of
 from analysis.table.recognise.roles import other_measure, proposals, refuse_rising
 from analysis.table.remarks import remarks_of
-from analysis.table.repeats import value_numbers, without_repeats
+from analysis.table.repeats import repeats_words, value_numbers, without_repeats
 from analysis.table.select import RECIPE, origins, select_rows
 from analysis.table.training_details import training_details
-from analysis.wording import counted, in_quotes, listed, ticked
+from analysis.wording import in_quotes, listed, ticked
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -142,7 +142,7 @@ def _chosen(
     if not may_rise:
         refuse_rising(chosen, y)
     chosen, repeated = without_repeats(chosen, columns, y)
-    return chosen, [*left_out, *([f"{counted(repeated, 'row')} that repeat another"] if repeated else [])]
+    return chosen, [*left_out, *([repeats_words(repeated)] if repeated else [])]
 
 
 def metric_of(rows: pd.DataFrame) -> str:

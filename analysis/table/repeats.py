@@ -67,10 +67,15 @@ def _has_few_digits(values: np.ndarray) -> np.ndarray:
     return np.abs(np.round(digits, 7) - digits) < 1e-12
 
 
+def repeats_words(count: int) -> str:
+    """Return a phrase on rows that are left out."""
+    return f"{counted(count, 'row')} that {'repeats' if count == 1 else 'repeat'} another"
+
+
 def distinct(rows: pd.DataFrame, columns: Sequence[str], y: str) -> pd.DataFrame:
     """Drop rows that repeat another in the given columns (as far as they exist), with a remark."""
     rows, repeated = without_repeats(rows, [name for name in columns if name in rows.columns], y)
-    return with_remarks(rows, *([f"left out: {counted(repeated, 'row')} that repeat another"] if repeated else []))
+    return with_remarks(rows, *([f"left out: {repeats_words(repeated)}"] if repeated else []))
 
 
 def _decimals(value: float) -> int:

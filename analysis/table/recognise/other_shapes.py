@@ -1,8 +1,9 @@
-"""Tables of another shape: a column for each value of N, D or C, or a row for each metric of a run."""
+"""Tables of another shape: a column for each value of N, D or C, or a row for each metric or quantity of a run."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import pandas as pd
 
@@ -16,6 +17,8 @@ VALUES = ("value", "values", "metric_value", "score", "result", "measurement")
 """Columns of the measured values beside them."""
 BEFORE_VALUE = re.compile(r"(?:^|[@=_ ])(?:[A-Za-z](?=\d))?")
 """The end of a name before a value: D=1B, loss@1B tokens, loss_D1B; 1B alone has no name."""
+MOST_WORDS = 50
+"""Number of values of a text column among which the names of columns are sought."""
 FEWEST = 3
 """Minimum number of columns named by values of one size."""
 LEAST = 1e3
@@ -40,6 +43,18 @@ def one_row_each(values: list[str], column: str) -> str:
         f"{listed(values, 3)} may be values of {column}: make one row for each of them (melt of pandas, with "
         f'var_name="{column}" and value_name="loss")'
     )
+
+
+def named_in_rows(table: pd.DataFrame, column: str, ours: Callable[[str], str]) -> str:
+    """Return what to do where our columns are values of a text column; "" elsewhere. ours: our name of a value."""
+    for name in (name for name in table.columns if not pd.api.types.is_numeric_dtype(table[name])):
+        words = table[name].dropna().map(str)
+        found = {ours(word) for word in words.unique()[:MOST_WORDS]}
+        if column in found and len(found - {""}) > 1:
+            if words.is_unique:
+                return f"the rows of {name} are its columns: turn the table round (transpose of pandas)"
+            return f"the rows of {name} are its columns: make one column for each of them (pivot of pandas)"
+    return ""
 
 
 def one_metric(table: pd.DataFrame, column: str, known: re.Pattern[str]) -> str:

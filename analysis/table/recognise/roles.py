@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis.errors import UserError
 from analysis.table.recognise.examples_seen import examples_seen, is_factor
-from analysis.table.recognise.other_shapes import named_by_values, one_metric, one_row_each
+from analysis.table.recognise.other_shapes import named_by_values, named_in_rows, one_metric, one_row_each
 from analysis.table.recognise.statuses import plain_name
 from analysis.table.recognise.written_numbers import NATS, counts_alone, factor_of, flops_of, read_numbers
 from analysis.table.remarks import with_taken
@@ -153,6 +153,12 @@ def is_known(column: object) -> bool:
     return column in ROLES or role_of(column) is not None
 
 
+def _ours(word: str) -> str:
+    """Return our name of a column; '' for unknown ones."""
+    role = role_of(word)
+    return word if word in ROLES else role.name if role else ""
+
+
 def proposals(table: pd.DataFrame, column: str) -> str:
     """Return how to name or compute a missing column, with candidates among the table's columns."""
     if computed := _computed(table, column):
@@ -170,6 +176,8 @@ def proposals(table: pd.DataFrame, column: str) -> str:
             return said
         mean = f"({' + '.join(map(ticked, likely))}) / {len(likely)}"  # columns of seeds
         return f"{said}, or take their mean by --derive {in_quotes(f'{column} = {mean}')}"
+    if turned := named_in_rows(table, column, _ours):
+        return turned
     if column in SMALL and (metric := one_metric(table, column, PROPOSED[column])):
         return metric
     accurate = [str(name) for name in table.columns if is_accuracy(name)]

@@ -158,6 +158,9 @@ def test_what_a_column_was_taken_for_is_said():
             "D",
             "loss_D4B may be values of D: make one row",
         ),
+        ({"N": ["D", "loss"], "1e6": [1e8, 3.0]}, "D", "the rows of N are its columns: turn the table round"),
+        ({"variable": ["N", "D", "loss"] * 2, "value": 1.0}, "N", "make one column for each of them (pivot of pandas)"),
+        ({"muP": ["Y", "N"], "d": 1.0}, "N", "name it with --columns, or compute it with --derive"),
         ({"WER (%)": 20.0, "std_err": 0.1, "error_message": "none"}, "loss", 'take --y "WER (%)"'),
         (
             {"imagenet zero-shot top-1": 0.7, "grad_acc": 8},
@@ -168,7 +171,7 @@ def test_what_a_column_was_taken_for_is_said():
     ],
 )
 def test_a_missing_column_is_proposed_from_those_that_are_there(columns, missing, said):
-    table = load_table(pd.DataFrame({name: [value] for name, value in columns.items()}))
+    table = load_table(pd.DataFrame(columns, index=range(max(map(np.size, columns.values())))))
     with pytest.raises(UserError) as error:
         require_columns(table, [missing])
     assert said in str(error.value)
