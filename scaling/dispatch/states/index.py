@@ -88,10 +88,7 @@ class Index:
     @classmethod
     def from_now(cls, results: Path, since: Mapping[str, int] | None = None) -> Index:
         """Return the index without its present lines; if `since` is given, without those of that moment."""
-        index = cls(results, since)
-        if since is None:
-            index._read = index.sizes()
-        return index
+        return cls(results, cls(results).sizes() if since is None else since)
 
     def append(self, kind: bytes, run_id: str, facts: Any) -> None:
         """Append one line in one write; errors are ignored, because lines are only hints."""
