@@ -12,6 +12,8 @@ from scaling.errors import UserError
 LARGEST_MEAN, LARGEST_VARIANCE = 0.5, 2.0  # of targets that count as scaled
 FARTHEST_MEAN = 1e5  # in standard deviations: beyond it the rounding of float32 is seen in the loss
 FEW = 64  # examples that are compared first
+SOME = 1_000  # examples that are looked at to find what is wrong with arrays
+MOSTLY_UNIQUE = 0.9  # share of training examples that differ from all others, below which equal ones mean little
 NUMBERS = "fiub"  # kinds of types: floats, whole numbers, bytes, bits
 
 
@@ -81,6 +83,29 @@ def check_different(data: DataSet, x: np.ndarray) -> None:
             f"found training examples of {data.name} that are all the same (as float32); wanted different ones; mend "
             f"the data, or multiply numbers below 1e-38"
         )
+
+
+def check_held_out(name: object, split: str, held: np.ndarray, train: np.ndarray) -> None:
+    """Raise UserError if held-out examples are training examples."""
+    if are_among(held, train):
+        raise UserError(
+            f"found {split} examples of {name} among its training examples; wanted examples that are not trained on; "
+            f"hold some out"
+        )
+
+
+def are_among(held: np.ndarray, train: np.ndarray) -> bool:
+    """Return whether most held-out examples, by a sample, are training examples; False if many of these are equal."""
+    known = {hash(row.tobytes()) for row in train}
+    if len(known) < MOSTLY_UNIQUE * len(train):
+        return False
+    some = some_of(held)
+    return sum(hash(row.tobytes()) in known for row in some) > len(some) / 2
+
+
+def some_of(x: np.ndarray) -> np.ndarray:
+    """Return about SOME examples, spread over an array."""
+    return x[:: max(1, len(x) // SOME)]
 
 
 def check_moments(data: DataSet, mean: Sequence[float], std: Sequence[float]) -> None:

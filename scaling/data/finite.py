@@ -10,7 +10,7 @@ import numpy as np
 
 from scaling.data.base import SPLITS, Arrays, DataSet, Picked, Published, Source, Splits
 from scaling.data.chance import constant_predictor, mean_and_error
-from scaling.data.check import check_different, check_finite, check_moments, check_scaled, checked
+from scaling.data.check import check_different, check_finite, check_held_out, check_moments, check_scaled, checked
 from scaling.data.memory import MEMORY, stays_in_file
 from scaling.data.read_again import read_twice
 from scaling.data.seeds import streams_of
@@ -119,6 +119,9 @@ class FiniteSet(DataSet):
                 f"data.examples; set data.examples={len(whole.train)}"
             )
         check_different(self, train.x)
+        if not is_shipped(type(self)) and not stays_in_file(train.x):
+            for split, held in (("validation", validation), ("test", test)):
+                check_held_out(self.name, split, held.x, train.x)
         return whole
 
     def _check_classes(self, whole: Whole) -> None:

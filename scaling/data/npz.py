@@ -16,7 +16,7 @@ from pydantic import PositiveInt
 
 from scaling.config import part
 from scaling.data.base import Arrays, Source
-from scaling.data.check import check_labels
+from scaling.data.check import are_among, check_labels, some_of
 from scaling.data.finite import SPLIT_SEED, FiniteSet, Whole, dealt
 from scaling.data.pixels import feature_moments, moments
 from scaling.errors import UserError
@@ -25,8 +25,6 @@ ENDINGS = ("train", "val", "test")  # of the names of arrays, such as x_train
 HELD_OUT_NAME = re.compile(  # names of arrays meant for a held-out split, such as X_test or valid_y
     r"(^|[^a-z]|[xy])(val(id(ation)?)?|(?<!std_)dev|test|eval|held_?out|holdout)([^a-z]|[xy]$|$)", re.IGNORECASE
 )
-SOME = 1_000  # examples that are looked at to find what is wrong with arrays
-MOSTLY_UNIQUE = 0.9  # share of training examples that differ from all others, below which equal ones mean little
 OTHER_UNITS = 20.0  # ratio of standard deviations beyond which two arrays are taken to be in different units
 NOTHING = 1e-4  # standard deviation of most features, relative to that of all values, below which they are lost
 HELD_OUT_SHARE = 10  # one in so many training examples, for a split that the file lacks
@@ -111,13 +109,13 @@ class Npz(FiniteSet):
     def _check_held_out(self, train: np.ndarray, held: np.ndarray, name: str) -> None:
         """Raise UserError if held-out examples are training examples, or in other units."""
         at_head = np.array_equal(held, train[: len(held)]) and (held != held[0]).any()
-        if at_head or _are_among(held, train):
+        if at_head or are_among(held, train):
             where = "at the head of" if at_head else "among"
             raise UserError(
                 f"found x_{name} of {self.path} {where} x_train; wanted examples that are not trained on; hold "
                 f"some out, or leave x_{name} out to have a tenth of x_train instead"
             )
-        (_, [own]), (_, [other]) = feature_moments(_some_of(train)), feature_moments(_some_of(held))
+        (_, [own]), (_, [other]) = feature_moments(some_of(train)), feature_moments(some_of(held))
         if (train.dtype == np.uint8) != (held.dtype == np.uint8) or not 1 / OTHER_UNITS < other / own < OTHER_UNITS:
             raise UserError(
                 f"found x_{name} of {self.path} as {held.dtype} with standard deviation {other:.3g}, and x_train as "
@@ -128,7 +126,7 @@ class Npz(FiniteSet):
         """Raise UserError if the normalisation, one for all features, leaves most of them next to nothing."""
         if self.features is None or x.shape[1:] != self.shape:
             return
-        own = _some_of(x).std(axis=0, dtype=np.float64)
+        own = some_of(x).std(axis=0, dtype=np.float64)
         usual = float(np.median(own[own > 0])) if own.any() else std
         if usual < NOTHING * std:
             raise UserError(
@@ -199,20 +197,6 @@ class Npz(FiniteSet):
                 f"found {self.path} with SHA-256 {found[:12]}…; wanted data.sha256={self.sha256[:12]}…; "
                 f"take the file that was meant"
             )
-
-
-def _some_of(x: np.ndarray) -> np.ndarray:
-    """Return about SOME examples, spread over an array."""
-    return x[:: max(1, len(x) // SOME)]
-
-
-def _are_among(held: np.ndarray, train: np.ndarray) -> bool:
-    """Return whether most held-out examples, by a sample, are training examples; False if many of these are equal."""
-    known = {hash(row.tobytes()) for row in train}
-    if len(known) < MOSTLY_UNIQUE * len(train):
-        return False
-    some = _some_of(held)
-    return sum(hash(row.tobytes()) in known for row in some) > len(some) / 2
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:

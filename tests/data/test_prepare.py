@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import itertools
 import json
 import multiprocessing
 import os
@@ -30,6 +31,8 @@ from scaling.errors import UserError
 from tests.default_cases import default_cases
 from tests.forked import forked
 
+SEEDS = itertools.count()  # one for each table, so that no picture is in two splits
+
 
 def picture(rng: np.random.Generator, label: int, *, size: tuple[int, int] = (20, 12)) -> Image.Image:
     """Return noise around a grey that tells the label."""
@@ -48,7 +51,7 @@ def image_folder(root: Path, counts: dict[str, list[int]]) -> None:
 
 
 def table(labels: list[int], *, image: str = "image", label: str = "label", paths: list[str] | None = None) -> pa.Table:
-    rng = np.random.default_rng(len(labels))
+    rng = np.random.default_rng(next(SEEDS))
     rows = []
     for i, number in enumerate(labels):
         buffer = io.BytesIO()
@@ -457,6 +460,12 @@ class TestBadInput:
         image_folder(tmp_path, {"train": [2, 2], "test": [2, 2, 1]})
         with pytest.raises(UserError, match="found the class class2"):
             prepare("stl10", {"root": str(tmp_path), "image_size": 8, "classes": 2, "examples": 4})
+
+    def test_training_images_among_the_test_images(self, tmp_path: Path) -> None:
+        image_folder(tmp_path, {"train": [9, 9]})
+        shutil.copytree(tmp_path / "train", tmp_path / "test")
+        with pytest.raises(UserError, match=r"found (validation|test) examples of .* among its training examples"):
+            prepare("stl10", {"root": str(tmp_path), "image_size": 8, "classes": 2, "examples": 18})
 
     def test_a_class_without_training_images(self, tmp_path: Path) -> None:
         image_folder(tmp_path, {"train": [2, 2], "test": [2, 2]})

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from scaling.data.base import SPLITS
-from scaling.data.check import check_labels
+from scaling.data.check import check_held_out, check_labels
 from scaling.data.finite import SPLIT_SEED
 from scaling.data.pixels import moments
 from scaling.data.prepare.arrays import FACTS, ORDER_SEED, PLACES, SCHEMA, Facts, Prepared, prepared_folder
@@ -26,6 +26,7 @@ from scaling.data.subset import subset_order
 from scaling.errors import UserError
 from scaling.folders import write_atomically
 
+COMPARED = 4 * 2**30  # bytes of training images up to which held-out ones are looked for among them
 NOTED_SECONDS = 10.0  # between two writes of the progress, each of which waits for the disk
 Watch = Callable[[str, int, int], None]  # split, pictures done, pictures in all
 
@@ -58,7 +59,16 @@ def write_prepared(
         _write_split(pictures[split], parts, unfinished, split, size=image_size, channels=channels, watch=report)
         published = _write_places(pictures[split], parts, unfinished.folder) or published
     examples = {name: len(part) for parts in rows.values() for name, part in parts.items()}
-    mean, std = moments(np.load(unfinished.folder / "train-images.npy", mmap_mode="r"))
+    images = {
+        split: np.asarray(np.load(unfinished.folder / f"{split}-images.npy", mmap_mode="r"))
+        for split in SPLITS
+        if split in examples
+    }
+    train = images.pop("train")
+    for split, held in images.items():
+        if train.nbytes <= COMPARED:
+            check_held_out(folder, split, held, train)
+    mean, std = moments(train)
     facts = Facts(SCHEMA, image_size, channels, examples, mean, std, published, originals)
     write_atomically(unfinished.folder / FACTS, json.dumps(asdict(facts), indent=1))
     unfinished.name(final)
