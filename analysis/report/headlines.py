@@ -155,7 +155,7 @@ def _headline(what: str, result: LawResult) -> Headline:
     slope, ends = _slope(result.fit)
     value = f"{str(result.x).replace('D_unique', 'D<sub>unique</sub>')}<sup>{exponent(slope)}</sup>"
     floor = result.fit.params["E"] if result.fit.engine.problem.law.floor else 0.0
-    note = f"above a floor of {number(floor)} {interval(result.fit.intervals.get('E'))}" if floor else ""
+    note = f"above a floor of {number(floor)} {interval(result.fit.intervals.get('E'))}".rstrip() if floor else ""
     note = ", ".join(filter(None, (note, result.fit.certificate.backtest)))
     return Headline(what, value, interval(ends, exponent), result.status, note)
 

@@ -109,10 +109,11 @@ class GroupResults(Group):
         return next((one for one in self.laws if (one.law, one.y, one.x) == (name, y, None)), None)
 
     def shown(self, y: str, along: Slice | None = None) -> LawResult | None:
-        """Return the law shown for a slice or the frontier: saturating if its certificate is ok, else power."""
+        """Return the law shown for a slice or the frontier: saturating if it lacks at most an interval, else power."""
         fitted = [one for one in self.laws if one.y == y and one.x and one.slice is along and one.fit]
         for one in fitted:
-            if one.law == "saturating" and one.fit and one.fit.certificate.status == "ok":
+            reasons = one.fit.certificate.reasons if one.fit else ()
+            if one.law == "saturating" and all(reason.startswith("no interval: all points") for reason in reasons):
                 return one
         return next(iter(fitted), None)
 

@@ -275,6 +275,7 @@ def test_points_of_one_run_give_no_interval(resample: str) -> None:
     assert found.intervals == {}
     assert found.certificate.status == "weak"
     assert "no interval: all points are of one run" in " ".join(found.warnings)
+    assert found.certificate.supported is not None
     with pytest.raises(Refusal, match="no interval: all points are of one run"):
         found.interval({"D": [1e10]})
     assert fit(curve, "saturating", x="D", resamples=20, run_column="none").certificate.status == "ok"

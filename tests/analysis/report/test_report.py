@@ -602,3 +602,12 @@ def test_runs_without_epochs_are_of_no_length():
     rows = pd.DataFrame({"epochs": [1.23, 1.25, None, 10.0], "D_unique": [100, 1000, 100, 100]})
     assert epoch_groups(rows).tolist() == [1.25, 1.25, pytest.approx(float("nan"), nan_ok=True), 10.0]
     assert epoch_groups(rows.assign(epochs=float("nan"))).isna().all()
+
+
+def test_the_law_of_one_run_s_curve_keeps_its_floor_and_has_no_interval():
+    D = np.geomspace(1e9, 1e11, 12)
+    curves = [pd.DataFrame({"run_name": f"r{N:g}", "N": N, "D": D, "loss": 2 + 400 * D**-0.3}) for N in (1e8, 1e9)]
+    (group,), _ = fit_groups(load_table(pd.concat(curves)), QUICK)
+    (line,) = (line for line in headlines([group]) if "falls as" in line.what and line.value.startswith("D"))
+    assert (line.value, line.interval, line.status) == ("D<sup>−0.300</sup>", "", "weak")
+    assert line.note.startswith("above a floor of 2, hold-out passed")
