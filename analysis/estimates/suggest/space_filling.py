@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from analysis.numbers import number
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -43,6 +45,17 @@ def fill(
         chosen.append(i)
         square = np.minimum(square, _square(free, free[i], width))
     return chosen
+
+
+def nowhere_new(made: pd.DataFrame, pool: pd.DataFrame, prices: Prices, *, by: Sequence[str], limit: float) -> str:
+    """Return why no candidate is chosen of those that have another place than the runs made."""
+    known = set(made[by].astype(float).itertuples(index=False, name=None))
+    new = [place not in known for place in pool[by].astype(float).itertuples(index=False, name=None)]
+    if not any(new):
+        return f"every candidate has the {' and '.join(by)} of a run that was made; wanted others"
+    which = "" if all(new) else f" with another {' or '.join(by)}"
+    cheapest = float(prices.alone[new].min())
+    return f"the cheapest candidate{which} costs {number(cheapest)}, more than the limit of {number(limit)}"
 
 
 def _square(points: Array, one: Array, width: Array) -> Array:

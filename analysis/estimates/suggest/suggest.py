@@ -15,7 +15,7 @@ from analysis.estimates.suggest.design import COST_POWER, LEAST, Design, choose,
 from analysis.estimates.suggest.law_posterior import Posterior, posterior_of
 from analysis.estimates.suggest.prices import Prices, prices_of
 from analysis.estimates.suggest.request import Request, check_request, column_of, costs_of, other_units, rows_of
-from analysis.estimates.suggest.space_filling import fill
+from analysis.estimates.suggest.space_filling import fill, nowhere_new
 from analysis.fitting.display.in_notebook import InNotebook
 from analysis.fitting.holdout import rows_by_size, score_laws
 from analysis.fitting.intervals import check_interval
@@ -116,6 +116,7 @@ def suggest(
     fits, warnings = _fits(frame, laws, asked)
     doubts = other_units(pool, frame)
     if not fits:
+        _check_target(target, frame, laws[0], asked)
         begun = _spread(frame, laws[0], pool, prices, asked, why=warnings[0])
         return replace(begun, warnings=(*doubts, *begun.warnings))
     weights = backtest_weights(frame, fits, laws, asked)
@@ -240,6 +241,13 @@ def _fits(frame: pd.DataFrame, laws: Sequence[Law], asked: Request) -> tuple[dic
     return fits, tuple(dict.fromkeys(warnings))
 
 
+def _check_target(target: pd.DataFrame, frame: pd.DataFrame, law: Law, asked: Request) -> None:
+    """Raise UserError for a target without the inputs of a law that cannot be fitted yet."""
+    if asked.of == asked.y and "C" not in target.columns:
+        for column in input_columns(frame, law, asked.x).values():
+            column_of(target, column, "the target", law.name)
+
+
 def _spread(
     frame: pd.DataFrame, law: Law, pool: pd.DataFrame, prices: Prices, asked: Request, *, why: str
 ) -> Suggestion:
@@ -255,21 +263,10 @@ def _spread(
     chosen = chosen or fill(made, pool, prices, by=by, limit=asked.limit, most=1)
     nothing = _nothing(asked, "space", interval=None, laws={})
     if not chosen:
-        return replace(nothing, reason=_nowhere_new(made, pool, prices, by=by, limit=asked.limit))
+        return replace(nothing, reason=nowhere_new(made, pool, prices, by=by, limit=asked.limit))
     warning = f"no law can be fitted yet ({why}): these runs are spread over {' and '.join(by)}"
     rows, costs = tuple(pool.index[chosen].tolist()), tuple(prices.steps(chosen))
     return replace(nothing, rows=rows, cost=prices.of(chosen), costs=costs, warnings=(warning,))
-
-
-def _nowhere_new(made: pd.DataFrame, pool: pd.DataFrame, prices: Prices, *, by: Sequence[str], limit: float) -> str:
-    """Return why no candidate is chosen of those that have another place than the runs made."""
-    known = set(made[by].astype(float).itertuples(index=False, name=None))
-    new = [place not in known for place in pool[by].astype(float).itertuples(index=False, name=None)]
-    if not any(new):
-        return f"every candidate has the {' and '.join(by)} of a run that was made; wanted others"
-    which = "" if all(new) else f" with another {' or '.join(by)}"
-    cheapest = float(prices.alone[new].min())
-    return f"the cheapest candidate{which} costs {number(cheapest)}, more than the limit of {number(limit)}"
 
 
 def _too_dear(prices: Prices, limit: float) -> str:

@@ -198,6 +198,8 @@ def test_before_a_law_can_be_fitted_runs_are_spread_over_its_inputs():
     spread, near = np.log(pool.loc[list(found.rows)].N).std(), np.log(pool.nsmallest(6, "cost").N).std()
     assert spread > near
     assert "more than the limit" in suggest(bare().head(4), pool=pool, target=TARGET, limit=1.0).reason
+    with pytest.raises(UserError, match="no N in the target"):
+        suggest(bare().head(4), pool=pool, target={"X": [1e10]}, limit=1e12)
     again, dear = bare().head(4), pool.assign(cost=1e20)
     same = pool.head(4).assign(N=again.N.to_numpy(), D=again.D.to_numpy(), cost=1.0)
     assert "every candidate has the N and D of a run" in suggest(again, pool=same, target=TARGET, limit=1e12).reason
