@@ -80,7 +80,7 @@ def check_different(data: DataSet, x: np.ndarray) -> None:
     """Raise UserError if all training examples are equal: numbers below 1e-45 are 0 in float32."""
     if len(x) > 1 and (x[:FEW] == x[0]).all() and (x == x[0]).all():
         raise UserError(
-            f"found training examples of {data.name} that are all the same (as float32); wanted different ones; mend "
+            f"found examples of {data.name} that are all the same (as float32); wanted different ones; mend "
             f"the data, or multiply numbers below 1e-38"
         )
 

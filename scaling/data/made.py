@@ -12,7 +12,7 @@ import numpy as np
 from scaling.config import part
 from scaling.data.base import Arrays, DataSet, Source, Splits, Stream
 from scaling.data.chance import constant_predictor, mean_and_error
-from scaling.data.check import check_finite, check_number, check_scaled, checked
+from scaling.data.check import check_different, check_finite, check_number, check_scaled, checked
 from scaling.data.memory import MEMORY
 from scaling.data.seeds import generator, streams_of
 from scaling.data.subset import class_sequence
@@ -159,6 +159,8 @@ class MadeSet(DataSet):
             found = checked(self, "drawn", self.draw(n, generator(self.name, *purpose)))
         check_number(self, found, n)
         check_finite(self, "drawn", found)
+        if n >= TRIED:  # a few may be equal by chance
+            check_different(self, found.x)
         return found
 
     def remember(self, group: Hashable, key: Hashable, make: Callable[[], T]) -> T:

@@ -58,6 +58,7 @@ class Mine(MadeSet):
             "too long": (np.c_[x, x], y),
             "too few": (x[1:], y),
             "not finite": (np.where(x > 0, x, np.nan), y),
+            "all the same": (np.ones_like(x), y),
             "lists": (x.tolist(), y.tolist()),
         }
         return Arrays(*changed[self.amiss])
@@ -142,6 +143,12 @@ def test_numbers_that_are_not_finite_are_no_divergence(kind: type) -> None:
         UserError, match=r"found \w+ examples of \w+ that are not finite; wanted numbers; mend the data"
     ):
         load_splits(config(kind, amiss="not finite"), 60)
+
+
+@pytest.mark.parametrize("size", [None, 60])
+def test_draws_that_are_all_the_same_are_refused(size: int | None) -> None:
+    with pytest.raises(UserError, match="found examples of mine that are all the same"):
+        load_splits(config(Mine, amiss="all the same", size=size), size)
 
 
 KEPT = np.random.default_rng(0).standard_normal((100, 2)).astype(np.float32)
@@ -257,7 +264,8 @@ class Typed(Mine):
 
     def draw(self, n: int, rng: np.random.Generator) -> Arrays:
         made = super().draw(n, rng)
-        return Arrays((10 * made.x).astype(self.x), made.y.astype(self.y))
+        x = np.maximum(10 * made.x, 0) if self.x == "bool" else 10 * made.x  # else nearly all would be True
+        return Arrays(x.astype(self.x), made.y.astype(self.y))
 
 
 @pytest.mark.parametrize("size", [None, 60])
