@@ -185,7 +185,7 @@ def factor_of(unit: str) -> float | None:
         return NATS
     if unit.strip() == "%":
         return FACTORS["%"]
-    power = re.fullmatch(r"(?:[x×*/]\s*)?(?:1?e|10\^|10\*\*)\+?(\d+)\s*[a-z]*", unit.strip().lower())
+    power = re.fullmatch(r"(?:[x×*/]\s*)?(?:1?e|10\^|10\*\*)\+?(\d{1,2})\s*[a-z]*", unit.strip().lower())
     if power:
         return 10.0 ** int(power[1])
     letters = _letters_of(unit)

@@ -160,6 +160,11 @@ def test_what_a_column_was_taken_for_is_said():
         ),
         ({"N": ["D", "loss"], "1e6": [1e8, 3.0]}, "D", "the rows of N are its columns: turn the table round"),
         ({"variable": ["N", "D", "loss"] * 2, "value": 1.0}, "N", "make one column for each of them (pivot of pandas)"),
+        (
+            {"run": ["9_1e456", "ab_1e500"], "loss_1e400": 1.0},
+            "N",
+            "name it with --columns, or compute it with --derive",
+        ),
         ({"muP": ["Y", "N"], "d": 1.0}, "N", "name it with --columns, or compute it with --derive"),
         ({"WER (%)": 20.0, "std_err": 0.1, "error_message": "none"}, "loss", 'take --y "WER (%)"'),
         (
