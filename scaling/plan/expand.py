@@ -71,6 +71,7 @@ def expand(loader: ConfigLoader, arguments: Sequence[str]) -> Plan:
 def _results(value: Any) -> Path:
     if not isinstance(value, str | int | float) or isinstance(value, bool) or not str(value).strip():
         raise UserError(f"found results={value!r}; wanted a folder; change it")
+    _check_one_line("results", str(value))
     return Path(str(value)).expanduser()
 
 
@@ -238,9 +239,16 @@ def _group_test(loader: ConfigLoader) -> Callable[[str], bool]:
     return is_group
 
 
+def _check_one_line(key: str, text: str) -> None:
+    """Raise UserError for control characters: jobs' batch scripts would run the second line of a path."""
+    if any(ord(character) < 32 or ord(character) == 127 for character in text):
+        raise UserError(f"found {key}={text!r}; wanted one line without control characters; change it")
+
+
 def _checked_name(name: Any) -> str:
     if not isinstance(name, str):
         raise UserError(f"found the name {name!r}; wanted text, and YAML took it for something else; put it in quotes")
+    _check_one_line("name", name)
     parts = Path(name).parts
     if not parts or Path(name).is_absolute() or ".." in parts or parts[0] in SHARED_FOLDERS:
         raise UserError(f"found name={name}; wanted a folder of the sweep's own inside results; choose another name")

@@ -27,6 +27,11 @@ BACK_OFF = (1, 2, 4, 8, 15, 30)  # seconds between two calls of sbatch while the
 PATIENCE = 120.0  # seconds that sbatch may take
 SUBMITTED = re.compile(r"Submitted batch job (\d+)")
 PARSABLE = re.compile(r"^\s*(\d+)(?:;\S+)?\s*$", re.MULTILINE)  # the output of sbatch --parsable
+MISREAD = {  # in the paths of logs
+    "%": "a per cent sign, which SLURM takes for a job's number,",
+    "\\": "a backslash, which sbatch leaves out,",
+    "\n": "a line break, after which the batch shell would run the rest,",
+}
 PASSING = (  # temporary refusals
     "Socket timed out",
     "Unable to contact slurm controller",
@@ -112,12 +117,8 @@ def executor_for(
 def parameters(
     share: JobShare, launcher: Slurm, dispatch: DispatchFolder, *, name: str, dependency: str | None = None
 ) -> dict[str, Any]:
-    """Return the parameters of a job by submitit's names; UserError for a folder with a per cent sign."""
-    if "%" in str(dispatch.path):
-        raise UserError(
-            f"found a per cent sign in {dispatch.path}, which SLURM takes for a job's number in the names of logs; "
-            f"wanted a results folder without one; rename it, or give results=DIR"
-        )
+    """Return the parameters of a job by submitit's names; UserError for a folder that sbatch would misread."""
+    _check_folder(str(dispatch.path))
     threads = {**thread_environment(launcher.threads)}
     setup = [*launcher.setup, *(f"export {key}={value}" for key, value in threads.items())]
     setup += [check_in_job(dispatch.code)] if launcher.snapshot else []
@@ -144,6 +145,16 @@ def parameters(
         "signal_delay_s": launcher.signal_seconds,
     }
     return {key: value for key, value in asked.items() if value is not None}
+
+
+def _check_folder(path: str) -> None:
+    """Raise UserError for a path in which sbatch reads another one, or the batch shell a command."""
+    wrong = next((character for character in path if character in MISREAD), None)
+    if wrong is not None:
+        raise UserError(
+            f"found {MISREAD[wrong]} in {path!r}, the folder of a sweep's jobs; wanted a results folder without one; "
+            f"rename it, or give results=DIR"
+        )
 
 
 def sheet(share: JobShare, launcher: Slurm, dispatch: DispatchFolder, name: str) -> str:

@@ -192,10 +192,13 @@ def test_jobs_of_several_arrays_run_no_more_at_a_time_than_those_of_one():
         assert sum(share for _, share in arrays(jobs, parallel, most)) <= parallel
 
 
-def test_a_per_cent_sign_in_a_folder_is_refused_before_it_leads_logs_astray(tmp_path):
+@pytest.mark.parametrize(
+    ("folder", "said"), [("100%j", "a per cent sign"), ("a\\b", "a backslash"), ("a\\''\ntouch b #", "line break|backslash")]
+)
+def test_a_folder_that_sbatch_misreads_is_refused_before_it_leads_logs_astray(tmp_path, folder, said):
     share = JobShare("4GB", 1, 1, 1.0, minutes=15, memory_gb=4)
-    with pytest.raises(UserError, match="per cent sign"):
-        sbatch.sheet(share, Slurm(), DispatchFolder(tmp_path / "100%j" / "jobs"), "mine")
+    with pytest.raises(UserError, match=said):
+        sbatch.sheet(share, Slurm(), DispatchFolder(tmp_path / folder / "jobs"), "mine")
 
 
 @pytest.mark.parametrize(
