@@ -102,7 +102,7 @@ def test_jobs_of_a_cluster_get_a_copy_of_one_s_own_modules(folder, monkeypatch, 
             *expand(loader, ["model=shallow", "data=spirals", "train.steps=1"]).runs,
         ]
     assert len({shape_of(run) for run in runs}) == 2  # their forecasts rest on runs of the same shape
-    take_snapshot(tmp_path / "code", order_of(SweepFolder(tmp_path, "own"), runs).entries)
+    copy_code(tmp_path / "code", SweepFolder(tmp_path, "own"), runs)
     copied = {path.name for path in (tmp_path / "code").glob("my_*.py")}
     assert copied == {"my_nets.py", "my_data.py", "my_family.py"}
 
@@ -117,7 +117,7 @@ def test_jobs_get_a_copy_of_what_one_s_own_modules_import(tmp_path, monkeypatch)
     monkeypatch.syspath_prepend(str(tmp_path))
     with session() as loader:
         runs = expand(loader, ["model=custom", "model.module=outer_net.Net", "data=teacher", "train.steps=1"]).runs
-    take_snapshot(tmp_path / "code", order_of(SweepFolder(tmp_path, "own"), runs).entries)
+    copy_code(tmp_path / "code", SweepFolder(tmp_path, "own"), runs)
     assert {path.name for path in (tmp_path / "code").glob("*_*.py")} == {"outer_net.py", "inner_layers.py"}
 
 
@@ -130,8 +130,30 @@ def test_jobs_get_a_copy_of_a_package_without_an_init_file(tmp_path, monkeypatch
     monkeypatch.syspath_prepend(str(tmp_path))
     with session() as loader:
         runs = expand(loader, ["model=custom", "model.module=bare_nets.net.made", "data=teacher", "train.steps=1"]).runs
-    take_snapshot(tmp_path / "code", order_of(SweepFolder(tmp_path, "own"), runs).entries)
+    copy_code(tmp_path / "code", SweepFolder(tmp_path, "own"), runs)
     assert (tmp_path / "code" / "bare_nets" / "net.py").is_file()
+
+
+@pytest.mark.parametrize("results", ["bare_nets/results", "bare_nets"])
+def test_the_copy_of_a_package_holds_no_results_and_no_copy_of_itself(tmp_path, monkeypatch, results):
+    nets = tmp_path / "bare_nets"
+    nets.mkdir()
+    (nets / "net.py").write_text("from torch import nn\n\ndef made(outputs):\n    return nn.LazyLinear(outputs)\n")
+    folder = SweepFolder(tmp_path / results, "own")
+    (folder.run("0").path).mkdir(parents=True)
+    (nets / "again").symlink_to(".")
+    (nets / "lost").symlink_to("nowhere")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with session() as loader:
+        runs = expand(loader, ["model=custom", "model.module=bare_nets.net.made", "data=teacher", "train.steps=1"]).runs
+    code = folder.jobs / "1" / "code"
+    copy_code(code, folder, runs)
+    assert {path.name for path in (code / "bare_nets").iterdir()} == {"net.py"}
+
+
+def copy_code(target, folder, runs):
+    take_snapshot(target, order_of(folder, runs).entries, folder)
 
 
 def test_a_path_that_the_search_path_cannot_hold_is_refused(tmp_path, monkeypatch):

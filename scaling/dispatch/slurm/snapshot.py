@@ -6,32 +6,33 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from importlib.util import find_spec
 from pathlib import Path
 
 import scaling
 from scaling.dispatch.queue import Entry
 from scaling.errors import UserError
-from scaling.folders import write_atomically
+from scaling.folders import SHARED_FOLDERS, SweepFolder, write_atomically
 from scaling.security.modules import is_own_file
 
 SKIP = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
 ROOT = Path(scaling.__file__).resolve().parent  # the package itself
 
 
-def take_snapshot(target: Path, queue: Iterable[Entry]) -> None:
+def take_snapshot(target: Path, queue: Iterable[Entry], folder: SweepFolder) -> None:
     """Copy this package and the user's own modules to `target`, with the commit and diff.
 
     The user's modules are those that the runs name and all that are loaded from the working directory, which includes
-    what they import. UserError if the copy fails.
+    what they import, without the sweep's results. UserError if the copy fails.
     """
+    skip = _no_code(folder)
     try:
         shutil.copytree(ROOT, target / ROOT.name, ignore=SKIP)
         named = {module for entry in queue for module in _modules(entry)}
         for module in sorted(named | {name.partition(".")[0] for name in list(sys.modules)}):
             if module not in (ROOT.name, "__main__", "__mp_main__"):
-                _copy_module(module, target)
+                _copy_module(module, target, skip)
     except OSError as error:  # copytree's own error lists every file
         why = error.strerror or "some files could not be copied"
         raise UserError(
@@ -77,7 +78,24 @@ def _modules(entry: Entry) -> set[str]:
     return {path.partition(".")[0] for path in named}
 
 
-def _copy_module(name: str, target: Path) -> None:
+def _no_code(folder: SweepFolder) -> Callable[[str, list[str]], set[str]]:
+    """Return what `copytree` leaves out of a package: results, which contain the copy, and links to what contains them.
+
+    The results may be the package's own folder.
+    """
+    results = folder.results
+    out = {path.resolve() for path in (results, folder.path, *(results / name for name in SHARED_FOLDERS))}
+
+    def skip(path: str, names: list[str]) -> set[str]:
+        here = Path(path).resolve()
+        places = {name: (here / name).resolve() for name in names}
+        found = {name for name, place in places.items() if place in out or here.is_relative_to(place)}
+        return {*SKIP(path, names), *found}
+
+    return skip
+
+
+def _copy_module(name: str, target: Path, skip: Callable[[str, list[str]], set[str]]) -> None:
     try:
         spec = find_spec(name)
     except ValueError:  # a module without a spec, such as __main__
@@ -90,7 +108,7 @@ def _copy_module(name: str, target: Path) -> None:
             shutil.copy2(file, target)
         return
     for folder in filter(_is_local, folders):  # several for a package without an __init__.py
-        shutil.copytree(folder, target / name, ignore=SKIP, dirs_exist_ok=True)
+        shutil.copytree(folder, target / name, ignore=skip, dirs_exist_ok=True, ignore_dangling_symlinks=True)
 
 
 def _is_local(path: str) -> bool:

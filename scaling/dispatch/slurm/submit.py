@@ -164,7 +164,7 @@ class Submitter:
         try:
             write_queue(self._dispatch.queue, self._dealt.queue)
             if self._settings.snapshot:
-                take_snapshot(self._dispatch.code, self._dealt.queue)
+                take_snapshot(self._dispatch.code, self._dealt.queue, self._order.folder)
             self._write(self._facts)
             for share in self._dealt.shares:
                 self._group(share)
