@@ -1,7 +1,8 @@
-"""Check the size of a YAML file with its aliases expanded, without expanding them."""
+"""Check the size and depth of a YAML file with its aliases expanded, without expanding them."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import yaml
@@ -10,19 +11,40 @@ from scaling.compose.yaml_numbers import check_numbers
 from scaling.errors import UserError
 
 MOST = 1_000_000  # values in an expanded file
+DEEPEST = 50  # levels
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def check_size(file: Path) -> None:
-    """Raise UserError for a file whose aliases expand to more than MOST values, or with misread numbers."""
+    """Raise UserError for a file of more than MOST values or DEEPEST levels, or with misread numbers."""
     try:
         root = yaml.compose(file.read_text(encoding="utf-8"), Loader=LOADER)
     except yaml.YAMLError:  # reported when it is read
         return
+    if _is_deep(root):
+        raise UserError(f"found {file}, which is nested deeper than {DEEPEST} levels; wanted fewer; mend it")
     check_numbers(file, root)
     size = _size(root, {})
     if size > MOST:
         raise UserError(f"found {file}, whose aliases stand for {size:.3g} values; wanted at most {MOST:,}; mend it")
+
+
+def _is_deep(root: yaml.Node | None) -> bool:
+    """Return whether there are more levels than DEEPEST, of which a node with aliases is looked at once."""
+    level, seen = _collections([root]), set[int]()
+    for _ in range(DEEPEST):
+        seen |= level.keys()
+        inner = _collections(part for node in level.values() for part in _parts(node))
+        level = {key: node for key, node in inner.items() if key not in seen}
+    return bool(level)
+
+
+def _collections(nodes: Iterable[yaml.Node | None]) -> dict[int, yaml.CollectionNode]:
+    return {id(node): node for node in nodes if isinstance(node, yaml.CollectionNode)}
+
+
+def _parts(node: yaml.CollectionNode) -> list[yaml.Node]:
+    return [part for pair in node.value for part in pair] if isinstance(node, yaml.MappingNode) else node.value
 
 
 def _size(node: yaml.Node | None, known: dict[int, int]) -> int:
@@ -31,7 +53,5 @@ def _size(node: yaml.Node | None, known: dict[int, int]) -> int:
         return 1
     if id(node) not in known:
         known[id(node)] = MOST + 1  # for a node that contains itself
-        pairs = isinstance(node, yaml.MappingNode)
-        parts = [part for pair in node.value for part in pair] if pairs else node.value
-        known[id(node)] = 1 + sum(_size(part, known) for part in parts)
+        known[id(node)] = 1 + sum(_size(part, known) for part in _parts(node))
     return known[id(node)]

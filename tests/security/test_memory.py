@@ -57,6 +57,19 @@ def test_aliases_ranges_and_grids_are_counted_before_they_are_made(tmp_path):
         check_cells([Block({"seed": range(2000), "model.width": range(2000)})])
 
 
+@pytest.mark.parametrize("levels", [60, 5000])
+def test_a_file_that_is_nested_without_end_is_refused(tmp_path, levels):
+    (tmp_path / "deep.yaml").write_text(f"a: {'{a: ' * levels}1{'}' * levels}\n")
+    with pytest.raises(UserError, match="nested deeper than 50 levels"):
+        check_size(tmp_path / "deep.yaml")
+    inner = "&a0 [x]"
+    for n in range(1, 30):
+        inner = f"&a{n} [{inner}, {', '.join([f'*a{n - 1}'] * 9)}]"
+    (tmp_path / "bomb.yaml").write_text(f"a: {inner}\n")
+    with pytest.raises(UserError, match="aliases stand for"):
+        check_size(tmp_path / "bomb.yaml")
+
+
 @pytest.mark.parametrize("expression", ['"a" * 99999999999', "'%999999999d' % 1", "width * '9'", "-'a' + 1"])
 def test_expressions_of_a_sweep_compute_with_numbers_alone(expression):
     with pytest.raises(UserError, match="cannot be computed"):
