@@ -247,7 +247,8 @@ def _left_lines(outcome: Outcome) -> list[str]:
     if outcome.stopped and outcome.unexplained:
         lines.append(f"{_runs_are(outcome.unexplained)} left: not started, or stopped with a checkpoint")
     elif outcome.unexplained:
-        lines.append(f"{outcome.unexplained} runs were not trained, for no known reason; see the workers' logs")
+        was = "was" if outcome.unexplained == 1 else "were"
+        lines.append(f"{many(outcome.unexplained, 'run')} {was} not trained, for no known reason; see the workers' logs")
     return lines
 
 

@@ -228,6 +228,10 @@ def test_a_record_cut_in_half_is_named_and_its_run_done_again(swept):
     assert record.with_name("record.json.broken1").exists()
 
 
+def test_cancelling_a_sweep_that_nobody_trains_says_so(swept):
+    assert "nothing was cancelled" in swept("cancel", "results/tiny")
+
+
 def test_a_broken_plan_is_set_aside_and_written_anew(swept):
     path = swept.folder / "results/tiny/plan.csv"
     whole = path.read_bytes()

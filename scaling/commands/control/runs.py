@@ -25,10 +25,13 @@ def cancel(folder: str, words: tuple[str, ...], where: tuple[str, ...], json_pat
 
     sweep = sweep_folder(folder)
     cancelled = stop(sweep, runs=chosen(sweep, words, where))
+    idle = cancelled.runs is None and not cancelled.dispatches
     what = "all its runs" if cancelled.runs is None else many(cancelled.runs, "run")
     again = "the same `scaling run`" if cancelled.runs is None else "`scaling retry` with their names"
     lines = [
-        f"cancelled {what}: asked {many(len(cancelled.dispatches), 'command')} to stop, "
+        "found no command or job of yours that trains runs of this sweep: nothing was cancelled"
+        if idle
+        else f"cancelled {what}: asked {many(len(cancelled.dispatches), 'command')} to stop, "
         f"ended {many(len(cancelled.jobs), 'job')}; continue with {again}",
         *(f"not cancelled: dispatch {other}, who must cancel it" for other in cancelled.others),
     ]
