@@ -248,7 +248,9 @@ def _left_lines(outcome: Outcome) -> list[str]:
         lines.append(f"{_runs_are(outcome.unexplained)} left: not started, or stopped with a checkpoint")
     elif outcome.unexplained:
         was = "was" if outcome.unexplained == 1 else "were"
-        lines.append(f"{many(outcome.unexplained, 'run')} {was} not trained, for no known reason; see the workers' logs")
+        lines.append(
+            f"{many(outcome.unexplained, 'run')} {was} not trained, for no known reason; see the workers' logs"
+        )
     return lines
 
 

@@ -29,8 +29,8 @@ from scaling.dispatch.queue import write_queue
 from scaling.errors import UserError, printable
 from scaling.folders import RunFolder, SweepFolder, append_line, check_writable
 from scaling.limits import UNLIMITED
-from scaling.plan.expand import expand
 from scaling.models.custom import load_factory
+from scaling.plan.expand import expand
 from scaling.security.rights import check_own_file, owner_only, shared_as
 from scaling.security.trust import trusting
 from scaling.terminal_table import Terminal
@@ -248,7 +248,7 @@ def test_no_line_of_what_sbatch_is_given_is_hidden_in_another(key):
 def test_a_sweep_file_puts_no_command_into_a_path_of_its_jobs(tmp_path, monkeypatch, key):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "sweeps").mkdir()
-    evil = f'{key}: "x\\\\\'\'\\ntouch here #"\n'  # balanced quotes in sbatch's eyes, a line of its own in the shell's
+    evil = f"{key}: \"x\\\\''\\ntouch here #\"\n"  # balanced quotes in sbatch's eyes, a line of its own in the shell's
     (tmp_path / "sweeps" / "evil.yaml").write_text(f"{evil}sweep:\n  grid:\n    - product: {{seed: [0]}}\n")
     with session() as loader, pytest.raises(UserError, match=f"found {key}=.*wanted one line"):
         expand(loader, ["sweep=evil", "data=teacher", "train.steps=1"])

@@ -193,7 +193,8 @@ def test_jobs_of_several_arrays_run_no_more_at_a_time_than_those_of_one():
 
 
 @pytest.mark.parametrize(
-    ("folder", "said"), [("100%j", "a per cent sign"), ("a\\b", "a backslash"), ("a\\''\ntouch b #", "line break|backslash")]
+    ("folder", "said"),
+    [("100%j", "a per cent sign"), ("a\\b", "a backslash"), ("a\\''\ntouch b #", "line break|backslash")],
 )
 def test_a_folder_that_sbatch_misreads_is_refused_before_it_leads_logs_astray(tmp_path, folder, said):
     share = JobShare("4GB", 1, 1, 1.0, minutes=15, memory_gb=4)
