@@ -98,7 +98,8 @@ class Heartbeat(threading.Thread):
         return int(progress["step"]) if "step" in progress else None
 
     def reason_not_to_start(self, run_id: str) -> str:
-        """Return the reason not to start a run, or ''."""
+        """Return the reason not to start a run, or ''; end this process if the results were moved."""
+        self._end_if_moved(run_id)
         for check in self._checks:
             everything, this = check(run_id)
             if everything:
@@ -129,6 +130,8 @@ class Heartbeat(threading.Thread):
         """Check, and write the heartbeats that are due; dropping a claim waits at most for its own heartbeat."""
         with self._lock:
             holds = dict(self._holds)
+        if holds:
+            self._end_if_moved(next(iter(holds)))
         try:
             self._check(holds)
         finally:  # without heartbeats a claim would seem dead
@@ -168,8 +171,6 @@ class Heartbeat(threading.Thread):
         if now - hold.beaten < hold.held.claim.period:  # as others expect it, however many are held by now
             return
         hold.beaten = now
-        if self._home is not None and self._home.gone:
-            self._end_process(run_id, "the results were moved away from under this worker")
         if not hold.held.beat(hold.progress, stack=len(self._holds), period=self._period(hold)):
             self._stop_asked.runs[run_id] = "superseded"
 
@@ -182,6 +183,11 @@ class Heartbeat(threading.Thread):
         still = time.monotonic() - hold.advanced
         if hold.stuck_seconds is not None and still > hold.stuck_seconds:
             self._end_process(run_id, f"no step was made for {still:.0f} s")
+
+    def _end_if_moved(self, run_id: str) -> None:
+        """End this process if the results are elsewhere now: it would make the folder anew and train all runs there."""
+        if self._home is not None and self._home.gone:
+            self._end_process(run_id, "the results were moved away from under this worker")
 
     def _end_process(self, run_id: str, why: str) -> None:
         """End this process at once without writing anything; another worker continues from the checkpoint."""

@@ -1,4 +1,4 @@
-"""A run that makes no step ends its worker; one whose process was suspended meanwhile does not."""
+"""A run that makes no step ends its worker, one whose process was suspended meanwhile does not; moved results do."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from scaling.dispatch.claims import heartbeat as module
 from scaling.dispatch.claims.claim import acquire, read_claim
 from scaling.dispatch.claims.heartbeat import Heartbeat
 from scaling.dispatch.claims.stop import Stop
+from scaling.folders import Place
 from tests.waiting import Clock
 
 
@@ -25,8 +26,8 @@ class Ended(BaseException):
 class Beats(Heartbeat):
     """Looks once after each of the given seconds, and ends nothing."""
 
-    def __init__(self, clock, *naps):
-        super().__init__(Stop())
+    def __init__(self, clock, *naps, home=None):
+        super().__init__(Stop(), home=home)
         self.clock, self.naps = clock, list(naps)
         self._end = self
 
@@ -63,3 +64,16 @@ def test_a_claim_is_beaten_while_the_reasons_to_stop_cannot_be_read(tmp_path, cl
     beats.run()
     assert read_claim(tmp_path / "claim.json").count == 3
     assert len(caplog.records) == 1  # the same error is told once
+
+
+def test_a_worker_whose_results_were_moved_ends_before_its_next_run_or_heartbeat(tmp_path, clock):
+    results = tmp_path / "results"
+    results.mkdir()
+    beats = Beats(clock, 0.2, home=Place(results))
+    beats.hold("run", acquire(results / "claim.json", period=10.0))
+    assert beats.reason_not_to_start("next") == ""
+    results.rename(tmp_path / "elsewhere")
+    results.mkdir()  # made anew by something else
+    for go_on in (beats.run, lambda: beats.reason_not_to_start("next")):
+        with pytest.raises(Ended, match="the results were moved away"):
+            go_on()
