@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from itertools import combinations
 from statistics import NormalDist
@@ -15,8 +16,10 @@ from analysis.fitting.verdict.pooling import LITTLE, SCREENED, SURE
 from analysis.fitting.verdict.run_residuals import f_test
 from analysis.numbers import exponent, interval
 from analysis.table.mixtures import mixtures_of
+from analysis.table.recognise.statuses import plain_name
 from analysis.table.remarks import MOST_SAID, with_remarks
 from analysis.table.repeats import value_numbers
+from analysis.table.select import last_rows
 from analysis.wording import listed
 
 if TYPE_CHECKING:
@@ -29,6 +32,8 @@ FEWEST = 8
 """Minimum number of rows for fitting a kind alone."""
 DIFFERENT = 1e-3
 """P value below which kinds of runs differ, so that means over them are of no run."""
+REPEATS = re.compile(r"(^|_)(seed|fold|replicate|replica|repeat)s?($|_)")
+"""Columns of repeats that nobody chooses among: the best would be the luckiest, so means over them count."""
 DEGREE = 3
 """Degree of the polynomial of log N and log C whose residuals show which of many columns are worth such fits."""
 
@@ -38,15 +43,25 @@ def best_kinds(rows: pd.DataFrame, y: str, by: Sequence[str]) -> pd.DataFrame:
 
     The runs of one setting that are left are repeats of each other, as those of several seeds.
     """
-    setting = rows.groupby([value_numbers(rows[name].to_numpy(float)) for name in by], sort=False).ngroup().to_numpy()
-    log_y = np.log(rows[y].to_numpy(float))
-    differing = [one for one in mixtures_of(rows) if _difference(log_y, design_of(one), setting) < DIFFERENT]
+    ends = last_rows(rows)  # as the milestones of a run share its luck
+    log_y, setting = np.log(ends[y].to_numpy(float)), _settings(ends, by)
+    differing = [
+        one.name
+        for one in mixtures_of(ends)
+        if not REPEATS.search(plain_name(one.name)) and _difference(log_y, design_of(one), setting) < DIFFERENT
+    ]
     if not differing:
         return rows
-    kinds = rows.assign(mean=log_y).groupby([setting, *(one.code for one in differing)], sort=False)["mean"]
+    setting, codes = _settings(rows, by), [one.code for one in mixtures_of(rows) if one.name in differing]
+    kinds = rows.assign(mean=np.log(rows[y].to_numpy(float))).groupby([setting, *codes], sort=False)["mean"]
     mean = kinds.transform("mean")
-    remark = f"of each setting only the best {listed([one.name for one in differing])} counts"
+    remark = f"of each setting only the best {listed(differing)} counts"
     return with_remarks(rows[mean == mean.groupby(setting).transform("min")], remark).reset_index(drop=True)
+
+
+def _settings(rows: pd.DataFrame, by: Sequence[str]) -> np.ndarray:
+    """Number the settings of rows (n,): by their values of these columns, up to rounding."""
+    return rows.groupby([value_numbers(rows[name].to_numpy(float)) for name in by], sort=False).ngroup().to_numpy()
 
 
 def _difference(log_y: np.ndarray, design: np.ndarray, setting: np.ndarray) -> float:

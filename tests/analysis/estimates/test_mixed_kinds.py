@@ -48,3 +48,23 @@ def test_kinds_that_do_not_differ_are_repeats_of_each_other():
     again = runs.assign(loss=runs["loss"] * np.exp(0.002 * rng.standard_normal(len(runs))))
     found = verbs.frontier(pd.concat([runs.assign(author="a"), again.assign(author="b")]), resamples=0)
     assert {point.n for point in found.points} == {2}
+
+
+@pytest.mark.parametrize("column", ["init_seed", "fold"])
+def test_repeats_are_averaged_even_where_they_differ(column):
+    runs = at_rates(budgets_of_runs(), column, {"a": 1.01, "b": 1.0, "c": 0.99})
+    found = verbs.frontier(runs, resamples=0)
+    assert {point.n for point in found.points} == {3}
+    assert not any("only the best" in text for text in found.warnings)
+
+
+def test_the_luck_of_a_run_that_its_milestones_share_is_no_difference_of_kinds():
+    rng = np.random.default_rng(3)
+    N, seed, D = (one.ravel() for one in np.meshgrid(np.geomspace(1e6, 1e8, 5), range(3), np.geomspace(1e8, 1e10, 12)))
+    run = np.unique([N, seed], axis=1, return_inverse=True)[1]
+    luck = np.exp(0.005 * rng.standard_normal(15))[run] * np.exp(0.0005 * rng.standard_normal(len(N)))
+    curves = pd.DataFrame({"run": [f"run{k}" for k in run], "N": N, "D": D, "loss": (1.7 + 400 * N**-0.34) * luck})
+    curves["loss"] += 410 * D**-0.28
+    curves["machine"] = np.array(["one", "two", "three"])[seed]
+    found = verbs.frontier(curves, rows="all", rule="pareto", resamples=0)
+    assert not any("only the best" in text for text in found.warnings)
