@@ -20,14 +20,16 @@ if TYPE_CHECKING:
     from scaling.forecast.speed import Speed
 
 # Options of sbatch that keys of the launcher set, which also plan with them, and those that are set for each job.
-KEYS = {
-    "time": "minutes",
-    "mem": "memory_gb",
-    "cpus-per-task": "cpus",
-    "gpus-per-node": "gpus",
-    "signal": "signal_seconds",
+ELSEWHERE = {  # options of sbatch that are set elsewhere -> what to do
+    "time": "give launcher.minutes",
+    "mem": "give launcher.memory_gb",
+    "cpus-per-task": "give launcher.cpus",
+    "gpus-per-node": "give launcher.gpus",
+    "signal": "give launcher.signal_seconds",
+    "wait": "give --wait to `scaling run`",  # jobs would wait for files that are written after sbatch has returned
+    "test-only": "give --dry-run to `scaling run`",
+    **dict.fromkeys(("array", "dependency", "job-name", "output", "error"), "drop it"),
 }
-FOR_EACH_JOB = ("array", "dependency", "job-name", "output", "error")
 
 
 class SlurmLauncher:
@@ -110,6 +112,6 @@ class SlurmLauncher:
 def _check_extra(settings: Slurm) -> None:
     """Raise UserError for extra options that are set elsewhere; dispatches of earlier versions may have them."""
     for option in (name.replace("_", "-") for name in settings.extra):
-        if option in KEYS or option in FOR_EACH_JOB:
-            advice = f"give launcher.{KEYS[option]}" if option in KEYS else "drop it"
+        if option in ELSEWHERE:
+            advice = ELSEWHERE[option]
             raise UserError(f"found {option} in launcher.extra; wanted options that nothing else sets; {advice}")

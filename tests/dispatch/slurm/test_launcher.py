@@ -19,6 +19,7 @@ from scaling.limits import UNLIMITED
         ({"time": 5}, "found time in launcher.extra; .* give launcher.minutes"),
         ({"cpus_per_task": 4}, "found cpus-per-task in launcher.extra; .* give launcher.cpus"),
         ({"array": "1-3"}, "found array in launcher.extra; .* drop it"),
+        ({"wait": True}, "found wait in launcher.extra; .* give --wait to `scaling run`"),
     ],
 )
 def test_an_option_that_is_set_elsewhere_is_refused_before_anything_is_submitted(extra, said, tmp_path):
