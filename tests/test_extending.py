@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -150,6 +151,19 @@ def test_the_copy_of_a_package_holds_no_results_and_no_copy_of_itself(tmp_path, 
     code = folder.jobs / "1" / "code"
     copy_code(code, folder, runs)
     assert {path.name for path in (code / "bare_nets").iterdir()} == {"net.py"}
+
+
+def test_why_the_code_cannot_be_copied_is_said(tmp_path, monkeypatch):
+    nets = tmp_path / "bare_nets"
+    nets.mkdir()
+    (nets / "net.py").write_text("from torch import nn\n\ndef made(outputs):\n    return nn.LazyLinear(outputs)\n")
+    os.mkfifo(nets / "pipe")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with session() as loader:
+        runs = expand(loader, ["model=custom", "model.module=bare_nets.net.made", "data=teacher", "train.steps=1"]).runs
+    with pytest.raises(UserError, match="is a named pipe"):
+        copy_code(tmp_path / "code", SweepFolder(tmp_path, "own"), runs)
 
 
 def copy_code(target, folder, runs):

@@ -33,8 +33,8 @@ def take_snapshot(target: Path, queue: Iterable[Entry], folder: SweepFolder) -> 
         for module in sorted(named | {name.partition(".")[0] for name in list(sys.modules)}):
             if module not in (ROOT.name, "__main__", "__mp_main__"):
                 _copy_module(module, target, skip)
-    except OSError as error:  # copytree's own error lists every file
-        why = error.strerror or "some files could not be copied"
+    except OSError as error:
+        why = error.strerror or error.args[0][0][-1]  # copytree's own error lists (from, to, why) of every file
         raise UserError(
             f"found no way to copy the code to {target} ({why}); free some space, or the right to"
         ) from error
