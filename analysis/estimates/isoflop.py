@@ -128,7 +128,7 @@ def isoflop(
     `Refusal` where no budget has three sizes.
     """
     every = _with_budgets(rows, y)
-    rows = best_kinds(every, y, ("N", "C"))
+    rows = best_kinds(every, y, ("N", "budget"))
     table = at_budget(cells(rows, y), y).sort_values(["budget", "N"], kind="stable")
     groups = {float(group["budget"].iloc[0]): group for _, group in table.groupby("budget")}
     if max((group["N"].nunique() for group in groups.values()), default=0) < 3:

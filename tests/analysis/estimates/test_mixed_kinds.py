@@ -42,6 +42,15 @@ def test_the_best_kind_of_each_setting_counts(column, costs):
     assert sorted(drawn) == sorted(runs["loss"])
 
 
+def test_kinds_of_one_budget_may_differ_in_compute_by_a_batch():
+    runs = budgets_of_runs().assign(budget=lambda table: table["C"])
+    mixed = at_rates(runs, "bs", {256: 1.0, 512: 1.03})
+    for column in ("D", "C"):
+        mixed[column] *= np.where(mixed["bs"] == 512, 0.999, 1.0)
+    found, alone = (verbs.isoflop(table, resamples=0) for table in (mixed, runs))
+    assert found.to_dict()["budgets"] == alone.to_dict()["budgets"]
+
+
 def test_kinds_that_do_not_differ_are_repeats_of_each_other():
     rng = np.random.default_rng(1)
     runs = budgets_of_runs()
