@@ -44,7 +44,11 @@ def settle(order: Order, launcher: Launcher, *, console: Terminal, again: str, w
     refuse_paused(order.folder, path=path)
     shown = view(console, path)
     with mirrored(order.folder, order.mirror, console):
-        done = launcher.submit(order, shown)
+        try:
+            done = launcher.submit(order, shown)
+        except KeyboardInterrupt:
+            _say_accepted(order, console)
+            raise
         if done.outcome is None:
             return _watch_jobs(done, order, console, again=again, wait=wait)
     print_outcome(console, done.outcome, again=_next_command(order, again), folder=path, reported=shown.reported)
@@ -54,6 +58,17 @@ def settle(order: Order, launcher: Launcher, *, console: Terminal, again: str, w
         facts = {**order.folder.facts, "settled": done.outcome.settled, "failed": len(done.outcome.failures)}
         console.say(run_at_end(order.on_end, facts))
     return Ended(done.facts, done.outcome.exit_code, settled_here=True)
+
+
+def _say_accepted(order: Order, console: Terminal) -> None:
+    """Print which jobs a submission that was interrupted has left in the queue."""
+    from scaling.dispatch.dispatches import dispatches
+    from scaling.dispatch.process import this_process
+
+    own = [dispatch for _, dispatch in dispatches(order.folder) if dispatch.process == this_process()]
+    jobs, path = [job for dispatch in own for job in dispatch.jobs], as_typed(order.folder.path)
+    if jobs:
+        console.say(f"accepted before, and go on: {' '.join(jobs)}; scaling status {path}; stop: scaling cancel {path}")
 
 
 def _next_command(order: Order, again: str) -> str:
