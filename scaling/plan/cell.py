@@ -11,7 +11,7 @@ from scaling.accounting import COUNT_COLUMNS
 from scaling.compose.groups import Choice
 from scaling.compose.interpolation import Composed
 from scaling.compose.keys import accepts_key, names_of, value_at, where_else
-from scaling.config import RunConfig, plain, read_config, read_group
+from scaling.config import RunConfig, plain, read_config, read_group, read_part
 from scaling.errors import ImpossibleRun, UserError, suggestion
 from scaling.plan.expressions import Expression, parse
 from scaling.plan.grid import Block
@@ -98,7 +98,13 @@ class Parents:
 
     def parent_of(self, raw: Mapping[str, Any]) -> PlannedRun | None:
         """Return the parent of a config, None if it trains from scratch."""
-        return None if read_group("stage", raw["stage"]).begins else self.find(raw["parent"]["run_id"])
+        keys = raw["parent"] or {}
+        if not isinstance(keys, Mapping):
+            raise UserError(f"found parent={keys}; wanted its keys run_id and step; write parent.run_id={keys}")
+        if read_group("stage", raw["stage"]).begins:
+            return None
+        run_id = keys.get("run_id")
+        return self.find(None if run_id is None else read_part(str, run_id, where="parent.run_id"))
 
     def inherit(self, raw: Mapping[str, Any], parent: PlannedRun, values: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the config with its parent's model and, unless it chooses its own, its parent's data."""

@@ -23,6 +23,7 @@ from scaling.plan.grid import Block, without_rounding
 
 SWEEP = "sweep"
 ONLY_QUOTED = re.compile(r"[^A-Za-z0-9_/\\+.$%*@?|:,\s-]")  # characters outside Hydra's grammar of plain values
+RUN_IDS = re.compile(r"\+*parent\.run_id=[0-9a-f,]+")  # some ids have only digits, or read as a number like 12e34
 ON_END = "on_end"  # a text with commas and quotes of its own
 WHOLLY_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 STRUCTURE = re.compile(r"['\"(){}\[\]]")  # of lists, dictionaries, functions and quotes
@@ -113,8 +114,10 @@ def _check_one_sweep(overrides: Sequence[Override]) -> None:
 
 
 def _with_quotes(argument: str) -> str:
-    """Quote the values of an override with characters that Hydra reads only in quotes, such as umlauts or >."""
+    """Quote values that Hydra reads as text only in quotes: run ids, and those with characters such as umlauts or >."""
     key, sign, value = argument.partition("=")
+    if RUN_IDS.fullmatch(argument):
+        return f"{key}={','.join(map(_quoted, value.split(',')))}"
     if not sign or not ONLY_QUOTED.search(value) or WHOLLY_QUOTED.fullmatch(value):
         return argument
     if key.lstrip("+") == ON_END:

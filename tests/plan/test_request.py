@@ -153,3 +153,25 @@ def test_what_would_be_lost_or_is_no_member_is_refused_by_name(here, text, said,
 
 def test_an_axis_of_a_rule_s_key_on_the_command_line_takes_the_rule_s_place(mine):
     assert set(of(planned("sweep=mine", "optim.lr=0.1,0.2"), "optim.lr")) == {(0.1,), (0.2,)}
+
+
+@pytest.mark.parametrize(
+    ("said", "named"),
+    [
+        ("parent=407182afda95", "found parent=407182afda95; wanted its keys run_id and step; write parent.run_id="),
+        ("parent.run_id={a: 1}", "found parent.run_id={'a': 1}; wanted a string"),
+        ("parent.run_id=012345678912", "found no run 012345678912"),
+        ("parent.run_id=1234e5678912,abc", "found no run 1234e5678912"),
+        ("++parent.run_id=100000000000", "found no run 100000000000"),
+        ("parent=null", "found stage=ridge without a run to start from"),
+    ],
+)
+def test_the_id_of_a_parent_is_read_as_text_even_if_it_looks_like_a_number(here, said, named):
+    with pytest.raises(UserError) as caught:
+        planned("stage=ridge", "data=digits", said)
+    assert named in str(caught.value)
+
+
+def test_a_parent_without_its_key_is_refused_for_a_run_from_scratch_too(here):
+    with pytest.raises(UserError, match=r"wanted its keys run_id and step; write parent\.run_id=407182afda95"):
+        planned("parent=407182afda95")
