@@ -81,11 +81,8 @@ def _measured(model: Countable, shape: tuple[int, ...], outputs: int) -> tuple[n
         return _one_batch(model, shape, outputs, "meta")
     except UserError:
         raise
-    except (
-        Exception,
-        SystemExit,
-    ):  # a module that fails on the meta device may run on the CPU; if not, that error is reported
-        try:
+    except (Exception, SystemExit):
+        try:  # a module that fails on the meta device may run on the CPU; if not, that error is reported
             return _one_batch(model, shape, outputs, "cpu")
         except UserError:
             raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import partial
 from typing import Any
 
@@ -67,7 +67,9 @@ def _module() -> nn.Module:
 
 
 def _heeds_rate(setting: Any) -> bool:
-    """Return whether some group's learning rate follows that of the config."""
+    """Return whether some group's learning rate follows that of the config, where this can be set."""
+    if "lr" not in {field.name for field in fields(setting) if field.init}:
+        return True
     settings = (setting, replace(setting, lr=2 * setting.lr))
     one, other = ([group.get("lr") for group in each.build(_module()).param_groups] for each in settings)
     return one != other or None in one

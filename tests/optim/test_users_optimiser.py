@@ -39,6 +39,17 @@ class Own:
 
 
 @dataclass(frozen=True)
+class OneRate:
+    """Its learning rate is no key of the config."""
+
+    name: ClassVar[str] = "one_rate"
+    lr: ClassVar[float] = 0.1
+    kind: str
+
+    build = Own.build
+
+
+@dataclass(frozen=True)
 class Wrong:
     """An optimiser that does not train what and as the run says."""
 
@@ -70,13 +81,16 @@ def test_an_optimiser_that_would_not_train_what_the_run_says_is_refused(kind, sa
     build_optimiser(Wrong("frozen"), torch.nn.Linear(3, 2))
 
 
-def test_state_that_a_resumed_run_would_lack_is_refused_each_time():
+@pytest.mark.parametrize("kind", [Own, OneRate])
+def test_state_that_a_resumed_run_would_lack_is_refused_each_time(kind):
     for _ in range(2):
-        with pytest.raises(UserError, match=r"test_users_optimiser\.Own, whose optimiser has state"):
-            check_users_optimiser(Own("counting"))
+        with pytest.raises(UserError, match=rf"test_users_optimiser\.{kind.__name__}, whose optimiser has state"):
+            check_users_optimiser(kind("counting"))
 
 
-@pytest.mark.parametrize("setting", [Own("adam"), Own("asgd"), Own("lbfgs"), SGD(lr=0.1, momentum=0.9)])
+@pytest.mark.parametrize(
+    "setting", [Own("adam"), OneRate("adam"), Own("asgd"), Own("lbfgs"), SGD(lr=0.1, momentum=0.9)]
+)
 def test_torch_s_and_ours_are_not(setting):
     check_users_optimiser(setting)
 
