@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -162,9 +163,13 @@ def entries(
 
 
 def _attempts(folder: SweepFolder, run_ids: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
-    """Return the attempts of those runs that were begun."""
-    begun = begun_runs(folder)
-    return {run_id: read_attempts(folder.run(run_id)) for run_id in run_ids if run_id in begun}
+    """Return the attempts of those runs that were begun; without runs out of reach, which the workers report."""
+    begun, found = begun_runs(folder), dict[str, list[dict[str, Any]]]()
+    for run_id in run_ids:
+        if run_id in begun:
+            with suppress(OSError):
+                found[run_id] = read_attempts(folder.run(run_id))
+    return found
 
 
 def _in_order(made: Sequence[Entry], *, last: set[str]) -> list[Entry]:

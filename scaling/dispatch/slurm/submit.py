@@ -140,7 +140,10 @@ def _queued_in_live_jobs(order: Order) -> set[str]:
         for entry in read_queue(files.queue):
             if order.settled.get(entry.run_id) is not None or (request and entry.run_id in (request.runs or ())):
                 continue
-            tried = read_attempts(folder.run(entry.run_id))
+            try:
+                tried = read_attempts(folder.run(entry.run_id))
+            except OSError:  # out of reach, which the workers report
+                tried = []
             retries = int(dispatch.launcher.get("retries", 0))
             ended = failed_for_good(tried[entry.tried :], retries=retries, before=tried[: entry.tried])
             if entry.group in groups and not ended:

@@ -90,6 +90,14 @@ def test_a_run_that_cannot_be_claimed_is_told_and_the_others_go_on(folder):
     assert outcome.exit_code == 1
 
 
+def test_a_run_whose_attempts_cannot_be_read_is_told_and_the_others_go_on(folder):
+    runs = [planned(seed) for seed in range(3)]
+    folder.run(runs[0].run_id).attempts.mkdir(parents=True)
+    outcome = run_quietly(order(folder, runs), QUICK)
+    assert settled(folder, runs) == [False, True, True]
+    assert [(failure.run_id, failure.cause) for failure in outcome.failures] == [(runs[0].run_id, "out_of_reach")]
+
+
 @pytest.mark.slow
 def test_a_run_that_kills_its_workers_goes_last_and_is_given_up(folder):
     killer, *others = runs = [planned(0, "die"), *(planned(seed) for seed in range(1, 5))]
