@@ -258,5 +258,6 @@ def _rows(
     unknown = [name for name in selection if name not in known]
     if unknown:
         raise UserError(f"found the option {unknown[0]!r}; wanted some of {', '.join(known)}")
-    rows, left_out = select_rows(load_table(table), y=y, along=along, **selection)
+    checked = vars(settings_of(**selection).selection)  # with a single name as one of several
+    rows, left_out = select_rows(load_table(table), y=y, along=along, **checked)
     return with_left_out(rows, left_out)

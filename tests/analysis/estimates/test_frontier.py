@@ -135,3 +135,12 @@ def test_lines_through_three_points_have_no_interval(budgets: int) -> None:
     assert all(line.n == budgets for line in lines)
     assert all((line.exponent_interval is None) == (budgets == 3) for line in lines)
     assert any("no interval of a line through three points" in said for said in found.warnings) == (budgets == 3)
+
+
+def test_a_single_name_is_one_of_several():
+    rows = worlds.small()
+    alone, one = (
+        verbs.frontier(rows, resamples=0, pool=pool, keep=keep)
+        for pool, keep in (("lr", "diverged"), (("lr",), ("diverged",)))
+    )
+    assert alone.to_dict() == one.to_dict()
