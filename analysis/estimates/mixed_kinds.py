@@ -32,8 +32,8 @@ FEWEST = 8
 """Minimum number of rows for fitting a kind alone."""
 DIFFERENT = 1e-3
 """P value below which kinds of runs differ, so that means over them are of no run."""
-REPEATS = re.compile(r"(^|_)(seed|fold|replicate|replica|repeat)s?($|_)")
-"""Columns of repeats that nobody chooses among: the best would be the luckiest, so means over them count."""
+NOT_CHOSEN = re.compile(r"(^|_)(seed|fold|replicate|replica|repeat|split|benchmark|eval|evaluation)s?($|_)")
+"""Columns of repeats, whose best would be the luckiest, or of what y is measured on: means over them count."""
 DEGREE = 3
 """Degree of the polynomial of log N and log C whose residuals show which of many columns are worth such fits."""
 
@@ -48,7 +48,7 @@ def best_kinds(rows: pd.DataFrame, y: str, by: Sequence[str]) -> pd.DataFrame:
     differing = [
         one.name
         for one in mixtures_of(ends)
-        if not REPEATS.search(plain_name(one.name)) and _difference(log_y, design_of(one), setting) < DIFFERENT
+        if not NOT_CHOSEN.search(plain_name(one.name)) and _difference(log_y, design_of(one), setting) < DIFFERENT
     ]
     if not differing:
         return rows

@@ -59,8 +59,8 @@ def test_kinds_that_do_not_differ_are_repeats_of_each_other():
     assert {point.n for point in found.points} == {2}
 
 
-@pytest.mark.parametrize("column", ["init_seed", "fold"])
-def test_repeats_are_averaged_even_where_they_differ(column):
+@pytest.mark.parametrize("column", ["init_seed", "fold", "split", "eval_set"])
+def test_repeats_and_test_sets_are_averaged_even_where_they_differ(column):
     runs = at_rates(budgets_of_runs(), column, {"a": 1.01, "b": 1.0, "c": 0.99})
     found = verbs.frontier(runs, resamples=0)
     assert {point.n for point in found.points} == {3}
