@@ -17,11 +17,12 @@ LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 def check_size(file: Path) -> None:
     """Raise UserError for a file of more than MOST values or DEEPEST levels, or with misread numbers."""
+    text = file.read_text(encoding="utf-8")
     try:
-        root = yaml.compose(file.read_text(encoding="utf-8"), Loader=LOADER)
+        root = None if (deep := _is_deep_text(text)) else yaml.compose(text, Loader=LOADER)
     except yaml.YAMLError:  # reported when it is read
         return
-    if _is_deep(root):
+    if deep or _is_deep(root):
         raise UserError(f"found {file}, which is nested deeper than {DEEPEST} levels; wanted fewer; mend it")
     check_numbers(file, root)
     size = _size(root, {})
@@ -29,8 +30,18 @@ def check_size(file: Path) -> None:
         raise UserError(f"found {file}, whose aliases stand for {size:.3g} values; wanted at most {MOST:,}; mend it")
 
 
+def _is_deep_text(text: str) -> bool:
+    """Return whether there are more levels than DEEPEST as written; very deep ones would end the process when composed."""
+    level = 0
+    for event in yaml.parse(text, Loader=LOADER):
+        level += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if level > DEEPEST:
+            return True
+    return False
+
+
 def _is_deep(root: yaml.Node | None) -> bool:
-    """Return whether there are more levels than DEEPEST, of which a node with aliases is looked at once."""
+    """Return whether there are more levels than DEEPEST with aliases expanded; a node with several is looked at once."""
     level, seen = _collections([root]), set[int]()
     for _ in range(DEEPEST):
         seen |= level.keys()

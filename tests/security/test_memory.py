@@ -57,7 +57,7 @@ def test_aliases_ranges_and_grids_are_counted_before_they_are_made(tmp_path):
         check_cells([Block({"seed": range(2000), "model.width": range(2000)})])
 
 
-@pytest.mark.parametrize("levels", [60, 5000])
+@pytest.mark.parametrize("levels", [60, 5000, 400_000])
 def test_a_file_that_is_nested_without_end_is_refused(tmp_path, levels):
     (tmp_path / "deep.yaml").write_text(f"a: {'{a: ' * levels}1{'}' * levels}\n")
     with pytest.raises(UserError, match="nested deeper than 50 levels"):
