@@ -72,6 +72,10 @@ def one_sentence_errors() -> Iterator[None]:
         raise UserError(f"found a config that is not UTF-8 text ({error}); wanted YAML; save it as UTF-8") from error
     except yaml.YAMLError as error:
         raise UserError(_not_yaml(error)) from error
+    except RecursionError as error:
+        raise UserError(
+            "found an override that is nested too deeply to be read; wanted fewer levels; mend it"
+        ) from error
 
 
 def _not_yaml(error: yaml.YAMLError) -> str:

@@ -70,6 +70,11 @@ def test_a_file_that_is_nested_without_end_is_refused(tmp_path, levels):
         check_size(tmp_path / "bomb.yaml")
 
 
+def test_an_override_that_is_nested_without_end_is_refused(scaling):
+    override = f"model={'{a: ' * 500}1{'}' * 500}"
+    assert "found an override that is nested too deeply" in scaling.outside("plan", override, code=2)
+
+
 @pytest.mark.parametrize("expression", ['"a" * 99999999999', "'%999999999d' % 1", "width * '9'", "-'a' + 1"])
 def test_expressions_of_a_sweep_compute_with_numbers_alone(expression):
     with pytest.raises(UserError, match="cannot be computed"):
