@@ -31,7 +31,7 @@ def check_size(file: Path) -> None:
 
 
 def _is_deep_text(text: str) -> bool:
-    """Return whether there are more levels than DEEPEST as written; very deep ones would end the process when composed."""
+    """Return whether there are more levels than DEEPEST as written; composing far more would end the process."""
     level = 0
     for event in yaml.parse(text, Loader=LOADER):
         level += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
@@ -41,7 +41,7 @@ def _is_deep_text(text: str) -> bool:
 
 
 def _is_deep(root: yaml.Node | None) -> bool:
-    """Return whether there are more levels than DEEPEST with aliases expanded; a node with several is looked at once."""
+    """Return whether there are more levels than DEEPEST with aliases expanded, each node looked at once."""
     level, seen = _collections([root]), set[int]()
     for _ in range(DEEPEST):
         seen |= level.keys()
