@@ -2,9 +2,10 @@
 
 A claim is created with link(2), atomically and exclusively, also on network file systems. Its owner raises the counter
 in place, through the file that it created, so that it never overwrites a claim that has replaced its own.
-To remove a claim, a process first creates a marker named by the claim's token: only one process can, and while the
-marker exists the claim cannot be replaced. So two processes that find the same dead claim never both take it over, and
-neither removes the claim of a third.
+To remove or replace a claim, a process first creates a marker named by the claim's token: only one process can, and
+while the marker exists no other removes the claim. So two processes that find the same dead claim never both take it
+over, and neither removes the claim of a third. A dead claim is replaced by a rename: the run is never free in between,
+so that whoever takes it over also records the death of its owner.
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ import os
 import re
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from scaling.dispatch.claims.exclusive_file import create_exclusively, replace_file
 from scaling.dispatch.process import Process, this_process
 from scaling.security.reading import NotAFile, read_bytes
 
@@ -143,24 +146,45 @@ class HeldClaim:
 
 def acquire(path: Path, *, job: str = "", worker: str = "", gpus: int = 0, period: float = 1.0) -> HeldClaim | None:
     """Create the claim at `path`; return None if there already is one."""
-    now = time.time()
-    claim = Claim(uuid.uuid4().hex[:12], this_process(), job, worker, gpus, now, period, beat=now)
-    descriptor = _create(path, claim)
+    claim = _new_claim(job=job, worker=worker, gpus=gpus, period=period)
+    descriptor = create_exclusively(path, claim.dump(), token=claim.token)
     return None if descriptor is None else HeldClaim(path, claim, descriptor)
+
+
+def _new_claim(**facts: Any) -> Claim:
+    """Return a claim of this process with a token of its own."""
+    now = time.time()
+    return Claim(uuid.uuid4().hex[:12], this_process(), since=now, beat=now, **facts)
 
 
 def remove(path: Path, token: str) -> bool:
     """Remove the claim with this token; return False if it has another, or another process is removing it."""
-    marker = _marker(path, token)
-    descriptor = _create(marker, Claim(uuid.uuid4().hex[:12], this_process()))
+    with _alone(path, token) as alone:
+        if alone:
+            path.unlink()
+    return alone
+
+
+def _replace(path: Path, token: str, **facts: Any) -> HeldClaim | None:
+    """Replace the claim with this token by one of this process; return None where `remove` returns False."""
+    with _alone(path, token) as alone:
+        if not alone:
+            return None
+        claim = _new_claim(**facts)
+        return HeldClaim(path, claim, replace_file(path, claim.dump(), token=claim.token))
+
+
+@contextmanager
+def _alone(path: Path, token: str) -> Iterator[bool]:
+    """Yield whether the claim has this token and only this process may remove it, for the length of the block."""
+    marker, mark = _marker(path, token), _new_claim()
+    descriptor = create_exclusively(marker, mark.dump(), token=mark.token)
     if descriptor is None:
-        return False
+        yield False
+        return
     try:
         found = read_claim(path)
-        if found is None or found.token != token:
-            return False
-        path.unlink()
-        return True
+        yield found is not None and found.token == token
     finally:
         os.close(descriptor)
         marker.unlink(missing_ok=True)
@@ -168,37 +192,6 @@ def remove(path: Path, token: str) -> bool:
 
 def _marker(path: Path, token: str) -> Path:
     return path.with_name(f".{path.name}.{token}")
-
-
-def _create(path: Path, claim: Claim) -> int | None:
-    if path.parent.is_symlink():  # it may lead to someone else's files
-        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path.parent))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{claim.token}.aside")
-    descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
-    try:
-        os.write(descriptor, claim.dump())
-        os.link(temporary, path)
-    except FileExistsError:
-        os.close(descriptor)
-        return None
-    except OSError as error:
-        os.close(descriptor)
-        if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS):
-            raise
-        return _create_without_links(path, claim)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return descriptor
-
-
-def _create_without_links(path: Path, claim: Claim) -> int | None:
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
-    except FileExistsError:
-        return None
-    os.write(descriptor, claim.dump())
-    return descriptor
 
 
 class Life(Enum):
@@ -263,9 +256,10 @@ def take(path: Path, observer: Observer, **facts: Any) -> tuple[HeldClaim | None
     life, dead = observer.look(path)
     if life is not Life.DEAD or dead is None:
         return None, None
-    if not remove(path, dead.token):
-        marker = _marker(path, dead.token)
-        if observer.look(marker)[0] is Life.DEAD:  # its process died while removing; the next look removes the claim
-            marker.unlink(missing_ok=True)
-        return None, None
-    return acquire(path, **facts), dead
+    held = _replace(path, dead.token, **facts)
+    if held is not None:
+        return held, dead
+    marker = _marker(path, dead.token)
+    if observer.look(marker)[0] is Life.DEAD:  # its process died while removing; the next look replaces the claim
+        marker.unlink(missing_ok=True)
+    return None, None

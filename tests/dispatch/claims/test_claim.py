@@ -7,8 +7,10 @@ import multiprocessing
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, replace
+from threading import Event
 
 import pytest
 from hypothesis import given, settings
@@ -173,6 +175,28 @@ def test_two_claimants_of_one_dead_claim(tmp_path):
     assert sorted(number for number, _ in won) == list(range(rounds))
     for number, pid in won:
         assert read_claim(tmp_path / f"{number}.json").process.pid == pid
+
+
+def acquire_until(path, taken):
+    while not taken.is_set():
+        if acquire(path) is not None:
+            return True
+    return False
+
+
+def test_a_dead_claim_is_not_free_while_it_passes_on(tmp_path):
+    """Otherwise one process removes the claim and another gets the run, and neither records the death."""
+    leave_claim(tmp_path / "first.json")
+    dead = (tmp_path / "first.json").read_bytes()
+    with ThreadPoolExecutor() as pool:
+        for number in range(100):
+            path, taken = tmp_path / f"{number}.json", Event()
+            path.write_bytes(dead)
+            acquired = pool.submit(acquire_until, path, taken)
+            held, found = take(path, Observer())
+            taken.set()
+            assert not acquired.result()
+            assert (held.claim, found) == (read_claim(path), Claim.parse(dead))
 
 
 def test_marker_of_a_dead_remover_does_not_block_for_ever(tmp_path):
