@@ -19,46 +19,34 @@ from scaling.security.rights import GROUP_FOLDER, shared_as
 SHARED_FOLDERS = ("runs", "features")  # of a results folder, shared by its sweeps: no sweep can have these names
 
 
+class File:
+    """A file or folder of a folder, by its name there."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, folder: Any, owner: type) -> Path:
+        path: Path = folder.path / self._name
+        return path
+
+
 @dataclass(frozen=True)
 class RunFolder:
     """The files of one run, results/runs/RUN_ID."""
 
     path: Path
 
+    config = File("config.yaml")  # resolved
+    record = File("record.json")  # the result; exists if and only if the run is settled
+    attempts = File("attempts.jsonl")  # one line an attempt
+    log = File("log.jsonl")  # one line an evaluation, appended while the run trains
+    claim = File("claim.json")  # the process that trains the run now
+    checkpoint = File("checkpoint")  # the state to continue from
+
     @property
     def run_id(self) -> str:
         """The run's identity, which is the folder's name."""
         return self.path.name
-
-    @property
-    def config(self) -> Path:
-        """The resolved config, YAML."""
-        return self.path / "config.yaml"
-
-    @property
-    def record(self) -> Path:
-        """The result; exists if and only if the run is settled."""
-        return self.path / "record.json"
-
-    @property
-    def attempts(self) -> Path:
-        """One JSON line an attempt."""
-        return self.path / "attempts.jsonl"
-
-    @property
-    def log(self) -> Path:
-        """One JSON line an evaluation, appended while the run trains."""
-        return self.path / "log.jsonl"
-
-    @property
-    def claim(self) -> Path:
-        """The process that trains the run now."""
-        return self.path / "claim.json"
-
-    @property
-    def checkpoint(self) -> Path:
-        """The state to continue from."""
-        return self.path / "checkpoint"
 
     def kept_weights(self, step: int) -> Path:
         """The weights kept at a milestone, for later stages."""
@@ -85,6 +73,15 @@ class SweepFolder:
     results: Path
     name: str
 
+    plan = File("plan.csv")  # one row a run, independent of the machine
+    forecast = File("forecast.csv")  # one row a run: seconds, memory and their basis
+    sweep = File("sweep.yaml")  # the sweep file with its head comment, and the command line
+    cancelled = File("cancelled.json")  # the runs that were cancelled by name, a list
+    imported = File("import.json")  # exists if the runs were trained elsewhere: the table that they come from
+    paused = File("paused.json")  # exists while the sweep is paused: since when, and by whom
+    front = File("front.json")  # the runs that are taken before all others, a list
+    jobs = File("jobs")  # submitit's own folder
+
     @property
     def path(self) -> Path:
         """The sweep's own folder."""
@@ -94,46 +91,6 @@ class SweepFolder:
     def facts(self) -> dict[str, str]:
         """The name and path of the sweep, for the command on_end."""
         return {"name": self.name, "folder": str(self.path)}
-
-    @property
-    def plan(self) -> Path:
-        """One row a run, independent of the machine."""
-        return self.path / "plan.csv"
-
-    @property
-    def forecast(self) -> Path:
-        """One row a run: seconds, memory and their basis."""
-        return self.path / "forecast.csv"
-
-    @property
-    def sweep(self) -> Path:
-        """The sweep file with its head comment, and the command line."""
-        return self.path / "sweep.yaml"
-
-    @property
-    def cancelled(self) -> Path:
-        """The runs that were cancelled by name, a JSON list."""
-        return self.path / "cancelled.json"
-
-    @property
-    def imported(self) -> Path:
-        """Exists if the runs were trained elsewhere: the table that they come from."""
-        return self.path / "import.json"
-
-    @property
-    def paused(self) -> Path:
-        """Exists while the sweep is paused: since when, and by whom."""
-        return self.path / "paused.json"
-
-    @property
-    def front(self) -> Path:
-        """The runs that are taken before all others, a JSON list."""
-        return self.path / "front.json"
-
-    @property
-    def jobs(self) -> Path:
-        """submitit's own folder."""
-        return self.path / "jobs"
 
     def run(self, run_id: str) -> RunFolder:
         """The folder of one run, shared by all sweeps of these results; UserError for an id that leads outside."""

@@ -20,7 +20,7 @@ from scaling.dispatch.process import Process, this_process, this_user
 from scaling.dispatch.queue import LazyQueue
 from scaling.dispatch.spent import NOTHING, Spent
 from scaling.errors import UserError
-from scaling.folders import SweepFolder, write_atomically
+from scaling.folders import File, SweepFolder, write_atomically
 from scaling.limits import UNLIMITED, Limits
 from scaling.security.modules import path_of
 from scaling.security.reading import read_text
@@ -71,25 +71,10 @@ class DispatchFolder:
 
     path: Path
 
-    @property
-    def facts(self) -> Path:
-        """The file with the Dispatch as JSON."""
-        return self.path / "dispatch.json"
-
-    @property
-    def queue(self) -> Path:
-        """The file with its runs, one JSON line each."""
-        return self.path / "queue.jsonl"
-
-    @property
-    def stop(self) -> Path:
-        """The stop file, which exists if its workers are to stop, or some of its runs."""
-        return self.path / "stop.json"
-
-    @property
-    def code(self) -> Path:
-        """The snapshot of the code that its jobs run."""
-        return self.path / "code"
+    facts = File("dispatch.json")  # the Dispatch
+    queue = File("queue.jsonl")  # its runs, one line each
+    stop = File("stop.json")  # exists if its workers are to stop, or some of its runs
+    code = File("code")  # the snapshot of the code that its jobs run
 
     @property
     def started(self) -> set[str]:
