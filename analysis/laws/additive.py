@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,9 +30,13 @@ class Power(NamedTuple):
 
 @dataclass(frozen=True)
 class AdditiveLaw(Law):
-    """f = E + sum_k exp(u_k), linear in E and in each coefficient."""
+    """f = E + sum_k exp(u_k), linear in E and in each coefficient.
+
+    logs: other parameters whose inner form is their logarithm, each with the input whose unit it has ("" for none).
+    """
 
     powers: tuple[Power, ...] = ()
+    logs: Mapping[str, str] = field(repr=False, default_factory=dict)
 
     def terms(self, theta: Array, inputs: Inputs) -> list[Term]:
         """Return the terms for theta (p, B)."""
@@ -79,6 +83,8 @@ class AdditiveLaw(Law):
         for power in self.powers:
             centred = np.log(inner[power.coefficient]) - inner[power.exponent] * units.log_inputs[power.x]
             inner[power.coefficient] = centred - units.log_y
+        for name, x in self.logs.items():
+            inner[name] = np.log(inner[name]) - units.log_inputs.get(x, 0.0)
         if self.floor:
             inner["E"] = inner["E"] / y0
         return np.stack([inner[name] for name in self.params])
@@ -90,6 +96,8 @@ class AdditiveLaw(Law):
             for power in self.powers:
                 shift = outer[power.exponent] * units.log_inputs[power.x] + units.log_y
                 outer[power.coefficient] = np.exp(outer[power.coefficient] + shift)
+            for name, x in self.logs.items():
+                outer[name] = np.exp(outer[name] + units.log_inputs.get(x, 0.0))
             if self.floor:
                 outer["E"] = outer["E"] * np.exp(units.log_y)
         return np.stack([outer[name] for name in self.params])
@@ -125,18 +133,24 @@ def solve_linear(law: AdditiveLaw, theta: Array, inputs: Inputs, log_y: Array, w
     if law.floor:
         columns.append(np.broadcast_to(np.exp(-log_y), columns[0].shape))
         index.append(law.params.index("E"))
-    design = np.stack(columns, axis=-1)
-    size = np.sqrt((weights[:, None] * design**2).sum(axis=1, keepdims=True)) + 1e-300
-    design = design / size
-    weighed = design * weights[:, None]
-    gram = np.einsum("bni,bnj->bij", weighed, design)
-    right = weighed.sum(axis=1)
-    solution = np.clip(np.linalg.solve(gram + 1e-10 * np.eye(len(index)), right[..., None])[..., 0], 1e-4, None)
-    solution /= size[:, 0]
+    solution, size = relative_solution(np.stack(columns, axis=-1), weights, ridge=1e-10)
+    solution = np.clip(solution, 1e-4, None) / size
     theta = theta.copy()
     for k, i in enumerate(index):
         theta[i] = solution[:, k] if law.params[i] == "E" else theta[i] + np.log(solution[:, k])
     return law.clip(theta)
+
+
+def relative_solution(design: Array, weights: Array, *, ridge: float) -> tuple[Array, Array]:
+    """Solve sum_k c_k design_k = 1 over the points of designs (B, n, k) by least squares.
+
+    Returns c times the size of its column, and these sizes, both (B, k).
+    """
+    size = np.sqrt((weights[:, None] * design**2).sum(axis=1, keepdims=True)) + 1e-300
+    design = design / size
+    weighed = design * weights[:, None]
+    gram = np.einsum("bni,bnj->bij", weighed, design) + ridge * np.eye(design.shape[-1])
+    return np.linalg.solve(gram, weighed.sum(axis=1)[..., None])[..., 0], size[:, 0]
 
 
 def add_curvature(matrix: Array, term: Term, weight: Array) -> None:

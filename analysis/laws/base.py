@@ -70,6 +70,7 @@ class Law:
 
     inputs: ("x",) for a one-variable law, whose variable the user names; else columns of the table. exponents: maps
     each parameter that is an exponent to its variable. candidate: tried by default in backtests and --law auto.
+    centred_with: maps each input that shares another input's unit, and so its centre, to that input.
     """
 
     name: str
@@ -81,6 +82,7 @@ class Law:
     exponents: Mapping[str, str] = field(repr=False, default_factory=dict)
     default_starts: int = 64
     candidate: bool = True
+    centred_with: Mapping[str, str] = field(repr=False, default_factory=dict)
 
     def evaluate(self, theta: Array, inputs: Inputs) -> Evaluation:
         """Return log f for each column of theta (p, B) at inputs (n,), with derivatives."""
@@ -144,11 +146,6 @@ class Law:
         """Return inner vectors (p, R) moved to the nearest ones within the bounds."""
         low, high = self.box()
         return np.clip(theta, low[:, None], high[:, None])
-
-    @property
-    def centred_with(self) -> Mapping[str, str]:
-        """Map each input that shares another input's unit, and so its centre, to that input."""
-        return {}
 
     @property
     def of_one_variable(self) -> bool:

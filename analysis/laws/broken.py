@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from analysis.laws.additive import AdditiveLaw, Power, Term
-from analysis.laws.base import COEFFICIENT, FLOOR, Array, Bound, Inputs, Units, between
+from analysis.laws.base import COEFFICIENT, FLOOR, Array, Bound, Inputs, between
 
 BEYOND = 3.0
 """Distance in log x outside the data up to which a break may lie: a factor of 20."""
@@ -17,7 +15,7 @@ BEYOND = 3.0
 
 @dataclass(frozen=True)
 class BrokenLaw(AdditiveLaw):
-    """E + b x^-c0 prod_i (1 + (x / d_i)^(1 / f_i))^(-c_i f_i). Inner: d and f as logarithms."""
+    """E + b x^-c0 prod_i (1 + (x / d_i)^(1 / f_i))^(-c_i f_i). Inner: d, over x's centre, and f as logarithms."""
 
     breaks: int = 1
 
@@ -47,22 +45,6 @@ class BrokenLaw(AdditiveLaw):
                 (at + 2, at + 2): -c * (fall + f * z**2 * bump),
             }
         return [Term(tuple(which), u, tuple(du), d2u)]
-
-    def scale(self, params: Mapping[str, Any], units: Units) -> Array:
-        """Turn physical parameters into the inner vector; breaks are relative to the centre of x."""
-        inner = AdditiveLaw.scale(self, params, units)
-        for k in range(self.breaks):
-            inner[4 + 3 * k] = np.log(np.asarray(params[f"d{k + 1}"], dtype=float)) - units.log_inputs["x"]
-            inner[5 + 3 * k] = np.log(np.asarray(params[f"f{k + 1}"], dtype=float))
-        return inner
-
-    def unscale(self, theta: Array, units: Units) -> Array:
-        """Turn inner vectors into physical parameters."""
-        outer = AdditiveLaw.unscale(self, theta, units)
-        for k in range(self.breaks):
-            outer[4 + 3 * k] = np.exp(theta[4 + 3 * k] + units.log_inputs["x"])
-            outer[5 + 3 * k] = np.exp(theta[5 + 3 * k])
-        return outer
 
     def unseen(self, theta: Array, inputs: Inputs) -> tuple[str, ...]:
         """Name breaks with fewer than two settings on one side."""
@@ -101,6 +83,7 @@ def _broken(breaks: int) -> BrokenLaw:
         bounds=bounds,
         exponents=dict.fromkeys(("c0", *(f"c{k}" for k in range(1, breaks + 1))), "x"),
         powers=(Power("b", "c0", "x"),),
+        logs={f"{name}{k}": x for k in range(1, breaks + 1) for name, x in (("d", "x"), ("f", ""))},
         breaks=breaks,
         candidate=breaks == 1,  # nine parameters fit any curve, so two breaks are not tried by default
     )

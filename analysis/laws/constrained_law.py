@@ -144,11 +144,6 @@ class ConstrainedLaw(Law):
         return self.base.lacks(inputs)
 
     @property
-    def centred_with(self) -> Mapping[str, str]:
-        """Return the inputs that share another's centre."""
-        return self.base.centred_with
-
-    @property
     def floor(self) -> bool:
         """Tell whether the law has an irreducible loss, fixed or not, named E."""
         return self.base.floor
@@ -221,6 +216,7 @@ def constrained(law: Law, fix: Mapping[str, float] | None = None, tie: Mapping[s
         exponents={name: of for name, of in law.exponents.items() if name in free},
         default_starts=law.default_starts,
         candidate=law.candidate,
+        centred_with=law.centred_with,
         base=law,
         fixed=fixed,
         tied=tied,

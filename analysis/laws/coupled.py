@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from analysis.laws.additive import AdditiveLaw, Power, Term, solve_linear
-from analysis.laws.base import COEFFICIENT, EXPONENT, FLOOR, Array, Bound, Inputs, Units, between, spread
+from analysis.laws.additive import AdditiveLaw, Term, solve_linear
+from analysis.laws.base import Array, Bound, Inputs, between, spread
 from analysis.laws.joint import CHINCHILLA
 
 
@@ -49,18 +48,6 @@ class CoupledLaw(AdditiveLaw):
         }
         return [Term((1, 2, 3, 4, 5), kappa * s, (share, other, -N * share, -D * other, entropy), d2u)]
 
-    def scale(self, params: Mapping[str, Any], units: Units) -> Array:
-        """Turn physical parameters into the inner vector."""
-        inner = AdditiveLaw.scale(self, params, units)
-        inner[5] = np.log(inner[5])
-        return inner
-
-    def unscale(self, theta: Array, units: Units) -> Array:
-        """Turn inner vectors into physical parameters."""
-        outer = AdditiveLaw.unscale(self, theta, units)
-        outer[5] = np.exp(theta[5])
-        return outer
-
     def starts(self, inputs: Inputs, log_y: Array, weights: Array, count: int, rng: np.random.Generator) -> Array:
         """Draw the exponents, and solve for the linear part as if the terms were added without coupling."""
         u = spread(count, 3, rng)
@@ -84,14 +71,8 @@ COUPLED = CoupledLaw(
     inputs=("N", "D"),
     formula="E + ((A N^-alpha)^(1/kappa) + (B D^-beta)^(1/kappa))^kappa",
     source="own form of the coupling that arXiv 2608.07222 names",
-    bounds={
-        "E": FLOOR,
-        "A": COEFFICIENT,
-        "B": COEFFICIENT,
-        "alpha": EXPONENT,
-        "beta": EXPONENT,
-        "kappa": Bound(-3.0, 2.3, at_low="only the larger of the two terms counts"),
-    },
-    exponents={"alpha": "N", "beta": "D"},
-    powers=(Power("A", "alpha", "N"), Power("B", "beta", "D")),
+    bounds={**CHINCHILLA.bounds, "kappa": Bound(-3.0, 2.3, at_low="only the larger of the two terms counts")},
+    exponents=CHINCHILLA.exponents,
+    powers=CHINCHILLA.powers,
+    logs={"kappa": ""},
 )

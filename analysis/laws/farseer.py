@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.laws.additive import AdditiveLaw, Term
+from analysis.laws.additive import AdditiveLaw, Term, relative_solution
 from analysis.laws.base import Array, Bound, Inputs, Law, Units, between, spread
 
 FLATTEST = 1e-9
@@ -143,12 +143,8 @@ def _quadratics(fade: Array, n: Array, at: Array, log_y: Array, weights: Array) 
     """
     powers, places = np.stack([np.ones_like(n), n, n**2], axis=-1), np.stack([np.ones_like(at), at, at**2])
     design = np.concatenate([np.broadcast_to(powers, (*fade.shape, 3)), fade[..., None] * powers], axis=-1)
-    design = design * np.exp(-log_y)[:, None]
-    size = np.sqrt((weights[:, None] * design**2).sum(axis=1, keepdims=True)) + 1e-300
-    design = design / size
-    weighed = design * weights[:, None]
-    gram = np.einsum("bni,bnj->bij", weighed, design) + 1e-9 * np.eye(6)
-    solution = np.linalg.solve(gram, weighed.sum(axis=1)[..., None])[..., 0] / size[:, 0]
+    scaled, size = relative_solution(design * np.exp(-log_y)[:, None], weights, ridge=1e-9)
+    solution = scaled / size
     least = 1e-2 * float(np.exp(log_y.min()))
     floor, coefficient = (np.log(np.maximum(half @ places, least)) for half in (solution[:, :3], solution[:, 3:]))
     return floor, coefficient

@@ -29,7 +29,7 @@ class ChinchillaLaw(AdditiveLaw):
     """E + A N^-alpha + B D^-beta."""
 
     def tradeoff(self, params: Mapping[str, Array]) -> tuple[Array, Array, Array, Array]:
-        """Return (A, B, alpha, beta) of the optimum."""
+        """Return (A, B, alpha, beta) of the optimum without repeated data."""
         return params["A"], params["B"], params["alpha"], params["beta"]
 
 

@@ -65,17 +65,10 @@ class ShiftedLaw(AdditiveLaw):
 
     def scale(self, params: Mapping[str, Any], units: Units) -> Array:
         """Turn physical parameters into the inner vector."""
-        inner = AdditiveLaw.scale(self, params, units)
-        low = self.bounds["b"].low
         with np.errstate(divide="ignore"):
-            inner[2] = np.maximum(np.log(np.asarray(params["b"], dtype=float)) - units.log_inputs["x"], low)
+            inner = AdditiveLaw.scale(self, params, units)
+        inner[2] = np.maximum(inner[2], self.bounds["b"].low)  # also where b is zero
         return inner
-
-    def unscale(self, theta: Array, units: Units) -> Array:
-        """Turn inner vectors into physical parameters."""
-        outer = AdditiveLaw.unscale(self, theta, units)
-        outer[2] = np.exp(theta[2] + units.log_inputs["x"])
-        return outer
 
     def inverse(self, params: Mapping[str, Array], y: Array) -> Array:
         """Return x = (a / (y - E))^(1 / alpha) - b."""
@@ -108,4 +101,5 @@ SHIFTED = ShiftedLaw(
     },
     exponents={"alpha": "x"},
     powers=(Power("a", "alpha", "x"),),
+    logs={"b": "x"},
 )

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.laws.additive import AdditiveLaw, Power, Term, solve_linear
-from analysis.laws.base import COEFFICIENT, EXPONENT, FLOOR, Array, Bound, Inputs, Units, between, spread
-from analysis.laws.joint import CHINCHILLA
+from analysis.laws.base import Array, Bound, Inputs, Units, between, spread
+from analysis.laws.joint import CHINCHILLA, ChinchillaLaw
 
 FEWEST = 1e-6
 """Number of repeats below which examples count as not repeated."""
@@ -18,13 +18,8 @@ NOTHING = -1e4
 
 
 @dataclass(frozen=True)
-class OverfitLaw(AdditiveLaw):
+class OverfitLaw(ChinchillaLaw):
     """E + A N^-alpha + B D^-beta + G R^rho (N/D_unique)^nu, R = D / D_unique - 1 repeats."""
-
-    @property
-    def centred_with(self) -> Mapping[str, str]:
-        """Let D_unique share the centre of D."""
-        return {"D_unique": "D"}
 
     def terms(self, theta: Array, inputs: Inputs) -> list[Term]:
         """Return chinchilla's terms and that of the repeats."""
@@ -62,10 +57,6 @@ class OverfitLaw(AdditiveLaw):
         repeated = inputs["D"] > inputs["D_unique"] * (1 + FEWEST)
         return "" if repeated.any() else "no run that repeats examples (D above D_unique); fit chinchilla"
 
-    def tradeoff(self, params: Mapping[str, Array]) -> tuple[Array, Array, Array, Array]:
-        """Return (A, B, alpha, beta) of the optimum without repeated data."""
-        return params["A"], params["B"], params["alpha"], params["beta"]
-
     def _load(self, units: Units) -> float:
         """Return the centre of log N / D_unique."""
         return float(units.log_inputs["N"] - units.log_inputs["D_unique"])
@@ -78,15 +69,12 @@ OVERFIT = OverfitLaw(
     formula="E + A N^-alpha + B D^-beta + G (D/D_unique - 1)^rho (N/D_unique)^nu",
     source="own form of the overfitting penalty of Lovelace et al. 2026, arXiv 2605.01640",
     bounds={
-        "E": FLOOR,
-        "A": COEFFICIENT,
-        "B": COEFFICIENT,
-        "alpha": EXPONENT,
-        "beta": EXPONENT,
+        **CHINCHILLA.bounds,
         "G": Bound(-30.0, 30.0),
         "rho": Bound(0.0, 10.0, at_low="more repeats cost no more, and repeated fits the same"),
         "nu": Bound(-5.0, 5.0),
     },
     exponents={"alpha": "N", "beta": "D", "rho": "D", "nu": "N"},
-    powers=(Power("A", "alpha", "N"), Power("B", "beta", "D"), Power("G", "rho", "D")),
+    centred_with={"D_unique": "D"},
+    powers=(*CHINCHILLA.powers, Power("G", "rho", "D")),
 )

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from analysis.laws.additive import AdditiveLaw, Power, Term, add_curvature, solve_linear
-from analysis.laws.base import COEFFICIENT, FLOOR, Array, Bound, Evaluation, Inputs, Units, between, spread
-from analysis.laws.joint import CHINCHILLA
+from analysis.laws.additive import AdditiveLaw, Term, add_curvature, solve_linear
+from analysis.laws.base import COEFFICIENT, FLOOR, Array, Bound, Evaluation, Inputs, between, spread
+from analysis.laws.joint import CHINCHILLA, ChinchillaLaw
 
 
 @dataclass(frozen=True)
-class RepeatedLaw(AdditiveLaw):
+class RepeatedLaw(ChinchillaLaw):
     """E + A N'^-alpha + B D'^-beta, with diminishing returns from repeated data and surplus parameters.
 
     D' = U (1 + R* (1 - exp(-R / R*))), U = min(D, D_unique), R = D / U - 1, and likewise N' with U_N = min(N, the
     compute-optimal N for U). Inner: R*_D and R*_N as logarithms.
     """
-
-    @property
-    def centred_with(self) -> Mapping[str, str]:
-        """Let D_unique share the centre of D."""
-        return {"D_unique": "D"}
 
     def terms(self, theta: Array, inputs: Inputs) -> list[Term]:
         """Return both terms with first derivatives."""
@@ -79,22 +73,6 @@ class RepeatedLaw(AdditiveLaw):
             N[j, 4] = -alpha * by_r * e[j] - (j == 2) * eff_N.by_r
         N[4, 4] = -alpha * S.r
         return [N, {(1, 2): -eff_D.by_r, (2, 2): -beta * eff_D.second().r}]
-
-    def unscale(self, theta: Array, units: Units) -> Array:
-        """Turn inner vectors into physical parameters."""
-        outer = AdditiveLaw.unscale(self, theta, units)
-        outer[5:] = np.exp(theta[5:])
-        return outer
-
-    def scale(self, params: Mapping[str, Any], units: Units) -> Array:
-        """Turn physical parameters into the inner vector."""
-        inner = AdditiveLaw.scale(self, params, units)
-        inner[5:] = np.log(inner[5:])
-        return inner
-
-    def tradeoff(self, params: Mapping[str, Array]) -> tuple[Array, Array, Array, Array]:
-        """Return (A, B, alpha, beta) of the optimum without repeated data."""
-        return params["A"], params["B"], params["alpha"], params["beta"]
 
     def starts(self, inputs: Inputs, log_y: Array, weights: Array, count: int, rng: np.random.Generator) -> Array:
         """Draw exponents and half-lives, and solve for the linear part as if no parameter were surplus."""
@@ -176,6 +154,8 @@ REPEATED = RepeatedLaw(
         "R_D": Bound(-5.0, 9.0),
         "R_N": Bound(-5.0, 9.0),
     },
-    exponents={"alpha": "N", "beta": "D"},
-    powers=(Power("A", "alpha", "N"), Power("B", "beta", "D")),
+    exponents=CHINCHILLA.exponents,
+    centred_with={"D_unique": "D"},
+    powers=CHINCHILLA.powers,
+    logs={"R_D": "", "R_N": ""},
 )

@@ -21,14 +21,8 @@ class StepsLaw(AdditiveLaw):
     """
 
     def terms(self, theta: Array, inputs: Inputs) -> list[Term]:
-        """Return the three terms."""
-        _, a, b, g, alpha, beta, gamma = (row[:, None] for row in theta)
-        N, steps, batch = inputs["N"], inputs["D"] - inputs["batch"], inputs["batch"]
-        return [
-            Term((1, 4), a - alpha * N, (1.0, -N), {}),
-            Term((2, 5), b - beta * steps, (1.0, -steps), {}),
-            Term((3, 6), g - gamma * batch, (1.0, -batch), {}),
-        ]
+        """Return the three terms, the second in the steps."""
+        return AdditiveLaw.terms(self, theta, {**inputs, "D": inputs["D"] - inputs["batch"]})
 
     def scale(self, params: Mapping[str, Any], units: Units) -> Array:
         """Turn physical parameters into the inner vector."""
