@@ -149,7 +149,7 @@ class Worker:
             return Result.SETTLED
         if (early := self._parents.early(entry, self._may_still_run)) is not None:
             return early
-        life, _ = self.observer.look(files.claim)
+        life, owner = self.observer.look(files.claim)
         if life in (Life.ALIVE, Life.UNSURE):
             return Result.BUSY if life is Life.ALIVE else Result.UNSURE
         if self._used_up(files, entry):
@@ -158,14 +158,16 @@ class Worker:
             return Result.HELD
         if not self._in_time(entry, after):
             return Result.LATER
+        if life is Life.DEAD and owner is not None:
+            self.cause_of_death(owner)  # asks SLURM, whose answer is kept, before others wait for the claim
         task = self.task
         facts = {"job": task.job, "worker": task.name, "gpus": task.gpus, "period": task.beat_seconds}
-        held, dead = take(files.claim, self.observer, **facts)
+        held = take(files.claim, self.observer, before=partial(self._record_death, entry, files), **facts)
         if held is None:
             return Result.UNSURE if life is Life.DEAD else Result.BUSY
-        return self._claimed(entry, files, held, dead)
+        return self._claimed(entry, files, held)
 
-    def _claimed(self, entry: Entry, files: RunFolder, held: HeldClaim, dead: Claim | None) -> Result | None:
+    def _claimed(self, entry: Entry, files: RunFolder, held: HeldClaim) -> Result | None:
         """Check a run again after claiming it; return None if it is ready, else release it and return why."""
         self.heartbeat.hold(entry.run_id, held, stuck_seconds=self._stuck_seconds(entry))
         self.notes.claimed(entry, held.claim)
@@ -173,18 +175,16 @@ class Worker:
             self._walk.took()
         result: Result | None = Result.AGAIN
         try:
-            result = self._after_claim(entry, files, dead)
+            result = self._after_claim(entry, files)
         finally:
             if result is not None:
                 self.drop(entry.run_id)
         return result
 
-    def _after_claim(self, entry: Entry, files: RunFolder, dead: Claim | None) -> Result | None:
+    def _after_claim(self, entry: Entry, files: RunFolder) -> Result | None:
         if is_settled(files, entry.keeps):  # by another worker, just before our claim
             return Result.SETTLED
-        if dead is not None:
-            self._record_death(entry, files, dead)
-        if self._used_up(files, entry):  # by that death, or by another worker meanwhile
+        if self._used_up(files, entry):  # by the death of its last owner, or by another worker meanwhile
             return Result.FAILED
         if self._beyond_limit(entry):
             return Result.HELD
@@ -256,10 +256,12 @@ class Worker:
 
     def _record_death(self, entry: Entry, files: RunFolder, dead: Claim) -> None:
         """Record the attempt of a dead worker, and remove files that it left half written."""
+        if is_settled(files, entry.keeps):  # it died afterwards
+            return
         remove_temporary_files(files.path, dead.process.pid)
         attempt = dead_attempt(dead, self.cause_of_death(dead))
         log.warning("run %s (%s): %s; continuing", entry.run_id, entry.label, attempt.error)
-        self.notes.tried(files, attempt, token=dead.token)
+        self.notes.died(files, attempt, token=dead.token)
 
     def _may_still_run(self, run_id: str) -> bool:
         """Return whether a run of the queue has not failed for good."""

@@ -43,8 +43,7 @@ def contend(folder: Path, gate: Barrier, rounds: int, wins: SimpleQueue) -> None
     """Try to take each of the claims in turn, at the same moment as the others who contend."""
     observer = MeetingObserver(gate)
     for number in range(rounds):
-        held, _ = take(folder / f"{number}.json", observer)
-        if held is not None:
+        if take(folder / f"{number}.json", observer) is not None:
             wins.put((number, os.getpid()))
     gate.wait()  # nobody ends, and leaves dead claims again, before all are through
 

@@ -4,8 +4,8 @@ A claim is created with link(2), atomically and exclusively, also on network fil
 in place, through the file that it created, so that it never overwrites a claim that has replaced its own.
 To remove or replace a claim, a process first creates a marker named by the claim's token: only one process can, and
 while the marker exists no other removes the claim. So two processes that find the same dead claim never both take it
-over, and neither removes the claim of a third. A dead claim is replaced by a rename: the run is never free in between,
-so that whoever takes it over also records the death of its owner.
+over, and neither removes the claim of a third. The death of its owner is recorded before a dead claim is replaced, by
+a rename: the run is never free in between, and if one of the two fails, the claim stays dead.
 """
 
 from __future__ import annotations
@@ -165,11 +165,12 @@ def remove(path: Path, token: str) -> bool:
     return alone
 
 
-def _replace(path: Path, token: str, **facts: Any) -> HeldClaim | None:
-    """Replace the claim with this token by one of this process; return None where `remove` returns False."""
-    with _alone(path, token) as alone:
+def _replace(path: Path, dead: Claim, before: Callable[[Claim], None], **facts: Any) -> HeldClaim | None:
+    """Replace a dead claim by one of this process; see `take`. Return None where `remove` returns False."""
+    with _alone(path, dead.token) as alone:
         if not alone:
             return None
+        before(dead)
         claim = _new_claim(**facts)
         return HeldClaim(path, claim, replace_file(path, claim.dump(), token=claim.token))
 
@@ -248,18 +249,21 @@ class Observer:
         return Life.DEAD if now - since >= PERIODS * claim.period else Life.UNSURE
 
 
-def take(path: Path, observer: Observer, **facts: Any) -> tuple[HeldClaim | None, Claim | None]:
-    """Claim the run at `path`, replacing a dead claim; return the held claim and the replaced one, or None for each."""
+def take(
+    path: Path, observer: Observer, *, before: Callable[[Claim], None] = lambda dead: None, **facts: Any
+) -> HeldClaim | None:
+    """Claim the run at `path`; return None if it is claimed by another process that is not known to be dead.
+
+    before: called with a dead claim before it is replaced; if it raises, the claim stays dead.
+    """
     held = acquire(path, **facts)
     if held is not None:
-        return held, None
+        return held
     life, dead = observer.look(path)
     if life is not Life.DEAD or dead is None:
-        return None, None
-    held = _replace(path, dead.token, **facts)
-    if held is not None:
-        return held, dead
+        return None
+    held = _replace(path, dead, before, **facts)
     marker = _marker(path, dead.token)
-    if observer.look(marker)[0] is Life.DEAD:  # its process died while removing; the next look replaces the claim
+    if held is None and observer.look(marker)[0] is Life.DEAD:  # its process died meanwhile; the next look replaces
         marker.unlink(missing_ok=True)
-    return None, None
+    return held

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from scaling.dispatch.claims.claim import Claim
 from scaling.dispatch.queue import Entry
 from scaling.dispatch.states import index
 from scaling.dispatch.states.attempts import SETTLED, PastAttempt
 from scaling.dispatch.states.index import Index
 from scaling.dispatch.states.settled import settled_lines
-from scaling.folders import RunFolder
+from scaling.folders import RunFolder, read_lines
 
 
 class IndexNotes:
@@ -37,6 +39,11 @@ class IndexNotes:
                 lines += settled_lines(files, self.index)
         finally:  # the run is released even if the record cannot be read
             self.index.append_all(lines)
+
+    def died(self, files: RunFolder, attempt: PastAttempt, *, token: str) -> None:
+        """Record the attempt of a dead worker, unless it was recorded before and its claim could not be replaced."""
+        if asdict(attempt) not in read_lines(files.attempts):
+            self.tried(files, attempt, token=token)
 
     def failed(self, run_id: str, dispatch: str) -> None:
         """Note that a run has failed for good in this dispatch."""

@@ -55,7 +55,7 @@ def _of_run(files: RunFolder, own: Sequence[Leftover]) -> list[Leftover]:
     A dead worker's claim on an unsettled run stays, because it shows how that worker died.
     """
     known = files.record.exists() or any(one.kind == "runs" for one in own)
-    held = take(files.claim, Observer())[0] if known else acquire(files.claim)
+    held = take(files.claim, Observer()) if known else acquire(files.claim)
     if held is None:
         return list(own)
     try:

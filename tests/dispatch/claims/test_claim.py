@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import multiprocessing
 import os
@@ -149,9 +150,9 @@ def test_cut_claim_dies_of_silence(tmp_path, raw):
     observer = Observer(clock=clock)
     assert observer.look(path)[0] is Life.UNSURE
     clock.now = PERIODS
-    held, dead = take(path, observer)
-    assert held is not None
-    assert dead.process.pid == 0
+    dead = []
+    assert take(path, observer, before=dead.append) is not None
+    assert dead[0].process.pid == 0
 
 
 @pytest.mark.slow
@@ -190,13 +191,30 @@ def test_a_dead_claim_is_not_free_while_it_passes_on(tmp_path):
     dead = (tmp_path / "first.json").read_bytes()
     with ThreadPoolExecutor() as pool:
         for number in range(100):
-            path, taken = tmp_path / f"{number}.json", Event()
+            path, taken, found = tmp_path / f"{number}.json", Event(), []
             path.write_bytes(dead)
             acquired = pool.submit(acquire_until, path, taken)
-            held, found = take(path, Observer())
+            held = take(path, Observer(), before=found.append)
             taken.set()
             assert not acquired.result()
-            assert (held.claim, found) == (read_claim(path), Claim.parse(dead))
+            assert (held.claim, found) == (read_claim(path), [Claim.parse(dead)])
+
+
+def test_a_claim_stays_dead_if_its_death_cannot_be_recorded(tmp_path):
+    path, told = tmp_path / "claim.json", []
+    leave_claim(path)
+    dead = read_claim(path)
+
+    def record(claim):
+        told.append(claim)
+        if len(told) == 1:
+            raise OSError(errno.EIO, "no answer")
+
+    with pytest.raises(OSError, match="no answer"):
+        take(path, Observer(), before=record)
+    assert read_claim(path) == dead
+    assert take(path, Observer(), before=record) is not None
+    assert told == [dead, dead]
 
 
 def test_marker_of_a_dead_remover_does_not_block_for_ever(tmp_path):
@@ -205,10 +223,10 @@ def test_marker_of_a_dead_remover_does_not_block_for_ever(tmp_path):
     token = read_claim(path).token
     leave_claim(tmp_path / f".claim.json.{token}")
     observer = Observer()
-    assert take(path, observer) == (None, None)
-    held, dead = take(path, observer)
-    assert held is not None
-    assert dead.token == token
+    dead = []
+    assert take(path, observer, before=dead.append) is None
+    assert take(path, observer, before=dead.append) is not None
+    assert [claim.token for claim in dead] == [token]
 
 
 def test_claim_reads_back():
