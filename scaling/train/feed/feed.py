@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from scaling.data.base import Arrays, Stream
+from scaling.data.memory import MEMORY
 from scaling.devices import cores
 from scaling.train.device import used_device
 from scaling.train.feed.draw_ahead import Ahead
@@ -26,6 +27,7 @@ from scaling.train.streams import stream
 # 400 kB taken alone, 209 us as one of 16); on a GPU fewer launches matter more.
 BLOCK_BYTES = {"cpu": 1 << 19, "cuda": 1 << 26}
 LAST_TWO = lru_cache(maxsize=2)  # a batch may end one block of examples and begin the next
+AHEAD_PART = 4  # chunks drawn ahead take at most 1/4 of the memory for data, if there is room for more than one
 LONG_ORDER = 1 << 17  # examples; permutations of more take milliseconds and are drawn ahead
 
 
@@ -143,7 +145,9 @@ def _reader(
         drawn = fresh.draw(i) if i else first
         return drawn if device.type == "cpu" else Pinned.of(drawn, device)
 
-    threads, last = max(1, drawers(device.type) // share), -(-until // fresh.chunk)
+    size, last = fresh.chunk * (first.x.nbytes + first.y.nbytes) / len(first), -(-until // fresh.chunk)
+    # Each thread holds a chunk ahead: those of all feeds together keep within the memory for data.
+    threads = max(1, min(drawers(device.type) // share, int(MEMORY.limit / (AHEAD_PART * share * size))))
     # A stream that uses the global random streams must not draw while the run uses them too.
     drawn = Ahead(draw, until=last, threads=threads) if fresh.apart else LAST_TWO(draw)
     # A chunk is small, so that the free memory of a GPU is not looked up each time.

@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from scaling.data.base import Arrays, Stream
+from scaling.data.memory import MEMORY
 from scaling.train.feed import resident
 from scaling.train.feed.feed import DRAWING, Chunks
 from scaling.train.feed.normalisation import Normalisation
@@ -106,3 +107,22 @@ def test_feeds_that_are_not_read_leave_the_threads_to_the_others(monkeypatch):
     feeds = [chunks(CPU, apart=True, draw=draw) for _ in range(20)]
     x, _ = feeds[-1].examples(0, 95)  # chunk 0 is there before
     assert len(x) == 95
+
+
+def test_the_chunks_drawn_ahead_keep_within_the_memory_for_data(monkeypatch):
+    """Sixteen threads that hold a wide chunk each would take many times what a worker may keep."""
+    monkeypatch.setattr("scaling.train.feed.feed.drawers", lambda kind: 16)
+    size = sum(array.nbytes for array in (drawn(0).x, drawn(0).y))
+    gc.collect()
+    before = threading.active_count()
+    monkeypatch.setattr(MEMORY, "limit", 12 * size)
+    go_on = threading.Event()
+
+    def draw(i):
+        go_on.wait(20)
+        return drawn(i)
+
+    feed = chunks(CPU, apart=True, draw=draw)
+    feed.examples(0, CHUNK)  # chunk 0 is there before
+    assert threading.active_count() - before == 3
+    go_on.set()
