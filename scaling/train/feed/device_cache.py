@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Generic, TypeVar
 from weakref import ref
 
@@ -70,17 +70,18 @@ class Kept(Generic[T]):
 
         make: returns the value and its size in bytes, called if it is not cached; limit: bytes of all values together.
         """
-        if key not in self._held:
+        held = self._held.get(key)
+        if held is None:
             value, size = make()
             if size > limit or not all(map(_is_shared, _parts(arrays))):
                 return value
             watched = [ref(_owner(part), lambda _: self._held.pop(key, None)) for part in _parts(arrays)]
-            self._held[key] = (value, size, watched)
-        self._held.move_to_end(key)
-        value = self._held[key][0]
-        while sum(size for _, size, _ in self._held.values()) > limit:
-            self._held.popitem(last=False)
-        return value
+            held = self._held[key] = (value, size, watched)
+        with suppress(KeyError):  # other threads drop values, too
+            self._held.move_to_end(key)
+            while sum(size for _, size, _ in list(self._held.values())) > limit:
+                self._held.popitem(last=False)
+        return held[0]
 
     def clear(self) -> None:
         """Drop all values."""

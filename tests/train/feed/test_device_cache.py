@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from collections import OrderedDict
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import torch
 
 from scaling.data.base import Arrays
 from scaling.train.feed import resident
-from scaling.train.feed.device_cache import shared_examples
+from scaling.train.feed.device_cache import Kept, shared_examples
 from scaling.train.feed.normalisation import Normalisation
 from scaling.train.feed.resident import KEPT, bring
 
@@ -79,3 +80,32 @@ def test_a_set_goes_with_its_original():
     del made
     gc.collect()
     assert len(KEPT._held) == 0
+
+
+def test_values_that_another_thread_drops_meanwhile():
+    cache = Kept()
+
+    class Dropped(float):
+        """A size: while it is added up, another thread drops all values."""
+
+        def __radd__(self, other):
+            cache.clear()
+            return other + 1.0
+
+    made = arrays()
+    assert cache.get("a", made, lambda: ("first", Dropped()), 0.5) == "first"
+    assert len(cache._held) == 0
+
+
+def test_a_value_that_another_thread_drops_before_it_is_returned(monkeypatch):
+    cache, made = Kept(), arrays()
+    monkeypatch.setattr(cache, "_held", Emptied())
+    assert cache.get("a", made, lambda: ("first", 1.0), 2.0) == "first"
+
+
+class Emptied(OrderedDict):
+    """What another thread empties as soon as something is in it."""
+
+    def __setitem__(self, key, value):
+        super().__setitem__(key, value)
+        self.clear()
