@@ -7,6 +7,7 @@ import gc
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 
 
 def _put_own_folder_last() -> None:
@@ -55,11 +56,12 @@ def run(arguments: Sequence[str]) -> None:
     else:
         from scaling.cli import cli
 
-        if "_SCALING_COMPLETE" in os.environ:
+        completing = "_SCALING_COMPLETE" in os.environ
+        if completing:
             from scaling.commands.completion.bash import register
 
             register()
-        with exits_refused():
+        with nullcontext() if completing else exits_refused():  # click ends a completion by sys.exit
             code = cli.main(list(arguments) or ["--help"], prog_name="scaling", standalone_mode=False)
         if isinstance(code, int) and code:  # click returns the code of an Exit instead of raising it
             raise click.exceptions.Exit(code)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from click.shell_completion import ShellComplete
 
+from scaling.__main__ import run
 from scaling.cli import cli
 from scaling.commands.completion.bash import WholeWords
 
@@ -61,3 +62,13 @@ def test_bash_is_given_what_stands_behind_its_last_break(line, breaks, wanted, m
     monkeypatch.setenv("COMP_WORDBREAKS", breaks)
     said = WholeWords(cli, {}, "scaling", "_SCALING_COMPLETE").complete().splitlines()
     assert said == wanted if wanted != ["plain,"] else {"plain,cifar10", "plain,fashion_mnist"} < set(said)
+
+
+@pytest.mark.parametrize(("instruction", "said"), [("bash_source", "complete -o nosort"), ("bash_complete", "status")])
+def test_the_command_line_completes_and_ends_well(instruction, said, monkeypatch, capsys):
+    monkeypatch.setenv("_SCALING_COMPLETE", instruction)
+    monkeypatch.setenv("COMP_LINE", "scaling stat")
+    with pytest.raises(SystemExit) as left:
+        run([])
+    assert left.value.code == 0
+    assert said in capsys.readouterr().out
