@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     Device = torch.device | int
 
 WORD = 2**32  # NumPy's seeds are lists of numbers below it
+SEEDED_BY = {"torch": "torch.manual_seed", "numpy": "numpy.random.seed", "random": "random.seed"}
 
 
 def seed_streams(seed: int) -> None:
@@ -57,6 +58,17 @@ def set_stream_states(states: Mapping[str, Any], devices: Sequence[Device]) -> N
         torch.set_rng_state(cpu)
         for device, state in zip(devices, gpus, strict=True):
             torch.cuda.set_rng_state(state, device)
+
+
+def seeding_call(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+    """Return the function by which code has seeded a stream itself, '' if it has not.
+
+    one, other: states that it leaves after two different seeds; a stream that it seeds has the same state in both.
+    """
+    same = [name for name in ("numpy", "random") if one[name] == other[name]]
+    if "torch" in one and one["torch"][0].equal(other["torch"][0]):
+        same.append("torch")
+    return SEEDED_BY[same[0]] if same else ""
 
 
 @contextmanager

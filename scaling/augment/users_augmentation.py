@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from scaling.errors import UserError, check_once
-from scaling.global_streams import own_streams
+from scaling.global_streams import own_streams, seeding_call, stream_states
 from scaling.security.modules import path_of
 
 EXAMPLES = 4  # of the batch on which an augmentation is tried
@@ -52,12 +52,24 @@ def _wrong(augment: Any, shape: tuple[int, ...], outputs: int) -> str:
         return (
             f"makes {len(found[0][0])} examples of {EXAMPLES}, while D and C count {EXAMPLES}; wanted as many as before"
         )
+    if call := _seeding_call(augment, whole, labels):
+        return f"calls {call}, so that every batch draws the same numbers; wanted the generator that it is given"
     if all(_same(one, other) for one, other in zip(*found, strict=True)):
         return ""
     return (
         "gives another batch each time for the same random numbers; wanted the same, or a resumed run is another: draw "
         "from the generator that it is given, and keep no state"
     )
+
+
+def _seeding_call(augment: Any, x: Tensor, y: Tensor) -> str:
+    """Return the function by which an augmentation seeds a global stream, '' if it does not."""
+    states = []
+    for seed in range(2):
+        with own_streams(seed):
+            augment(x.clone(), y.clone(), torch.Generator().manual_seed(0))
+            states.append(stream_states([]))
+    return seeding_call(*states)
 
 
 def _same(one: Tensor, other: Tensor) -> bool:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from scaling.errors import UserError
-from scaling.global_streams import own_streams, stream_states
+from scaling.global_streams import SEEDED_BY, own_streams, seeding_call, stream_states
 from scaling.security.process_state import usual_process
 
 EXAMPLES = 2  # the fewest that a batch norm accepts
@@ -27,7 +27,7 @@ Make = Callable[[], nn.Module]
 def check_repeatable(name: str, make: Make, shape: tuple[int, ...], *, seed: int) -> None:
     """Make a module twice from one seed; UserError if the two differ in weights, random draws or training outputs.
 
-    UserError also if it seeds torch's generator itself: runs of every seed would have the same draws.
+    UserError also if it seeds a global stream itself: runs of every seed would have the same draws.
     """
     try:
         first, again = (_made(make, shape, seed) for _ in range(2))
@@ -36,14 +36,28 @@ def check_repeatable(name: str, make: Make, shape: tuple[int, ...], *, seed: int
             kept = f"tensors that were kept from one making for the next ({error})"
             raise UserError(f"found {name}, made twice from one seed, with {kept}; {WANTED}") from error
         raise
-    if again["seed"] != seed:
+    if call := _seeding_call(again, make, shape, seed):
         raise UserError(
-            f"found {name}, which sets torch's seed to {again['seed']}, so that all runs draw the same numbers; wanted "
-            f"the seed of the run; take torch.manual_seed out, or put it under torch.random.fork_rng()"
+            f"found {name}, which calls {call}, so that all runs draw the same numbers; wanted the seed of the run; "
+            f"take it out, or restore the generator's state after it (torch.random.fork_rng())"
         )
     different = [each for each in first.keys() & again.keys() if not _same(first[each], again[each])]
     if different:
         raise UserError(f"found {name}, made twice from one seed, with other {min(different)}; {WANTED}")
+
+
+def _seeding_call(made: Mapping[str, Any], make: Make, shape: tuple[int, ...], seed: int) -> str:
+    """Return the function by which a module seeds a global stream, '' if it does not.
+
+    If it has used NumPy's or Python's, it is made once more, from another seed.
+    """
+    if made["seed"] != seed:
+        return SEEDED_BY["torch"]
+    with own_streams(seed):
+        unused = stream_states([])
+    if all(made["streams"][name] == unused[name] for name in ("numpy", "random")):
+        return ""
+    return seeding_call(made["streams"], _made(make, shape, seed + 1)["streams"])
 
 
 def _made(make: Make, shape: tuple[int, ...], seed: int) -> dict[str, Any]:
@@ -64,6 +78,7 @@ def facts(make: Make, shape: tuple[int, ...], seed: int) -> Iterator[tuple[str, 
         module.train()
         yield from _of_a_batch(module, batch_of(shape))
         yield "seed", torch.initial_seed()
+        yield "streams", stream_states([])
 
 
 def batch_of(shape: tuple[int, ...]) -> Tensor:

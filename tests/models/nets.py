@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 from functools import cache
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -195,18 +197,20 @@ class Leaving(Single):
 
 
 class Seeding(Single):
-    """It seeds torch's generator where it is made, or at every call."""
+    """It seeds a global generator where it is made, or at every call."""
 
-    def __init__(self, *, each_call=False, forked=False):
+    CALLS: ClassVar = {"torch": torch.manual_seed, "numpy": np.random.seed, "python": random.seed}
+
+    def __init__(self, *, which="torch", each_call=False, forked=False):
         with torch.random.fork_rng(enabled=forked):
             if not each_call:
-                torch.manual_seed(0)
+                self.CALLS[which](0)
             super().__init__()
-        self.each_call = each_call
+        self.which, self.each_call = which, each_call
 
     def forward(self, x):
         if self.each_call:
-            torch.manual_seed(1)
+            self.CALLS[self.which](1)
         return nn.functional.dropout(super().forward(x), training=self.training)
 
 

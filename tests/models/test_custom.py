@@ -158,9 +158,15 @@ def test_a_module_that_is_another_when_it_is_made_again_is_refused_each_time(nam
 
 
 @pytest.mark.parametrize("each_call", [False, True])
-def test_a_module_that_seeds_torch_itself_is_refused(each_call):
-    with pytest.raises(UserError, match=r"Seeding, which sets torch's seed to [01], so that all runs draw the same"):
-        build(Custom(module=f"{NETS}.Seeding", kwargs={"each_call": each_call}))
+@pytest.mark.parametrize(
+    ("which", "call"), [("torch", "torch.manual_seed"), ("numpy", "numpy.random.seed"), ("python", "random.seed")]
+)
+def test_a_module_that_seeds_a_global_generator_itself_is_refused(which, call, each_call):
+    with pytest.raises(UserError, match=f"Seeding, which calls {call}, so that all runs draw the same"):
+        build(Custom(module=f"{NETS}.Seeding", kwargs={"which": which, "each_call": each_call}))
+
+
+def test_a_module_that_seeds_torch_for_itself_alone_is_not():
     build(Custom(module=f"{NETS}.Seeding", kwargs={"forked": True}))
 
 
