@@ -267,7 +267,7 @@ class Names:
     def quantities(self) -> Quantities:
         """The run's steps, examples and FLOPs."""
         config = self.config if self.parent is None else with_parent(self.config, self.parent)
-        return config.stage.quantities(config, self.parent and self.parent.network)
+        return config.stage.quantities(config, self.parent)
 
 
 def _show(value: Any) -> str:

@@ -31,33 +31,22 @@ def run_id(config: RunConfig, quantities: Quantities) -> str:
 
 
 def identity(config: RunConfig, quantities: Quantities) -> dict[str, Any]:
-    """Return all that determines the weights; keys at their defaults are left out, so that new keys keep old ids."""
-    if not config.stage.begins:
-        return stage_identity(config, quantities)
-    data = {**own_class("data", config.data), **identity_keys(config.data)}
-    data["size"] = "fresh" if quantities.fresh else quantities.D_unique
-    return {
-        "model": {"family": config.model.family, **own_class("model", config.model), **identity_keys(config.model)},
-        "data": {"name": config.data.name, **data},
-        **recipe(config, quantities),
-        "precision": asked_precision(config),
-        "seed": config.seed,
-        "recipe_version": config.recipe_version,
-    }
+    """Return all that determines the weights, or a stage's result: what it starts from, its data and its recipe.
 
-
-def stage_identity(config: RunConfig, quantities: Quantities) -> dict[str, Any]:
-    """Return all that determines a stage's result: its parent's checkpoint, its settings and, if it trains, recipe."""
+    Keys at their defaults are left out, so that new keys keep old ids.
+    """
+    stage, parent, size = config.stage, config.parent, quantities.D_unique
+    if stage.begins:
+        start = {"model": _named("model", config.model)}
+    else:
+        start = {
+            "stage": _named("stage", stage),
+            "parent": {"run_id": parent.run_id, "step": parent.step} if parent else {},
+        }
     return {
-        "stage": _named("stage", config.stage),
-        "parent": {"run_id": config.parent.run_id, "step": config.parent.step} if config.parent else {},
-        "data": {
-            "name": config.data.name,
-            **own_class("data", config.data),
-            **identity_keys(config.data),
-            "size": quantities.D_unique,
-        },
-        **(recipe(config, quantities) if config.stage.trains else {}),
+        **start,
+        "data": {**_named("data", config.data), "size": "fresh" if stage.begins and quantities.fresh else size},
+        **(recipe(config, quantities) if stage.trains else {}),
         "precision": asked_precision(config),
         "seed": config.seed,
         "recipe_version": config.recipe_version,
@@ -77,7 +66,8 @@ def recipe(config: RunConfig, quantities: Quantities) -> dict[str, Any]:
 
 
 def _named(group: str, part: Any) -> dict[str, Any]:
-    return {"name": part.name, **own_class(group, part), **identity_keys(part)}
+    key = "family" if group == "model" else "name"
+    return {key: getattr(part, key), **own_class(group, part), **identity_keys(part)}
 
 
 def own_class(group: str, part: Any) -> dict[str, str]:

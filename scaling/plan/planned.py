@@ -10,7 +10,6 @@ from typing import Any
 from scaling.config import Parent, RunConfig, plain, read_stored_config
 from scaling.errors import UserError
 from scaling.plan.identity import asked_precision, describe, run_id, shown_name
-from scaling.plan.network import ParentNetwork
 from scaling.plan.quantities import Milestone, Quantities, given_length
 
 
@@ -73,12 +72,6 @@ class PlannedRun:
         """The FLOPs of its own steps, without those of the run that it forks from."""
         shared = 0 if self.fork is None else self.quantities.at(self.fork.step).C
         return self.quantities.C - shared
-
-    @property
-    def network(self) -> ParentNetwork:
-        """The facts for a stage that starts from this run."""
-        config = self.config
-        return ParentNetwork(self.run_id, config.stage, config.model, config.data, self.input_shape)
 
     @property
     def kept_steps(self) -> tuple[int, ...]:
@@ -231,7 +224,7 @@ def plan_run(
     """
     if parent is not None:
         config = with_parent(config, parent)
-    quantities = quantities or config.stage.quantities(config, parent and parent.network)
+    quantities = quantities or config.stage.quantities(config, parent)
     config.augment.check(config.data)
     rule = lr_rule or str(getattr(config.optim, "lr", ""))
     task = "test" if parent is None else f"{config.stage.name}:{config.data.name}"

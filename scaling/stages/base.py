@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from scaling.config import RunConfig
 from scaling.data.base import DataSet, Metric
-from scaling.plan.network import ParentNetwork
+from scaling.plan.planned import PlannedRun
 from scaling.plan.quantities import Quantities
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Stage:
     featured: ClassVar[bool] = False
     stackable: ClassVar[bool] = False
 
-    def quantities(self, config: RunConfig, parent: ParentNetwork | None) -> Quantities:
+    def quantities(self, config: RunConfig, parent: PlannedRun | None) -> Quantities:
         """Return the stage's quantities; UserError if it cannot start from its parent."""
         raise TypeError(f"{type(self).__name__} computes no quantities")
 

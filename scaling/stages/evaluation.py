@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from scaling.accounting import count
 from scaling.config import RunConfig
 from scaling.errors import UserError
-from scaling.plan.network import ParentNetwork
+from scaling.plan.planned import PlannedRun
 from scaling.plan.quantities import Quantities
 from scaling.stages.base import Stage
 from scaling.stages.parents import check_classes, check_parent, layers_of
@@ -30,7 +30,7 @@ class EvaluationStage(Stage):
 
     fits: ClassVar[bool] = False
 
-    def quantities(self, config: RunConfig, parent: ParentNetwork | None) -> Quantities:
+    def quantities(self, config: RunConfig, parent: PlannedRun | None) -> Quantities:
         """Count the network; UserError if the data has other classes than its head, or no classes."""
         parent = check_parent(config, parent)
         check_classes(config, parent)

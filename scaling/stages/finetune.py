@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from scaling.accounting import count, head_alone
 from scaling.config import RunConfig
-from scaling.plan.network import ParentNetwork
+from scaling.plan.planned import PlannedRun
 from scaling.plan.quantities import Quantities, compute_quantities
 from scaling.stages.base import Stage
 from scaling.stages.parents import check_parent, features_of, layers_of
@@ -35,7 +35,7 @@ class FineTune(Stage):
     trains: ClassVar[bool] = True
     stackable: ClassVar[bool] = True
 
-    def quantities(self, config: RunConfig, parent: ParentNetwork | None) -> Quantities:
+    def quantities(self, config: RunConfig, parent: PlannedRun | None) -> Quantities:
         """Count the network with its new head at the size that it reads."""
         parent = check_parent(config, parent)
         features_of(config, parent)

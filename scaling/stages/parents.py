@@ -5,18 +5,18 @@ from __future__ import annotations
 from scaling.accounting import Layer, head_inputs
 from scaling.config import RunConfig
 from scaling.errors import UserError
-from scaling.plan.network import ParentNetwork
+from scaling.plan.planned import PlannedRun
 from scaling.plan.quantities import subset_size
 
 
-def check_parent(config: RunConfig, parent: ParentNetwork | None) -> ParentNetwork:
+def check_parent(config: RunConfig, parent: PlannedRun | None) -> PlannedRun:
     """Return the parent; UserError if there is none, or the stage's data does not fit its network."""
     name = config.stage.name
     if parent is None:
         raise UserError(f"found stage={name} without a run to start from; wanted one; give parent.run_id=RUN_ID")
-    if not parent.stage.trains:
+    if not parent.config.stage.trains:
         raise UserError(
-            f"found run {parent.run_id} of stage={parent.stage.name}, which trains no network, to start "
+            f"found run {parent.run_id} of stage={parent.config.stage.name}, which trains no network, to start "
             f"stage={name} from; wanted one of stage=train, probe or finetune; name another parent"
         )
     ours, theirs = config.data.shape, parent.input_shape
@@ -28,18 +28,18 @@ def check_parent(config: RunConfig, parent: ParentNetwork | None) -> ParentNetwo
     return parent
 
 
-def layers_of(parent: ParentNetwork, outputs: int) -> list[Layer]:
+def layers_of(parent: PlannedRun, outputs: int) -> list[Layer]:
     """Return the layers of the parent's network with a head of `outputs`."""
-    layers: list[Layer] = parent.model.layers(parent.input_shape, outputs)
+    layers: list[Layer] = parent.config.model.layers(parent.input_shape, outputs)
     return layers
 
 
-def features_of(config: RunConfig, parent: ParentNetwork) -> int:
+def features_of(config: RunConfig, parent: PlannedRun) -> int:
     """Return the number of output features of the parent's body; UserError if its model has no head to replace."""
     found = head_inputs(layers_of(parent, config.data.outputs), config.data.outputs)
     if found is None:
         raise UserError(
-            f"found model={parent.model.family}, which has no head of its own; wanted a body and a head; "
+            f"found model={parent.config.model.family}, which has no head of its own; wanted a body and a head; "
             f"start stage={config.stage.name} from another run"
         )
     return found
@@ -56,9 +56,9 @@ def required_subset_size(config: RunConfig) -> int:
     return pool
 
 
-def check_classes(config: RunConfig, parent: ParentNetwork) -> None:
+def check_classes(config: RunConfig, parent: PlannedRun) -> None:
     """Raise UserError if the data has other classes than those that the parent was trained on."""
-    ours, theirs = config.data, parent.data
+    ours, theirs = config.data, parent.config.data
     if (ours.outputs, ours.metric) != (theirs.outputs, theirs.metric):
         raise UserError(
             f"found stage={config.stage.name} with data={ours.name} ({ours.outputs} outputs) for run {parent.run_id}, "

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from scaling.accounting import body_of, count, dense
 from scaling.config import RunConfig
 from scaling.errors import UserError
-from scaling.plan.network import ParentNetwork
+from scaling.plan.planned import PlannedRun
 from scaling.plan.quantities import Quantities, compute_quantities
 from scaling.stages.base import Stage
 from scaling.stages.parents import check_parent, features_of, layers_of, required_subset_size
@@ -28,7 +28,7 @@ class Probe(Stage):
     featured: ClassVar[bool] = True
     stackable: ClassVar[bool] = True
 
-    def quantities(self, config: RunConfig, parent: ParentNetwork | None) -> Quantities:
+    def quantities(self, config: RunConfig, parent: PlannedRun | None) -> Quantities:
         """Count the head's training and one pass of the body; UserError if the features would change."""
         parent = check_parent(config, parent)
         required_subset_size(config)

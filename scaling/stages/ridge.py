@@ -11,7 +11,7 @@ from scaling.accounting import body_of, closed_form_C, count, dense
 from scaling.config import RunConfig
 from scaling.data.base import DataSet, Metric
 from scaling.errors import ImpossibleRun, UserError
-from scaling.plan.network import ParentNetwork
+from scaling.plan.planned import PlannedRun
 from scaling.plan.quantities import Quantities
 from scaling.stages.base import Stage, Stop, Watch
 from scaling.stages.parents import check_parent, features_of, layers_of, required_subset_size
@@ -39,7 +39,7 @@ class Ridge(Stage):
     shots: PositiveInt | None = None
     penalties: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)] = PENALTIES
 
-    def quantities(self, config: RunConfig, parent: ParentNetwork | None) -> Quantities:
+    def quantities(self, config: RunConfig, parent: PlannedRun | None) -> Quantities:
         """Count the fit and one pass of the body over its examples."""
         parent = check_parent(config, parent)
         pool, data = required_subset_size(config), config.data

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from scaling.config import RunConfig
 from scaling.errors import UserError
 from scaling.optim.lstsq import LeastSquares, check_solvable
-from scaling.plan.network import ParentNetwork
+from scaling.plan.planned import PlannedRun
 from scaling.plan.quantities import Quantities, compute_quantities
 from scaling.stages.base import Stage, Stop, Watch
 
@@ -26,7 +26,7 @@ class FromScratch(Stage):
     begins: ClassVar[bool] = True
     stackable: ClassVar[bool] = True
 
-    def quantities(self, config: RunConfig, parent: ParentNetwork | None) -> Quantities:
+    def quantities(self, config: RunConfig, parent: PlannedRun | None) -> Quantities:
         """Turn the length that is given into steps, examples and FLOPs; UserError if a parent is given."""
         if config.parent is not None:
             raise UserError(

@@ -11,7 +11,7 @@ from pydantic import PositiveInt
 from scaling.augment.standard import Standard
 from scaling.config import RunConfig, Share, part
 from scaling.errors import UserError
-from scaling.plan.network import ParentNetwork
+from scaling.plan.planned import PlannedRun
 from scaling.plan.quantities import Quantities
 from scaling.stages.base import Stop, Watch
 from scaling.stages.crops import Crops
@@ -42,7 +42,7 @@ class TestTimeAugmentation(EvaluationStage):
     labels: str | None = None
     root: str = part(".", identity=False)
 
-    def quantities(self, config: RunConfig, parent: ParentNetwork | None) -> Quantities:
+    def quantities(self, config: RunConfig, parent: PlannedRun | None) -> Quantities:
         """Count the network; UserError for data that are not images."""
         if len(config.data.shape) != 3:
             raise UserError(
