@@ -19,7 +19,7 @@ from scaling.train.feed.run_data import load_run_data
 from scaling.train.loop import CHECK_STEPS, Trainer
 from scaling.train.output.journal import Journal
 from scaling.train.precision import computed_precision, matmul_precision
-from scaling.train.stacked.member_state import Hooks, MemberState, member_state_of
+from scaling.train.stacked.member_state import MemberState, member_state_of
 from scaling.train.stacked.stack import Stack
 
 WARM_UP, SLICES = 8, 4  # steps before the timed ones, and slices of these
@@ -80,5 +80,5 @@ def member_states(run: PlannedRun, members: int, where: torch.device, folder: Pa
         sets = replace(held, feed=epoch_feed(held.feed.subset, seed=seed))
         trainer = Trainer(own, sets.batches(own.quantities.batch), where)
         attempt = Attempt(own, at, where, sets, Journal(at))
-        found.append(member_state_of(attempt, None, trainer, Hooks(print), again=False))
+        found.append(member_state_of(attempt, None, trainer, print))
     return found

@@ -5,7 +5,6 @@ The modules of the stages import without torch, so that planning does not import
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -17,13 +16,9 @@ from scaling.plan.quantities import Quantities
 
 if TYPE_CHECKING:
     from scaling.train.attempt import Attempt, PlacedRun
-    from scaling.train.callbacks import Progress
     from scaling.train.evaluation import Evaluation
     from scaling.train.feed.run_data import RunData
     from scaling.train.learner import Learner
-
-Watch = Callable[["Progress"], None] | None
-Stop = Callable[[], bool] | None
 
 
 @dataclass(frozen=True)
@@ -64,8 +59,8 @@ class Stage:
 
         return load_run_data(placed.run.config, placed.run.quantities, placed.device)
 
-    def perform(self, attempt: Attempt, *, watch: Watch, stop: Stop) -> Evaluation | None:
-        """Train the `learner` step by step, and return the last evaluation, None if `stop` ended it."""
+    def perform(self, attempt: Attempt) -> Evaluation | None:
+        """Train the `learner` step by step, and return the last evaluation, None if the attempt was stopped."""
         from scaling.train.train_by_steps import train_by_steps
 
-        return train_by_steps(attempt, watch=watch, stop=stop, learner=self.learner(attempt))
+        return train_by_steps(attempt, self.learner(attempt))

@@ -13,12 +13,10 @@ from scaling.augment.standard import StandardBatch
 from scaling.config import RunConfig
 from scaling.data.chance import mean_and_error
 from scaling.global_streams import own_streams
-from scaling.stages.base import Stop, Watch
 from scaling.stages.crops import Crops
 from scaling.stages.label_lists import read_label_lists
 from scaling.stages.networks import crop_size, parent_network, with_resize
-from scaling.train.attempt import Attempt
-from scaling.train.callbacks import Progress
+from scaling.train.attempt import Attempt, Progress
 from scaling.train.evaluation import Evaluation, make_point
 from scaling.train.feed.feed import Epochs
 from scaling.train.feed.normalisation import normalisation_of
@@ -41,14 +39,12 @@ def load_test_set(config: RunConfig, device: torch.device) -> RunData:
     return RunData(Epochs(none, seed=0), none, none, test, splits)
 
 
-def evaluate_network(
-    attempt: Attempt, *, watch: Watch, stop: Stop, crops: Crops | None, labels: Path | None
-) -> Evaluation | None:
-    """Evaluate the parent's network, the one point of the run; None if `stop` asked for an end."""
+def evaluate_network(attempt: Attempt, *, crops: Crops | None, labels: Path | None) -> Evaluation | None:
+    """Evaluate the parent's network, the one point of the run; None if the attempt was stopped."""
     run, test, journal = attempt.run, attempt.sets.test, attempt.journal
     journal.begin(None)
     network = parent_network(attempt, new_head=False)
-    logs = log_probabilities(attempt, with_resize(network, attempt), crops, watch=watch, stop=stop)
+    logs = log_probabilities(attempt, with_resize(network, attempt), crops)
     if logs is None:
         return None
     allowed = allowed_classes(test.y, run.config.data.outputs)
@@ -65,10 +61,8 @@ def evaluate_network(
 
 
 @torch.no_grad()
-def log_probabilities(
-    attempt: Attempt, network: nn.Module, crops: Crops | None, *, watch: Watch, stop: Stop
-) -> Tensor | None:
-    """Return log probabilities of the test set (n, classes) float64, None if `stop` asked for an end."""
+def log_probabilities(attempt: Attempt, network: nn.Module, crops: Crops | None) -> Tensor | None:
+    """Return log probabilities of the test set (n, classes) float64, None if the attempt was stopped."""
     test, device = attempt.sets.test, attempt.device
     generator = stream(attempt.run.config.seed, "crops", device=device)
     network.eval()
@@ -77,13 +71,13 @@ def log_probabilities(
     streams = own_streams(derive_seed(attempt.run.config.seed, "evaluation"))
     with autocast(attempt.run.config, device), streams:
         for start in range(0, len(test), rows):
-            if stop is not None and stop():
+            if attempt.is_to_stop:
                 return None
             x, _ = test.between(start, start + rows)
             parts.append(_log_softmax(network, x) if crops is None else _over_crops(crops, network, x, generator, size))
-            if watch is not None:
+            if attempt.watch is not None:
                 done = min(start + rows, len(test))
-                watch(Progress(step=done, steps=len(test), D=0, loss=nan, examples_per_second=0.0))
+                attempt.watch(Progress(step=done, steps=len(test), D=0, loss=nan, examples_per_second=0.0))
     return torch.cat(parts)
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from scaling.config import part
-from scaling.stages.base import Stop, Watch
 from scaling.stages.evaluation import EvaluationStage, label_file
 
 if TYPE_CHECKING:
@@ -34,8 +33,8 @@ class RealLabels(EvaluationStage):
         """Return the file of label lists."""
         return (label_file(self.root, self.labels),)
 
-    def perform(self, attempt: Attempt, *, watch: Watch, stop: Stop) -> Evaluation | None:
-        """Evaluate the network; None if `stop` asked for an end."""
+    def perform(self, attempt: Attempt) -> Evaluation | None:
+        """Evaluate the network; None if the attempt was stopped."""
         from scaling.stages.predict import evaluate_network
 
-        return evaluate_network(attempt, watch=watch, stop=stop, crops=None, labels=self.files()[0])
+        return evaluate_network(attempt, crops=None, labels=self.files()[0])

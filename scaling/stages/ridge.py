@@ -13,7 +13,7 @@ from scaling.data.base import DataSet, Metric
 from scaling.errors import ImpossibleRun, UserError
 from scaling.plan.planned import PlannedRun
 from scaling.plan.quantities import Quantities
-from scaling.stages.base import Stage, Stop, Watch
+from scaling.stages.base import Stage
 from scaling.stages.parents import check_parent, features_of, layers_of, required_subset_size
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Ridge(Stage):
 
         return with_chance(feature_sets(placed), placed.run.config.data.outputs)
 
-    def perform(self, attempt: Attempt, *, watch: Watch, stop: Stop) -> Evaluation | None:
+    def perform(self, attempt: Attempt) -> Evaluation | None:
         """Fit at once; there is nothing to stop."""
         from scaling.stages.closed_form import fit_and_evaluate
 

@@ -10,7 +10,7 @@ from scaling.errors import UserError
 from scaling.optim.lstsq import LeastSquares, check_solvable
 from scaling.plan.planned import PlannedRun
 from scaling.plan.quantities import Quantities, compute_quantities
-from scaling.stages.base import Stage, Stop, Watch
+from scaling.stages.base import Stage
 
 if TYPE_CHECKING:
     from scaling.train.attempt import Attempt
@@ -38,10 +38,10 @@ class FromScratch(Stage):
             check_solvable(config, found.epochs)
         return found
 
-    def perform(self, attempt: Attempt, *, watch: Watch, stop: Stop) -> Evaluation | None:
+    def perform(self, attempt: Attempt) -> Evaluation | None:
         """Train step by step, or solve exactly if the optimiser is least squares."""
         from scaling.train.solve import solve
 
         if isinstance(attempt.run.config.optim, LeastSquares):
             return solve(attempt)
-        return super().perform(attempt, watch=watch, stop=stop)
+        return super().perform(attempt)

@@ -13,7 +13,6 @@ from scaling.config import RunConfig, Share, part
 from scaling.errors import UserError
 from scaling.plan.planned import PlannedRun
 from scaling.plan.quantities import Quantities
-from scaling.stages.base import Stop, Watch
 from scaling.stages.crops import Crops
 from scaling.stages.evaluation import EvaluationStage, label_file
 
@@ -55,10 +54,10 @@ class TestTimeAugmentation(EvaluationStage):
         """Return the file of label lists, if there is one."""
         return () if self.labels is None else (label_file(self.root, self.labels),)
 
-    def perform(self, attempt: Attempt, *, watch: Watch, stop: Stop) -> Evaluation | None:
-        """Evaluate the network; None if `stop` asked for an end."""
+    def perform(self, attempt: Attempt) -> Evaluation | None:
+        """Evaluate the network; None if the attempt was stopped."""
         from scaling.stages.predict import evaluate_network
 
         augmentation = Standard(scale=self.scale, ratio=self.ratio, flip=self.flip, mixup=0.0)
         crops = Crops(self.crops, self.average, augmentation)
-        return evaluate_network(attempt, watch=watch, stop=stop, crops=crops, labels=next(iter(self.files()), None))
+        return evaluate_network(attempt, crops=crops, labels=next(iter(self.files()), None))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from time import monotonic
 
+from scaling.train.attempt import Attempt, Progress
 from scaling.train.loop import Trainer
 from scaling.train.output.saver import Saver
 
@@ -14,23 +13,6 @@ MILESTONE_SECONDS = 2.0  # least interval between a checkpoint and one at a mile
 LEAST_SECONDS = 1.0  # least interval between two checkpoints, unless train.checkpoint_seconds is less
 COSTS = 50  # interval between checkpoints, in units of the time that one takes: they take 2 % of the time
 REGAINED = 1 / 2  # interval in units of the time trained up to the last checkpoint: at most a third of the work is lost
-
-
-@dataclass(frozen=True)
-class Progress:
-    """The progress of a run.
-
-    D: examples processed; loss: mean training loss since the last report; began: the first step of this attempt;
-    seconds: of this attempt, for a member of a stack its share of them; None: all seconds since the run was claimed.
-    """
-
-    step: int
-    steps: int
-    D: int
-    loss: float
-    examples_per_second: float
-    began: int = 0
-    seconds: float | None = None
 
 
 def checkpoint_interval(cost: float, *, most: float, trained: float | None) -> float:
@@ -52,21 +34,10 @@ def milestone_interval(interval: float, cost: float) -> float:
 
 
 class Callbacks:
-    """Called by the loop from time to time; returns False when the run is to stop.
+    """Called by the loop from time to time; returns False when the run is to stop."""
 
-    again: an earlier attempt did not finish the run.
-    """
-
-    def __init__(
-        self,
-        trainer: Trainer,
-        saver: Saver,
-        *,
-        again: bool,
-        watch: Callable[[Progress], None] | None,
-        stop: Callable[[], bool] | None,
-    ) -> None:
-        self.trainer, self.saver, self.again, self.watch, self.stop = trainer, saver, again, watch, stop
+    def __init__(self, attempt: Attempt, trainer: Trainer, saver: Saver) -> None:
+        self.attempt, self.trainer, self.saver = attempt, trainer, saver
         self._began = self._watched = self._saved = monotonic()
         self._step = trainer.step
 
@@ -74,10 +45,10 @@ class Callbacks:
         """Report progress and save a checkpoint where they are due; return False if the run is to stop."""
         now = monotonic()
         self.saver.check()
-        if self.stop is not None and self.stop():
+        if self.attempt.is_to_stop:
             return False
-        if self.watch is not None and now - self._watched >= WATCH_SECONDS:
-            self.watch(self._progress(now))
+        if self.attempt.watch is not None and now - self._watched >= WATCH_SECONDS:
+            self.attempt.watch(self._progress(now))
         if now - self._saved >= self.interval:
             self._checkpoint()
         return True
@@ -91,7 +62,7 @@ class Callbacks:
     def interval(self) -> float:
         """The current interval between checkpoints, in seconds."""
         most, trained = self.trainer.run.config.train.checkpoint_seconds, self._saved - self._began
-        return checkpoint_interval(self.saver.cost, most=most, trained=trained if self.again else None)
+        return checkpoint_interval(self.saver.cost, most=most, trained=trained if self.attempt.again else None)
 
     def _checkpoint(self) -> None:
         """Start writing a checkpoint."""

@@ -15,8 +15,7 @@ from scaling.folders import RunFolder, read_lines, write_atomically
 from scaling.global_streams import own_streams
 from scaling.plan.planned import PlannedRun
 from scaling.record import Record, how, read_record, write_record
-from scaling.train.attempt import Attempt, PlacedRun, content_read
-from scaling.train.callbacks import Progress
+from scaling.train.attempt import Attempt, PlacedRun, Progress, content_read
 from scaling.train.device import describe_device, find_device
 from scaling.train.evaluation import Evaluation, has_diverged, is_at_chance
 from scaling.train.output.journal import Journal
@@ -50,8 +49,8 @@ def train_run(
     journal = Journal(folder)
     with training_process(run.config, where), own_streams(derive_seed(run.config.seed, "run")):
         sets = stage.load(PlacedRun(run, folder, where))
-        attempt = Attempt(run, folder, where, sets, journal, content_read(content, sets))
-        evaluation = stage.perform(attempt, watch=watch, stop=stop)
+        attempt = Attempt(run, folder, where, sets, journal, content_read(content, sets), watch=watch, stop=stop)
+        evaluation = stage.perform(attempt)
     if evaluation is None:
         return None
     return settle(attempt, evaluation, forecast_seconds)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from scaling.folders import read_lines
 from scaling.train.attempt import Attempt
-from scaling.train.callbacks import Callbacks, Progress
+from scaling.train.callbacks import Callbacks
 from scaling.train.evaluation import NOT_FINITE, Evaluation, make_point
 from scaling.train.learner import Learner
 from scaling.train.loop import Diverged, Trainer
@@ -20,21 +18,15 @@ from scaling.train.stacked.single_run import note_single, train_stack_of_one
 from scaling.train.stacked.users.vmapped import NotStackable
 
 
-def train_by_steps(
-    attempt: Attempt,
-    *,
-    watch: Callable[[Progress], None] | None,
-    stop: Callable[[], bool] | None,
-    learner: Learner | None,
-) -> Evaluation | None:
-    """Train to the end, from the checkpoint if there is one; return the last evaluation, None if `stop` ended it.
+def train_by_steps(attempt: Attempt, learner: Learner | None) -> Evaluation | None:
+    """Train to the end, from the checkpoint if there is one; return the last evaluation, None if it was stopped.
 
     learner: trained instead of the config's freshly initialised model, None for this.
     """
-    trainer, again = begin(attempt, learner), any(read_lines(attempt.folder.attempts))
+    trainer = begin(attempt, learner)
     if attempt.run.config.train.engine == "stacked":
         try:
-            return train_stack_of_one(attempt, learner, trainer, again=again, watch=watch, stop=stop)
+            return train_stack_of_one(attempt, learner, trainer)
         except NotStackable as reason:
             note_single(attempt, reason)
             trainer = begin(attempt, learner)  # again, since the trial may have changed the module
@@ -46,7 +38,7 @@ def train_by_steps(
         write_checkpoint(attempt.folder.checkpoint, attempt.run.run_id, state)
 
     with Saver(state, write) as saver:
-        callbacks = Callbacks(trainer, saver, again=again, watch=watch, stop=stop)
+        callbacks = Callbacks(attempt, trainer, saver)
         try:
             evaluation = _through_milestones(attempt, trainer, callbacks, learner)
         except Diverged:

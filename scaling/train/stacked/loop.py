@@ -13,7 +13,8 @@ from typing import Any
 import torch
 
 from scaling.folders import RunFolder
-from scaling.train.callbacks import WATCH_SECONDS, Progress, checkpoint_interval, milestone_interval
+from scaling.train.attempt import Progress
+from scaling.train.callbacks import WATCH_SECONDS, checkpoint_interval, milestone_interval
 from scaling.train.errors import result_or_error
 from scaling.train.evaluation import NOT_FINITE, Evaluation, make_point
 from scaling.train.output.checkpoint import write_checkpoint
@@ -114,7 +115,7 @@ class StackLoop:
         members, trained = self.stack.members, self._saved - self._began
         most = min(member.attempt.run.config.train.checkpoint_seconds for member in members)
         cost = self._saver.cost or FIRST_COST * len(members)
-        again = any(member.again for member in members)
+        again = any(member.attempt.again for member in members)
         return checkpoint_interval(cost, most=most, trained=trained if again else None)
 
     def _save(self) -> None:
@@ -123,14 +124,13 @@ class StackLoop:
 
     def _stopped(self) -> list[int]:
         """Return the positions of members that are asked to stop."""
-        hooks = [member.hooks for member in self.stack.members]
-        return [i for i, hook in enumerate(hooks) if hook.stop is not None and hook.stop()]
+        return [i for i, member in enumerate(self.stack.members) if member.attempt.is_to_stop]
 
     def _watch(self, now: float) -> None:
         totals = self.stack.read_totals()
         for member, total in zip(self.stack.members, totals, strict=True):
-            if member.hooks.watch is not None:
-                member.hooks.watch(_progress(member, total, now - self._watched))
+            if member.attempt.watch is not None:
+                member.attempt.watch(_progress(member, total, now - self._watched))
             member.read_at = (member.step, total)
         self._watched = now
 
@@ -143,7 +143,7 @@ class StackLoop:
         _write(self._folders, {run_id: snapshot(states[run_id]) for run_id in map(_run_id, leaving)})
         self._without(positions)
         for member in leaving:
-            member.hooks.ended(None)
+            member.ended(None)
 
     def _without(self, positions: Collection[int]) -> None:
         """Remove the members at these positions from the stack."""
@@ -203,7 +203,7 @@ class StackLoop:
             if not isinstance(end, Exception):
                 examples = member.examples_trained()
                 finish(member.attempt, member.module, member.learner, seconds=member.seconds, examples=examples)
-            member.hooks.ended(end)
+            member.ended(end)
         if any(map(_has_point, self.stack.members)):
             least = milestone_interval(self._interval, self._saver.cost)
             if monotonic() - self._saved >= least:

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from scaling.global_streams import stream_states
 from scaling.train.attempt import Attempt
-from scaling.train.callbacks import Progress
 from scaling.train.evaluation import Evaluation
 from scaling.train.feed.feed import Feed
 from scaling.train.learner import Learner
@@ -21,29 +20,20 @@ from scaling.train.loop import Trainer
 Ended = Callable[[Evaluation | Exception | None], None]  # its last evaluation, its error, or None if it was stopped
 
 
-@dataclass(frozen=True)
-class Hooks:
-    """Callbacks: `watch` and `stop` as in `train_run`; `ended` is called once, when the member leaves its stack."""
-
-    ended: Ended
-    watch: Callable[[Progress], None] | None = None
-    stop: Callable[[], bool] | None = None
-
-
 @dataclass
 class MemberState:
     """The present state of a member.
 
-    augment_generator, dropout_generator: on the device; streams: the other global streams; order, groups: the names of
-    the parameters and the parameter groups, as in the state of torch's optimiser; moments: of the optimiser, by
-    parameter and name, empty once the stack has loaded them; total: sum of the losses before this attempt; again: an
-    earlier attempt did not finish the run; began: the first step of this attempt; seconds: its time in steps; read_at:
-    the step and the sum of the losses at the last report of progress.
+    ended: called once, when it leaves; augment_generator, dropout_generator: on the device; streams: the other
+    global streams; order, groups: the names of the parameters and the parameter groups, as in the state of torch's
+    optimiser; moments: of the optimiser, by parameter and name, empty once the stack has loaded them; total: sum of the
+    losses before this attempt; began: the first step of this attempt; seconds: its time in steps; read_at: the step and
+    the sum of the losses at the last report of progress.
     """
 
     attempt: Attempt
     learner: Learner | None
-    hooks: Hooks
+    ended: Ended
     module: nn.Module
     feed: Feed
     augment_generator: torch.Generator
@@ -55,7 +45,6 @@ class MemberState:
     step: int = 0
     total: float = 0.0
     lr: float = nan
-    again: bool = False
     began: int = 0
     seconds: float = 0.0
     read_at: tuple[int, float] = (0, 0.0)
@@ -76,10 +65,8 @@ class MemberState:
         return (self.step - self.began) * self.attempt.run.quantities.batch
 
 
-def member_state_of(
-    attempt: Attempt, learner: Learner | None, trainer: Trainer, hooks: Hooks, *, again: bool
-) -> MemberState:
-    """Return the state of a trainer as a member; the global streams must be the trainer's; again: tried before."""
+def member_state_of(attempt: Attempt, learner: Learner | None, trainer: Trainer, ended: Ended) -> MemberState:
+    """Return the state of a trainer as a member; the global streams must be the trainer's."""
     device, optimizer = attempt.device, trainer.optimizer
     names = {parameter: name for name, parameter in trainer.module.named_parameters()}
     streams = stream_states([device] if device.type == "cuda" else [])
@@ -88,7 +75,7 @@ def member_state_of(
     return MemberState(
         attempt=attempt,
         learner=learner,
-        hooks=hooks,
+        ended=ended,
         module=trainer.module,
         feed=trainer.batches.feed,
         augment_generator=trainer.augment_generator,
@@ -100,7 +87,6 @@ def member_state_of(
         step=trainer.step,
         total=trainer.total.item(),
         lr=trainer.lr,
-        again=again,
         began=trainer.began,
         read_at=(trainer.step, trainer.total.item()),
     )

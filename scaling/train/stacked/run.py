@@ -9,13 +9,12 @@ from typing import Any
 
 import torch
 
-from scaling.folders import RunFolder, read_lines
+from scaling.folders import RunFolder
 from scaling.global_streams import own_streams
 from scaling.plan.identity import stack_key
 from scaling.plan.planned import PlannedRun
 from scaling.record import Record
-from scaling.train.attempt import Attempt, PlacedRun, content_read
-from scaling.train.callbacks import Progress
+from scaling.train.attempt import Attempt, PlacedRun, Progress, content_read
 from scaling.train.device import find_device
 from scaling.train.errors import result_or_error
 from scaling.train.evaluation import Evaluation
@@ -25,7 +24,7 @@ from scaling.train.output.resume import begin
 from scaling.train.run import content_at_begin, settle, write_config
 from scaling.train.stacked.clock import SharedClock
 from scaling.train.stacked.loop import train_together
-from scaling.train.stacked.member_state import Hooks, MemberState, member_state_of
+from scaling.train.stacked.member_state import MemberState, member_state_of
 from scaling.train.streams import derive_seed
 from scaling.train.training_process import training_process
 
@@ -90,14 +89,14 @@ def _begin_member(member: Member, where: torch.device, clock: SharedClock, membe
     run, folder = member.run, member.folder
     content = content_at_begin(run, folder)
     write_config(run, folder)
-    journal, again = Journal(folder, clock=clock), any(read_lines(folder.attempts))
+    journal = Journal(folder, clock=clock)
     with own_streams(derive_seed(run.config.seed, "run")):
         sets = run.config.stage.load(PlacedRun(run, folder, where))
         read = content_read(content, sets)
-        attempt = Attempt(run, folder, where, sets, journal, read, how={"stack": members})
-        hooks = Hooks(_ended(member, attempt), member.watch, member.stop)
+        how = {"stack": members}
+        attempt = Attempt(run, folder, where, sets, journal, read, how=how, watch=member.watch, stop=member.stop)
         learner = run.config.stage.learner(attempt)
-        return member_state_of(attempt, learner, begin(attempt, learner), hooks, again=again)
+        return member_state_of(attempt, learner, begin(attempt, learner), _ended(member, attempt))
 
 
 def _ended(member: Member, attempt: Attempt) -> Callable[[Evaluation | Exception | None], None]:
