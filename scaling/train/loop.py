@@ -24,7 +24,7 @@ from scaling.train.feed.feed import Batches
 from scaling.train.losses import Labels, objective
 from scaling.train.precision import computed_precision
 from scaling.train.step.compiled import compiled_parts
-from scaling.train.step.launch import Launch, launch_of
+from scaling.train.step.launch import Launch, Steps, launch_of
 from scaling.train.step.micro_batch import check_micro_batch, micro_batch_of
 from scaling.train.step.prepared import Step
 from scaling.train.step.rates import Rates
@@ -135,7 +135,7 @@ class Trainer:
             )
             # Replayed steps read float32 rates from GPU memory; rounding them always makes all launches equal.
             rates = Rates(self.optimizer, rounded=self.device.type == "cuda" and config.recipe_version > 1)
-            self._launch = launch_of(config, step, batches, rates, self.module, self.device, at=self.step)
+            self._launch = launch_of(config, Steps(step, batches, rates, self.module, self.device, self.step))
             self.launch_name = self._launch.name
         return self._launch
 

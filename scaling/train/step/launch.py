@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
@@ -34,12 +35,33 @@ class Launch(Protocol):
         """Take a step on its inputs, at learning rate `lr`."""
 
 
+@dataclass(frozen=True)
+class Steps:
+    """The steps of a run from number `at` on: what they read, at which rates, and the module that they train."""
+
+    step: Step
+    batches: Batches
+    rates: Rates
+    module: nn.Module
+    device: torch.device
+    at: int
+
+    @property
+    def captures(self) -> bool:
+        """Whether a step may be part of a CUDA graph, as far as its optimiser is known."""
+        return getattr(self.step.optimizer, "captures", False)
+
+    def buffers(self) -> tuple[Inputs, Tensor]:
+        """Return the inputs, and the buffer of the learning rates, as `Rates.bind` expects it."""
+        return inputs_of(self.batches, self.at), on_host(self.rates.values(0.0), self.device).to(self.device)
+
+
 class Eager:
     """Launches each step kernel by kernel; why: the reason for not using a graph, "" if none was wanted."""
 
-    def __init__(self, step: Step, batches: Batches, rates: Rates, *, why: str = "") -> None:
+    def __init__(self, steps: Steps, *, why: str = "") -> None:
         self.name = f"eager ({why})" if why else "eager"
-        self.between, self._step, self._rates = batches.between, step, rates
+        self.between, self._step, self._rates = steps.batches.between, steps.step, steps.rates
 
     def take(self, values: Sequence[Any], lr: float) -> None:
         """Set the rates and take the step."""
@@ -50,8 +72,7 @@ class Eager:
 class Buffered:
     """Launches steps that read their learning rates and examples from buffers, filled before each step.
 
-    rate_buffer: of the learning rates, as `Rates.bind` expects it; work: takes the step described by the buffers, by
-    replaying a graph or by calling compiled kernels.
+    work: takes the step described by the buffers, by replaying a graph or by calling compiled kernels.
     """
 
     def __init__(self, name: str, inputs: Inputs, rates: Rates, rate_buffer: Tensor, work: Callable[[], None]) -> None:
@@ -65,62 +86,42 @@ class Buffered:
         self._work()
 
 
-def launch_of(
-    config: RunConfig, step: Step, batches: Batches, rates: Rates, module: nn.Module, device: torch.device, *, at: int
-) -> Launch:
-    """Return the launch of the steps from `at` on: on a GPU from a graph if the step can be captured."""
-    if config.train.engine == "compile":
-        return _compiled(config, step, batches, rates, module, device, at=at)
-    if device.type != "cuda" or config.train.graph == "off":
-        return Eager(step, batches, rates)
-    if config.recipe_version == 1:
-        return Eager(step, batches, rates, why="no graph: recipe 1")
-    try:
-        return replayed(step, batches, rates, module, device, at=at)
-    except NotCaptured as reason:
-        log.warning(NO_GRAPH, reason)
-        return Eager(step, batches, rates, why=f"no graph: {reason}")
-
-
-def _compiled(
-    config: RunConfig, step: Step, batches: Batches, rates: Rates, module: nn.Module, device: torch.device, *, at: int
-) -> Launch:
-    """Return the launch of compiled steps; their learning rates are tensors, so that a change does not recompile."""
-    if not getattr(step.optimizer, "captures", False):
-        return Eager(step, batches, rates, why="compiled")
-    name = "compiled"
-    if device.type == "cuda" and config.train.graph != "off":
+def launch_of(config: RunConfig, steps: Steps) -> Launch:
+    """Return the launch of a run's steps: on a GPU from a graph if they can be captured, otherwise kernel by kernel."""
+    compiled, why = config.train.engine == "compile", ""
+    if compiled and not steps.captures:
+        return Eager(steps, why="compiled")
+    if steps.device.type == "cuda" and config.train.graph != "off":
         try:
-            return replayed(step, batches, rates, module, device, at=at)
+            if config.recipe_version > 1 or compiled:
+                return replayed(steps)
+            why = "no graph: recipe 1"
         except NotCaptured as reason:
             log.warning(NO_GRAPH, reason)
-            name = f"compiled (no graph: {reason})"
-    inputs, rate_buffer = inputs_of(batches, at), on_host(rates.values(0.0), device).to(device)
+            why = f"no graph: {reason}"
+    return _compiled(steps, why) if compiled else Eager(steps, why=why)
+
+
+def _compiled(steps: Steps, why: str) -> Buffered:
+    """Return the launch of compiled steps; their learning rates are tensors, so that a change does not recompile."""
+    inputs, rate_buffer = steps.buffers()
 
     def work() -> None:
-        rates.bind(rate_buffer)
-        step(*inputs.examples())
-        rates.set(0.0)  # plain numbers again, for checkpoints
+        steps.rates.bind(rate_buffer)
+        steps.step(*inputs.examples())
+        steps.rates.set(0.0)  # plain numbers again, for checkpoints
 
-    return Buffered(name, inputs, rates, rate_buffer, work)
+    return Buffered(f"compiled ({why})" if why else "compiled", inputs, steps.rates, rate_buffer, work)
 
 
-def replayed(
-    step: Step,
-    batches: Batches,
-    rates: Rates,
-    module: nn.Module,
-    device: torch.device,
-    *,
-    at: int,
-    capture: Capture = capture,
-) -> Buffered:
+def replayed(steps: Steps, *, capture: Capture = capture) -> Buffered:
     """Capture a step and return its replay; NotCaptured if a replay would differ from the step."""
-    if not getattr(step.optimizer, "captures", False):
+    step, rates, device = steps.step, steps.rates, steps.device
+    if not steps.captures:
         raise NotCaptured(f"it is not known whether steps of {type(step.optimizer).__name__} can be")
-    inputs, restorer = inputs_of(batches, at), StepRestorer(step, module, device)
-    inputs.fill(next(iter(inputs.between(at, at + 1))))
-    rate_buffer = on_host(rates.values(0.0), device).to(device)
+    inputs, rate_buffer = steps.buffers()
+    restorer = StepRestorer(step, steps.module, device)
+    inputs.fill(next(iter(inputs.between(steps.at, steps.at + 1))))
     rates.bind(rate_buffer)
 
     def work() -> None:

@@ -17,7 +17,7 @@ from scaling.train.loop import Trainer
 from scaling.train.output.saver import snapshot
 from scaling.train.run import train_run
 from scaling.train.step.graph import NotCaptured
-from scaling.train.step.launch import Buffered, Eager, replayed
+from scaling.train.step.launch import Buffered, Eager, Steps, replayed
 from scaling.train.step.prepared import Step
 from scaling.train.step.rates import Rates
 from tests.default_cases import default_cases
@@ -112,10 +112,13 @@ def without_capturing(work, device, *, generators, check):
     return work
 
 
+def steps_of(trainer, *, rounded: bool) -> Steps:
+    rates = Rates(trainer.optimizer, rounded=rounded)
+    return Steps(step_of(trainer), trainer.batches, rates, trainer.module, CPU, trainer.step)
+
+
 def through_buffers(trainer) -> Buffered:
-    rates = Rates(trainer.optimizer, rounded=True)
-    step = step_of(trainer)
-    return replayed(step, trainer.batches, rates, trainer.module, CPU, at=trainer.step, capture=without_capturing)
+    return replayed(steps_of(trainer, rounded=True), capture=without_capturing)
 
 
 @pytest.fixture(autouse=True)
@@ -180,7 +183,7 @@ def test_what_would_not_be_the_same_step_each_time_is_not_captured(net):
     reasons = {"Drawing": "random numbers on the host", "Moving": "replaces average"}
     with pytest.raises(NotCaptured, match=reasons.get(net, "more than tensors")):
         through_buffers(tried)
-    tried._launch = Eager(step_of(tried), tried.batches, Rates(tried.optimizer, rounded=False))
+    tried._launch = Eager(steps_of(tried, rounded=False))
     tried.advance(STEPS, lambda: True)
     assert outcome(tried) == wanted
 
@@ -200,15 +203,15 @@ def test_a_warm_up_that_fails_after_its_gradients_leaves_none_behind():
     straight = trainer_of(run)
     straight.advance(STEPS, lambda: True)
     tried = trainer_of(run)
-    step = step_of(tried)
+    steps = steps_of(tried, rounded=False)
 
     def fails(work, device, *, generators, check):
         work()
-        step._gradients(*next(iter(tried.batches.between(0, 1))))
+        steps.step._gradients(*next(iter(tried.batches.between(0, 1))))
         raise NotCaptured("too little memory")
 
     with pytest.raises(NotCaptured):
-        replayed(step, tried.batches, tried._launch._rates, tried.module, CPU, at=0, capture=fails)
+        replayed(steps, capture=fails)
     tried.advance(STEPS, lambda: True)
     assert outcome(tried) == outcome(straight)
 
