@@ -14,7 +14,7 @@ from scaling.folders import RunFolder
 from scaling.forecast.timing.clock import clock_of, typical
 from scaling.plan.planned import PlannedRun, plan_run
 from scaling.train.attempt import Attempt
-from scaling.train.feed.feed import Epochs, epoch_feed
+from scaling.train.feed.feed import Epochs
 from scaling.train.feed.run_data import load_run_data
 from scaling.train.loop import CHECK_STEPS, Trainer
 from scaling.train.output.journal import Journal
@@ -77,7 +77,7 @@ def member_states(run: PlannedRun, members: int, where: torch.device, folder: Pa
     assert isinstance(held.feed, Epochs), "the noise that stacks are timed on has a size"
     for seed in range(members):
         own, at = plan_run(replace(run.config, seed=seed), overrides={}), RunFolder(folder / str(seed))
-        sets = replace(held, feed=epoch_feed(held.feed.subset, seed=seed))
+        sets = replace(held, feed=Epochs(held.feed.subset, seed=seed))
         trainer = Trainer(own, sets.batches(own.quantities.batch), where)
         attempt = Attempt(own, at, where, sets, Journal(at))
         found.append(member_state_of(attempt, None, trainer, print))

@@ -28,7 +28,7 @@ from scaling.models.custom import is_users_module
 from scaling.stages.feature_cache import cached_splits, feature_key
 from scaling.stages.networks import check_head, parent_network, replace_head, start_of, with_resize
 from scaling.train.attempt import PlacedRun
-from scaling.train.feed.feed import epoch_feed
+from scaling.train.feed.feed import Epochs
 from scaling.train.feed.normalisation import normalisation_of
 from scaling.train.feed.resident import bring
 from scaling.train.feed.run_data import RunData, load_splits
@@ -50,7 +50,7 @@ def feature_sets(placed: PlacedRun) -> RunData:
         for name in SPLITS
     )
     sample = replace(train, x=train.x[:TRAIN_EXAMPLES], y=train.y[:TRAIN_EXAMPLES])
-    return RunData(epoch_feed(train, seed=run.config.seed), sample, validation, test, splits)
+    return RunData(Epochs(train, seed=run.config.seed), sample, validation, test, splits)
 
 
 def training_examples(config: RunConfig, splits: Splits) -> Arrays | Picked:

@@ -27,7 +27,7 @@ import torch
 from scaling.data import memory
 from scaling.data.base import Arrays
 from scaling.train.feed import mapped
-from scaling.train.feed.feed import batches, epoch_feed
+from scaling.train.feed.feed import Epochs, batches
 from scaling.train.feed.resident import bring
 
 SHAPE, ROW_BYTES = (3, 64, 64), 3 * 64 * 64
@@ -82,7 +82,7 @@ def feed_rates(path: Path, device: torch.device, seed: int) -> tuple[float, floa
     images = np.load(path, mmap_mode="r")
     held = bring(Arrays(images, np.zeros(len(images), dtype=np.int64)), None, device, reads=0)
     batch = BATCH[device.type]
-    cut = batches(epoch_feed(held, seed=seed), batch=batch, features=ROW_BYTES, device=device)
+    cut = batches(Epochs(held, seed=seed), batch=batch, features=ROW_BYTES, device=device)
     next(iter(cut.between(0, 1)))  # draws the order
     measured = []
     for _ in range(2):

@@ -13,8 +13,8 @@ import torch
 from scaling.data.base import Arrays, Picked
 from scaling.data.mapped_rows import RowFile
 from scaling.errors import UserError
-from scaling.train.feed.feed import batches, epoch_feed
-from scaling.train.feed.mapped import Mapped
+from scaling.train.feed.feed import Epochs, batches
+from scaling.train.feed.mapped import GATHERERS, Mapped
 from scaling.train.feed.resident import bring
 
 ROWS, SHAPE = 3_000, (3, 64, 64)
@@ -104,7 +104,7 @@ def test_rows_are_the_same_from_disk_and_from_memory(images):
 def test_a_removed_file_is_read_on_and_a_cut_one_is_refused(images, tmp_path):
     file = tmp_path / "images.npy"
     np.save(file, np.load(images, mmap_mode="r")[:200])
-    feed = epoch_feed(bring(Arrays(cold(file), np.arange(200)), None, CPU, reads=0), seed=0)
+    feed = Epochs(bring(Arrays(cold(file), np.arange(200)), None, CPU, reads=0), seed=0)
     cut = batches(feed, batch=50, features=int(np.prod(SHAPE)), device=CPU)
     with file.open("r+b") as opened:
         file.unlink()
@@ -125,10 +125,11 @@ def test_looking_whether_rows_are_in_memory_reads_none(images):
     assert bytes_in_memory(whole) == before
 
 
-def test_several_threads_gather_in_order(images):
+def test_several_threads_gather_in_order(images, monkeypatch):
+    monkeypatch.setitem(GATHERERS, "cpu", 4)
+    monkeypatch.setattr("scaling.train.feed.mapped.cores", lambda: 4)
     whole = np.load(images, mmap_mode="r")
-    feed = epoch_feed(bring(Arrays(whole, np.arange(ROWS)), None, CPU, reads=0), seed=0)
-    feed.threads = 4
+    feed = Epochs(bring(Arrays(whole, np.arange(ROWS)), None, CPU, reads=0), seed=0)
     cut = batches(feed, batch=64, features=int(np.prod(SHAPE)), device=CPU)
     for step, (x, y) in enumerate(cut.between(0, 20)):
         assert torch.equal(y, feed.index(step * 64, step * 64 + 64))

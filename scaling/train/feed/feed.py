@@ -14,10 +14,9 @@ from torch import Tensor
 
 from scaling.data.base import Arrays, Stream
 from scaling.data.memory import MEMORY
-from scaling.devices import cores
 from scaling.train.device import used_device
 from scaling.train.feed.draw_ahead import Ahead
-from scaling.train.feed.mapped import GATHERERS, Mapped, prefetch
+from scaling.train.feed.mapped import Mapped, prefetch
 from scaling.train.feed.normalisation import Normalisation
 from scaling.train.feed.resident import Examples, Pinned, Resident, copied
 from scaling.train.sizes import drawers
@@ -85,21 +84,6 @@ def _permutation(n: int, seed: int, device: torch.device, epoch: int) -> Tensor:
     order = torch.randperm(n, generator=stream(seed, "order", epoch))
     with used_device(device):  # a thread begins with the first one
         return order if device.type == "cpu" else order.pin_memory()
-
-
-class MappedEpochs(Epochs):
-    """The same for examples that stay on the host: gathered there, then copied to the device."""
-
-    subset: Mapped
-
-    def __init__(self, subset: Mapped, *, seed: int) -> None:
-        super().__init__(subset, seed=seed)
-        self.threads = min(GATHERERS[subset.device.type], max(1, cores()))
-
-
-def epoch_feed(subset: Examples, *, seed: int) -> Epochs:
-    """Return the feed of a training subset, on the device or on the host."""
-    return MappedEpochs(subset, seed=seed) if isinstance(subset, Mapped) else Epochs(subset, seed=seed)
 
 
 class Chunks:
@@ -177,8 +161,8 @@ class Batches:
         size = self.batch
         spans = ((step * size, min(step + self.at_once, stop) * size) for step in range(start, stop, self.at_once))
         feed = self.feed
-        if isinstance(feed, MappedEpochs):
-            blocks = prefetch(feed.subset, (feed.index(*span) for span in spans), threads=feed.threads)
+        if isinstance(feed, Epochs) and isinstance(feed.subset, Mapped):
+            blocks = prefetch(feed.subset, (feed.index(*span) for span in spans))
         else:
             blocks = (feed.examples(*span) for span in spans)
         for x, y in blocks:

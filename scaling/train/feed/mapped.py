@@ -15,6 +15,7 @@ from torch import Tensor
 from scaling.data.base import Arrays, Picked
 from scaling.data.mapped_rows import RowFile
 from scaling.data.memory import stays_in_file
+from scaling.devices import cores
 from scaling.train.device import free_bytes
 from scaling.train.feed.normalisation import Normalisation
 from scaling.train.sizes import HELD_SHARE
@@ -131,8 +132,9 @@ def _copy_stream(device: torch.device) -> torch.cuda.Stream:
     return torch.cuda.Stream(device)
 
 
-def prefetch(examples: Mapped, indices: Iterable[Tensor], *, threads: int) -> Iterator[tuple[Tensor, Tensor]]:
+def prefetch(examples: Mapped, indices: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield the examples at each of the `indices`; meanwhile threads gather those at the next ones."""
+    threads = min(GATHERERS[examples.device.type], max(1, cores()))
     with ThreadPoolExecutor(max_workers=threads, thread_name_prefix="gather") as pool:
         waiting = deque[tuple[Gathered, list[Future[None]]]]()
         for index in indices:

@@ -16,7 +16,7 @@ from scaling.errors import UserError
 from scaling.global_streams import own_streams
 from scaling.plan.quantities import Quantities
 from scaling.security.modules import is_shipped
-from scaling.train.feed.feed import Batches, Chunks, Feed, batches, epoch_feed
+from scaling.train.feed.feed import Batches, Chunks, Epochs, Feed, batches
 from scaling.train.feed.normalisation import normalisation_of
 from scaling.train.feed.resident import Examples, bring
 from scaling.train.sizes import TRAIN_EXAMPLES
@@ -49,7 +49,7 @@ def load_run_data(config: RunConfig, quantities: Quantities, device: torch.devic
         feed: Feed = Chunks(splits.train, first, scale, device, until=quantities.D)
         sample = first.part(0, TRAIN_EXAMPLES)
     else:
-        feed = epoch_feed(bring(splits.train, scale, device, reads=quantities.D), seed=config.seed)
+        feed = Epochs(bring(splits.train, scale, device, reads=quantities.D), seed=config.seed)
         sample = splits.train.part(0, TRAIN_EXAMPLES)
     train, validation, test = (
         bring(arrays, scale, device, reads=len(arrays)) for arrays in (sample, splits.validation, splits.test)

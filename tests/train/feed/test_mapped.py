@@ -10,7 +10,7 @@ import torch
 
 from scaling.data.base import Arrays, Picked
 from scaling.train.device import free_bytes
-from scaling.train.feed.feed import MappedEpochs, batches, epoch_feed
+from scaling.train.feed.feed import Epochs, batches
 from scaling.train.feed.mapped import Mapped, stays_on_host
 from scaling.train.feed.normalisation import Normalisation
 from scaling.train.feed.resident import Resident, bring
@@ -67,9 +67,9 @@ def test_what_torch_keeps_of_earlier_runs_can_be_had(arrays, monkeypatch):
 @pytest.mark.parametrize("part_bytes", [1 << 24, 1_000])  # a batch at once, and in parts of some examples
 def test_batches_come_in_the_same_order_and_are_gathered_elsewhere(part_bytes, arrays, large, monkeypatch):
     monkeypatch.setattr("scaling.train.feed.mapped.PART_BYTES", part_bytes)
-    held = epoch_feed(Resident(torch.from_numpy(np.array(arrays.x)), torch.from_numpy(arrays.y), scale()), seed=3)
-    mapped = epoch_feed(bring(arrays, scale(), CPU, reads=0), seed=3)
-    assert isinstance(mapped, MappedEpochs)
+    held = Epochs(Resident(torch.from_numpy(np.array(arrays.x)), torch.from_numpy(arrays.y), scale()), seed=3)
+    mapped = Epochs(bring(arrays, scale(), CPU, reads=0), seed=3)
+    assert isinstance(mapped.subset, Mapped)
     drawn, threads, index, gather = set(), set(), mapped.index, Mapped._fill
 
     def gathered(examples, rows, out):
@@ -132,7 +132,7 @@ def test_a_stopped_run_goes_on_and_its_thread_ends(tmp_path, large, every_step):
 
 
 def test_an_error_in_the_thread_reaches_the_loop(arrays, large, monkeypatch):
-    feed = epoch_feed(bring(arrays, scale(), CPU, reads=0), seed=3)
+    feed = Epochs(bring(arrays, scale(), CPU, reads=0), seed=3)
     monkeypatch.setattr(Mapped, "_fill", lambda examples, rows, out: [][0])
     with pytest.raises(IndexError):
         list(batches(feed, batch=64, features=48, device=CPU).between(0, 3))
