@@ -30,11 +30,12 @@ def worker_kind(settings: Settings, capacity: Capacity) -> str | None:
     return "cuda" if getattr(settings, "gpus", 0) else "cpu"
 
 
-def forecaster(plan: Plan, settings: Settings) -> Callable[[Iterable[PlannedRun]], dict[str, Forecast]]:
+def forecaster(plan: Plan) -> Callable[[Iterable[PlannedRun]], dict[str, Forecast]]:
     """Return a function that forecasts further runs of a plan by run_id, on its device, corrected by finished runs."""
-    speed_name = launcher_of(settings).capacity({run.config.train.device for run in plan.runs}, 1).speed_name
+    devices = {run.config.train.device for run in plan.runs}
+    speed_name = launcher_of(plan.launcher).capacity(devices, 1).speed_name
     done = [] if speed_name else trained_here(plan.runs, states_of(plan, SettledRuns(plan.folder)))
-    return partial(forecast_all, threads=settings.threads, done=done, partition=speed_name)
+    return partial(forecast_all, threads=plan.launcher.threads, done=done, partition=speed_name)
 
 
 def states_of(plan: Plan, settled: SettledRuns) -> Sequence[RunState]:

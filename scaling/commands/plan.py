@@ -27,12 +27,11 @@ def plan(arguments: tuple[str, ...], multirun: bool, json_path: str | None, card
     """Print the runs of a sweep with N, D, C, forecast time and cost. Nothing is written, and no data is opened."""
     from scaling.commands.plan_forecast import forecast_plan
     from scaling.compose.session import session
-    from scaling.config import read_group
     from scaling.plan.expand import expand
 
     with session() as loader:
         expanded = expand(loader, only_overrides(arguments))
-    view = forecast_plan(expanded, read_group("launcher", expanded.launcher), card=card)
+    view = forecast_plan(expanded, card=card)
     if json_path is not None:
         write_json(view.to_dict(), json_path)
     if json_path != "-":

@@ -155,11 +155,12 @@ class PlanForecast:
             )
 
 
-def forecast_plan(plan: Plan, settings: Settings, *, card: str | None = None) -> PlanForecast:
+def forecast_plan(plan: Plan, *, card: str | None = None) -> PlanForecast:
     """Find out which runs of a plan are settled, and forecast the others on this machine.
 
     card: a GPU of scaling/forecast/cards.py to forecast for instead.
     """
+    settings: Settings = plan.launcher
     settled = SettledRuns(plan.folder)
     states = states_of(plan, settled)
     runs = without_lost_trunks(plan.runs, plan.folder, settled)

@@ -131,7 +131,7 @@ def _asked(plan: Plan) -> list[str]:
     lines = [f"limit: {' and '.join(limits)}"] if limits else []
     if plan.mirror:
         lines.append(f"mirrored to {plan.mirror} while `scaling run` trains here")
-    lines += [f"before Python starts in each job: {line}" for line in plan.launcher.get("setup") or ()]
+    lines += [f"before Python starts in each job: {line}" for line in getattr(plan.launcher, "setup", ())]
     if plan.on_end:
         lines.append(f"at the end of `scaling run`: {plan.on_end}")
     return lines

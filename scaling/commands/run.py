@@ -24,7 +24,7 @@ from scaling.errors import UserError
 if TYPE_CHECKING:
     from scaling.commands.plan_forecast import PlanForecast
     from scaling.commands.settling import Ended
-    from scaling.dispatch.launcher import Launcher, Settings
+    from scaling.dispatch.launcher import Launcher
     from scaling.dispatch.order import Order
     from scaling.folders import SweepFolder
     from scaling.plan.plan import Plan
@@ -102,19 +102,17 @@ def execute(
     """
     from scaling.commands.plan_view import summary
     from scaling.commands.settling import settle
-    from scaling.config import read_group
     from scaling.dispatch.launcher import launcher_of
     from scaling.dispatch.states.paused import refuse_paused
     from scaling.security.rights import shared_as
 
     console = terminal(stderr=json_path == "-")
     refuse_paused(plan.folder, path=as_typed(plan.folder.path))
-    settings = read_group("launcher", plan.launcher)
-    launcher = launcher_of(settings)
+    launcher = launcher_of(plan.launcher)
     if not (plan.single or plan.folder.plan.exists()):  # of a known sweep all runs may be settled
         with shared_as(plan.results):
             launcher.prepare()
-    forecast = _checked(plan, settings, launcher, redo=redo, keep_stale=keep_stale)
+    forecast = _checked(plan, launcher, redo=redo, keep_stale=keep_stale)
     _write(plan, forecast, console)
     if not plan.single:
         console.say(*summary(forecast))
@@ -129,7 +127,7 @@ def execute(
     ended.conclude(json_path)
 
 
-def _checked(plan: Plan, settings: Settings, launcher: Launcher, *, redo: str | None, keep_stale: bool) -> PlanForecast:
+def _checked(plan: Plan, launcher: Launcher, *, redo: str | None, keep_stale: bool) -> PlanForecast:
     """Forecast a plan and check all that can refuse it; rename the records of runs to train again (redo)."""
     from scaling.commands.mirror import check_mirror
     from scaling.commands.plan_forecast import forecast_plan
@@ -138,7 +136,7 @@ def _checked(plan: Plan, settings: Settings, launcher: Launcher, *, redo: str | 
     from scaling.plan.graph import check_parents
 
     check_mirror(plan.mirror)
-    forecast = forecast_plan(plan, settings)
+    forecast = forecast_plan(plan)
     forecast.check_limit()
     if redo is None and not keep_stale:
         refuse_stale(forecast.stale)
@@ -146,7 +144,7 @@ def _checked(plan: Plan, settings: Settings, launcher: Launcher, *, redo: str | 
     launcher.check([run.config for run in plan.runs])
     check_parents(plan.runs, plan.results)
     if redo is not None:  # records are renamed only after all other checks
-        forecast = _train_again(forecast, settings, REDO[redo])
+        forecast = _train_again(forecast, REDO[redo])
         refuse_stale({} if keep_stale else forecast.stale)
     return forecast
 
@@ -179,15 +177,13 @@ def rehearse_plan(plan: Plan, *, json_path: str | None = None) -> None:
     """Print the plan and what would be submitted, without writing or submitting anything."""
     from scaling.commands.plan_forecast import forecast_plan
     from scaling.commands.plan_view import show_plan
-    from scaling.config import read_group
     from scaling.dispatch.launcher import launcher_of
 
-    settings = read_group("launcher", plan.launcher)
-    forecast = forecast_plan(plan, settings)
+    forecast = forecast_plan(plan)
     if json_path != "-":
         show_plan(forecast)
     forecast.check_limit()
-    sheets = launcher_of(settings).rehearse(_order(forecast))
+    sheets = launcher_of(plan.launcher).rehearse(_order(forecast))
     if json_path is not None:
         write_json({**forecast.to_dict(), "sbatch": [sheet.text for sheet in sheets]}, json_path)
     if json_path != "-":
@@ -211,7 +207,7 @@ def _order(forecast: PlanForecast) -> Order:
     )
 
 
-def _train_again(forecast: PlanForecast, settings: Settings, what: Sequence[str]) -> PlanForecast:
+def _train_again(forecast: PlanForecast, what: Sequence[str]) -> PlanForecast:
     """Rename the records of runs that lack milestones (lacking), or have another model (changed), data or code (stale).
 
     Return the plan's forecast without these records.
@@ -233,7 +229,7 @@ def _train_again(forecast: PlanForecast, settings: Settings, what: Sequence[str]
         f"{len(again):,} settled runs are trained again for their milestones, or their changed model, data or code",
         err=True,
     )
-    return forecast_plan(forecast.plan, settings)
+    return forecast_plan(forecast.plan)
 
 
 def _with_result(ended: Ended, plan: Plan, console: Terminal) -> Ended:

@@ -17,7 +17,7 @@ from hydra.core.config_loader import ConfigLoader
 from scaling.compose.groups import Composer, GroupConfigs
 from scaling.compose.interpolation import PLAN_KEYS, Composed, named_in
 from scaling.compose.shadows import check_config
-from scaling.config import GROUPS, Mirror, read_part
+from scaling.config import GROUPS, Mirror, read_group, read_part
 from scaling.errors import UserError
 from scaling.folders import SHARED_FOLDERS
 from scaling.internals.hydra import group_options
@@ -54,7 +54,7 @@ def expand(loader: ConfigLoader, arguments: Sequence[str]) -> Plan:
     return Plan(
         name=_checked_name(config.of_plan("name") or request.sweep or ("single" if single else "adhoc")),
         results=results,
-        launcher=config.of_plan("launcher"),
+        launcher=read_group("launcher", config.of_plan("launcher")),
         group=_read_key(config, "group", bool, default=False),
         limit=_limit(sweep.get("limit") or {}),
         runs=tuple(graph.runs.values()),

@@ -24,7 +24,7 @@ class Dropped:
 class Plan:
     """The plan of a sweep: its runs, the dropped cells, and where and how the runs are to be trained.
 
-    name: folder under `results`; launcher: the launcher's plain config; duplicates: number of cells that gave a run
+    name: folder under `results`; launcher: the launcher's settings; duplicates: number of cells that gave a run
     already in the plan; sweep: the sweep file's name, None for an ad-hoc plan; arguments: the command line; single:
     train one run in this process; mirror: a tool of config.MIRRORS, or ""; on_end: a command for the end, or "";
     group: make a new results folder writable for its group.
@@ -32,7 +32,7 @@ class Plan:
 
     name: str
     results: Path
-    launcher: Mapping[str, Any]
+    launcher: Any
     limit: Limits
     runs: tuple[PlannedRun, ...]
     dropped: tuple[Dropped, ...]

@@ -52,7 +52,7 @@ def test_a_dictionary_takes_keys_of_the_user_s_own(own):
     assert arguments_of(planned("model=net", "train.steps=5", "model.kwargs.slope=0.1")) == [
         {"kernel": 5, "slope": 0.1}
     ]
-    extra = planned("train.steps=5", "launcher=slurm", "launcher.extra={mail-type: END}").launcher["extra"]
+    extra = planned("train.steps=5", "launcher=slurm", "launcher.extra={mail-type: END}").launcher.extra
     assert extra == {"mail-type": "END"}
 
 
@@ -83,7 +83,7 @@ def test_a_key_that_the_yaml_leaves_out_is_that_of_its_class(own):
     [same] = planned("model=mlp", "model.width=8", "model.depth=3", "train.steps=5").runs
     assert run.run_id == same.run_id
     assert [run.config.model.depth for run in planned("model=short", "model.depth=1,3", "train.steps=5").runs] == [1, 3]
-    assert planned("train.steps=5", "launcher=jumbo", "launcher.minutes=30").launcher["minutes"] == 30
+    assert planned("train.steps=5", "launcher=jumbo", "launcher.minutes=30").launcher.minutes == 30
 
 
 @pytest.mark.parametrize(

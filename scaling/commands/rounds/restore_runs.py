@@ -25,7 +25,6 @@ def restore_runs(folder: SweepFolder, goal: Goal, console: Terminal) -> None:
     """Add such runs to the sweep again, since they would be paid for twice; UserError if that is impossible."""
     from scaling.commands.forecast_runs import forecaster
     from scaling.compose.session import session
-    from scaling.config import read_group
     from scaling.forecast.estimate import forecast_rows
     from scaling.plan.expand import expand
     from scaling.plan.files import write_plan
@@ -49,7 +48,7 @@ def restore_runs(folder: SweepFolder, goal: Goal, console: Terminal) -> None:
             f"found that {len(others)} of {len(lost)} runs of earlier rounds are others in {folder.path} as it was "
             f"last run; wanted the sweep that they were chosen for; run it as it was, or what changed as another name="
         )
-    forecasts = forecaster(restored, read_group("launcher", restored.launcher))
+    forecasts = forecaster(restored)
     write_plan(restored, forecast_rows(forecasts(restored.runs)))
     console.print(f"{len(lost)} runs of earlier rounds, which were missing in the plan, are added again")
 
@@ -57,10 +56,9 @@ def restore_runs(folder: SweepFolder, goal: Goal, console: Terminal) -> None:
 def _text(loader: ConfigLoader, plan: Plan, lost: Mapping[str, Mapping[str, Any]], unit: str, left: float) -> str:
     """Return the sweep file of a plan with the lost runs; left: of the limit, for unsettled ones."""
     from scaling.commands.forecast_runs import forecaster
-    from scaling.config import read_group
     from scaling.plan.request import read_request
 
-    forecasts = forecaster(plan, read_group("launcher", plan.launcher))
+    forecasts = forecaster(plan)
     return sweep_text(
         plan,
         read_request(loader, plan.arguments),

@@ -147,7 +147,6 @@ def suggest_round(
     from scaling.commands.rounds.candidates import candidates, launcher_overrides, overrides_of
     from scaling.commands.rounds.sweep_file import sweep_name_of, sweep_text
     from scaling.compose.session import session
-    from scaling.config import read_group
     from scaling.plan.expand import expand
     from scaling.plan.request import read_request
 
@@ -157,7 +156,7 @@ def suggest_round(
     with session() as loader:
         plan = expand(loader, words)
         request = read_request(loader, plan.arguments)
-        forecasts = forecaster(plan, read_group("launcher", plan.launcher))
+        forecasts = forecaster(plan)
         pool = candidates(loader, plan, bounds=bounds, forecasts=forecasts, task=goal.task)
     listed = write_candidates(folder.path / "next" / "candidates.csv", pool, goal.unit)
     choice = choose(folder, listed, goal.options(left))

@@ -49,7 +49,6 @@ def measure(
     os.environ.update(thread_environment(threads))  # before torch starts: it reads them once
     from scaling.commands.plan_forecast import forecast_plan
     from scaling.compose.session import session
-    from scaling.config import read_group
     from scaling.folders import write_atomically
     from scaling.forecast.estimate import forecast_rows
     from scaling.forecast.inference import measure as measure_runs
@@ -65,7 +64,7 @@ def measure(
     else:
         name, rows = "activations", _activations(plan, steps=activations, device=device, quiet=json_path == "-")
     if not plan.folder.plan.exists():  # that of a sweep names the runs it has trained
-        write_plan(plan, forecast_rows(forecast_plan(plan, read_group("launcher", plan.launcher)).forecasts))
+        write_plan(plan, forecast_rows(forecast_plan(plan).forecasts))
     path = plan.folder.path / f"{name}.csv"
     write_atomically(path, to_csv(rows))
     answer({"models" if name == "efficiency" else "layers": rows}, json_path, f"written: {path}")

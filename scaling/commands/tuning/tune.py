@@ -24,7 +24,6 @@ from scaling.commands.options import (
 from scaling.errors import UserError
 
 if TYPE_CHECKING:
-    from scaling.dispatch.launcher import Settings
     from scaling.plan.plan import Plan
     from scaling.plan.planned import PlannedRun
     from scaling.terminal_table import Terminal
@@ -157,7 +156,7 @@ def _search(
     from scaling.commands.tuning.trial_runs import TrialPlanner
     from scaling.security.rights import shared_as
 
-    settings = _checked_settings(plan, ranges)
+    _check(plan, ranges)
     groups = group_runs(plan.runs, by, [one.key for one in ranges])
     planner = TrialPlanner(plan, [one.key for one in ranges])
     with shared_as(plan.results):
@@ -167,41 +166,38 @@ def _search(
             proposals := tuning.next_round(studies, groups, ranges, tries=tries, at_once=at_once, widened=widen)
         ):
             planned = planner.planned(proposals)
-            held = _train_proposals(plan, planned, settings, console)  # what is held back is tried first the next time
+            held = _train_proposals(plan, planned, console)  # what is held back is tried first the next time
             for proposal in planned:
                 if not held or tuning.was_tried(proposal, plan.folder):
                     tuning.tell(studies[proposal.group], proposal, plan.folder)
         return tuning.best(studies, groups)
 
 
-def _checked_settings(plan: Plan, ranges: Sequence[Range]) -> Settings:
-    """Check that the plan can be tuned and trained here; return the launcher's settings."""
+def _check(plan: Plan, ranges: Sequence[Range]) -> None:
+    """Check that the plan can be tuned and trained here."""
     from scaling.commands.tuning.tunable import check_keys
-    from scaling.config import read_group
     from scaling.dispatch.control.retry import stale_in
     from scaling.dispatch.launcher import launcher_of
     from scaling.dispatch.states.stale import refuse_stale
     from scaling.folders import check_writable
 
     check_keys(plan.runs, ranges)
-    settings: Settings = read_group("launcher", plan.launcher)
     check_writable(plan.folder, group=plan.group)
-    launcher_of(settings).check([run.config for run in plan.runs])
+    launcher_of(plan.launcher).check([run.config for run in plan.runs])
     refuse_stale(stale_in(plan.folder), ways_out=WAYS_OUT)
-    return settings
 
 
-def _train_proposals(plan: Plan, proposals: Sequence[Proposal], settings: Settings, console: Terminal) -> str:
+def _train_proposals(plan: Plan, proposals: Sequence[Proposal], console: Terminal) -> str:
     """Train the runs of proposals as `_train` does; a proposal beyond the range may have none in this sweep."""
     groups = [proposal.group for proposal in proposals if proposal.runs]
     if not groups:
         return ""
     console.print(f"{len(groups)} values to try at {len(set(groups))} sizes and lengths")
     runs = {run.run_id: run for proposal in proposals for run in proposal.runs}  # integers may coincide
-    return _train(plan, list(runs.values()), settings, console)
+    return _train(plan, list(runs.values()), console)
 
 
-def _train(plan: Plan, runs: list[PlannedRun], settings: Settings, console: Terminal) -> str:
+def _train(plan: Plan, runs: list[PlannedRun], console: Terminal) -> str:
     """Train the runs and return why some were held back, '' if none was."""
     from scaling.commands.forecast_runs import forecast_runs
     from scaling.commands.settling import settle
@@ -213,10 +209,10 @@ def _train(plan: Plan, runs: list[PlannedRun], settings: Settings, console: Term
     from scaling.plan.files import write_plan
 
     refuse_stale(stale_of(runs, SettledRuns(plan.folder)), ways_out=WAYS_OUT)  # also of other sweeps' runs
-    forecasts = forecast_runs(runs, settings)
+    forecasts = forecast_runs(runs, plan.launcher)
     write_plan(dataclasses.replace(plan, runs=tuple(runs)), forecast_rows(forecasts), join=True)
     order = order_of(plan.folder, runs, forecasts=forecasts, limits=plan.limit)
-    ended = settle(order, launcher_of(settings), console=console, again=command_again(plan.arguments), wait=True)
+    ended = settle(order, launcher_of(plan.launcher), console=console, again=command_again(plan.arguments), wait=True)
     ended.conclude()
     return str(ended.facts.get("held") or "")
 
