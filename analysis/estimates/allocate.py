@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import combinations
 from pathlib import Path
@@ -21,6 +21,7 @@ from analysis.estimates.powerline import PowerLine
 from analysis.estimates.selected import fit_selected
 from analysis.estimates.valleys.law_shape import shape_of
 from analysis.fitting.display.in_notebook import InNotebook
+from analysis.fitting.display.plain import plain
 from analysis.laws import Law, constrained_each, get_law
 from analysis.numbers import exponent, interval
 from analysis.table.columns import with_compute
@@ -125,16 +126,9 @@ class ApproachComparison(InNotebook):
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain numbers."""
-        used = {"lifetimes": [asdict(one) for one in self.lifetimes]} if self.lifetimes else {}
-        return {
-            "y": self.y,
-            "level": self.level,
-            "approaches": [asdict(approach) for approach in self.approaches],
-            "agree": self.agree,
-            "verdict": self.verdict,
-            "bias_of_isoflop": asdict(self.bias) if self.bias else None,
-            "bias_reason": self.bias_reason,
-        } | used
+        parts = {**vars(self), "bias_of_isoflop": self.bias}
+        names = ["y", "level", "approaches", "agree", "verdict", "bias_of_isoflop", "bias_reason"]
+        return {name: plain(parts[name]) for name in [*names, *(["lifetimes"] if self.lifetimes else [])]}
 
 
 def constrained_forms(

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from analysis.fitting.display.in_notebook import InNotebook
-from analysis.fitting.display.plain import plain
 from analysis.fitting.holdout import Score, candidates, rows_by_size, score_laws
 from analysis.fitting.resample import MOST_VALUES
 from analysis.fitting.settings import settings_of
@@ -47,7 +46,7 @@ class Backtest(InNotebook):
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data."""
-        return plain(self) | {"best": self.best, "supported": self.supported}
+        return super().to_dict() | {"best": self.best, "supported": self.supported}
 
 
 def backtest(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -50,10 +49,6 @@ class FrontierPoint:
     n: int
     edge: bool
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the point as plain numbers."""
-        return dict(vars(self))
-
 
 @dataclass(frozen=True, repr=False)
 class Frontier(InNotebook):
@@ -65,13 +60,13 @@ class Frontier(InNotebook):
     rule: str
     y: str
     x: str
+    n_cells: int
+    level: float
+    resamples: int
     points: tuple[FrontierPoint, ...]
     line: PowerLine | None
     N_line: PowerLine | None
     D_line: PowerLine | None
-    n_cells: int
-    level: float
-    resamples: int
     warnings: tuple[str, ...]
 
     @property
@@ -81,24 +76,9 @@ class Frontier(InNotebook):
 
     def table(self) -> pd.DataFrame:
         """Return the points as a table for a fit."""
-        points = pd.DataFrame([point.to_dict() for point in self.points])
+        points = pd.DataFrame(list(map(vars, self.points)))
         own = points.drop(columns=[name for name in (self.x, self.y) if name in points.columns])
         return own.assign(**{self.x: points["x"], self.y: points["y"]})
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return everything as plain numbers."""
-        lines = {"line": self.line, "N_line": self.N_line, "D_line": self.D_line}
-        return {
-            "rule": self.rule,
-            "y": self.y,
-            "x": self.x,
-            "n_cells": self.n_cells,
-            "level": self.level,
-            "resamples": self.resamples,
-            "points": [point.to_dict() for point in self.points],
-            **{name: line.to_dict() if line else None for name, line in lines.items()},
-            "warnings": list(self.warnings),
-        }
 
 
 def frontier(

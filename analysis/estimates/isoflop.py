@@ -17,6 +17,7 @@ from analysis.estimates.valleys.misfit import misfits, scatter_words, unequal
 from analysis.estimates.valleys.noise import Noise, draw_minima, noise_of
 from analysis.estimates.valleys.skew import common_skew
 from analysis.fitting.display.in_notebook import InNotebook
+from analysis.fitting.display.plain import PlainData, plain
 from analysis.numbers import count, flops, percent
 from analysis.table.budgets import at_budget, budgets, moved_words
 from analysis.table.cells import cells
@@ -35,7 +36,7 @@ MIN_BUDGETS = 3
 
 
 @dataclass(frozen=True)
-class Minimum:
+class Minimum(PlainData):
     """One budget: the means over seeds, adjusted to the budget (`at_budget`), and the minimum of the fitted curve.
 
     status: ok; edge (the best size is the smallest or largest run); flat (noise moves the minimum outside the sizes
@@ -44,29 +45,23 @@ class Minimum:
 
     budget: float
     C: float
-    sizes: tuple[float, ...]
-    means: tuple[float, ...]
-    seeds: tuple[int, ...]
     status: str
     reason: str
     N: float
+    N_interval: tuple[float, float] | None
     D: float
     y: float
-    N_interval: tuple[float, float] | None
     bands: dict[str, tuple[float, float]]
     share_bracketed: float | None
+    sizes: tuple[float, ...]
+    means: tuple[float, ...]
+    seeds: tuple[int, ...]
     curve: tuple[tuple[float, ...], tuple[float, ...]] = field(repr=False)
 
     @property
     def ok(self) -> bool:
         """Tell whether the minimum can be used in a law."""
         return self.status == "ok"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the minimum as plain numbers."""
-        names = ("budget", "C", "status", "reason", "N", "N_interval", "D", "y", "bands", "share_bracketed")
-        plain = {name: getattr(self, name) for name in names}
-        return {**plain, "sizes": list(self.sizes), "means": list(self.means), "seeds": list(self.seeds)}
 
 
 @dataclass(frozen=True, repr=False)
@@ -96,19 +91,9 @@ class IsoFlop(InNotebook):
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain numbers."""
-        laws = {name: getattr(self, name) for name in ("N_law", "D_law", "y_law")}
-        return {
-            "y": self.y,
-            "shape": self.shape,
-            "level": self.level,
-            "resamples": self.resamples,
-            "budgets": [minimum.to_dict() for minimum in self.minima],
-            **{name: law.to_dict() if law else None for name, law in laws.items()},
-            "n_usable": len(self.usable),
-            "status": self.status,
-            "reasons": list(self.reasons),
-            "warnings": list(self.warnings),
-        }
+        parts = {**vars(self), "budgets": self.minima, "n_usable": len(self.usable), "status": self.status}
+        names = ("y", "shape", "level", "resamples", "budgets", "N_law", "D_law", "y_law", "n_usable", "status")
+        return {name: plain(parts[name]) for name in (*names, "reasons", "warnings")}
 
 
 def isoflop(

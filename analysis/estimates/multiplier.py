@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,6 @@ from analysis.errors import Refusal, UserError
 from analysis.estimates.pairs_of_refits import unpaired, with_weighted_refits
 from analysis.fitting.allocation import log_loss, optimal_n
 from analysis.fitting.display.in_notebook import InNotebook
-from analysis.fitting.display.plain import plain
 from analysis.fitting.intervals import percentile
 from analysis.fitting.result import Fit
 from analysis.fitting.settings import settings_of
@@ -115,8 +114,8 @@ class Comparison(InNotebook):
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data, without the fits."""
-        own = {one.name: plain(getattr(self, one.name)) for one in fields(self) if one.name != "fits"}
-        return {**own, "verdict": self.verdict, "shared": {one.name: one.shared for one in self.exponents}}
+        shared = {one.name: one.shared for one in self.exponents}
+        return {**super().to_dict(), "verdict": self.verdict, "shared": shared}
 
 
 def compare(

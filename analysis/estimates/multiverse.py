@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from analysis.errors import Refusal
 from analysis.fitting.card import CONVENTIONS
-from analysis.fitting.display.plain import plain
+from analysis.fitting.display.plain import PlainData, plain
 from analysis.fitting.fit import fit
 from analysis.fitting.result import Fit
 from analysis.laws import Law, constrained, get_law
@@ -34,7 +33,7 @@ class World:
 
 
 @dataclass(frozen=True)
-class Multiverse:
+class Multiverse(PlainData):
     """The fits of a law under all conventions, to show how far a result depends on the convention."""
 
     law: str
@@ -48,11 +47,7 @@ class Multiverse:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data."""
-        return plain(self) | {"N_exponents": plain(self.N_exponents)}
-
-    def to_json(self) -> str:
-        """Return to_dict as JSON text."""
-        return json.dumps(self.to_dict(), indent=2)
+        return super().to_dict() | {"N_exponents": plain(self.N_exponents)}
 
 
 def multiverse(

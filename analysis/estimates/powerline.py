@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from analysis.fitting.display.plain import PlainData, plain
 from analysis.fitting.intervals import percentile
 from analysis.numbers import number
 
@@ -24,7 +25,7 @@ FEWEST_DRAWS = 50
 
 
 @dataclass(frozen=True)
-class PowerLine:
+class PowerLine(PlainData):
     """y = coefficient x^exponent through n points, as log y = height + exponent (log x - centre).
 
     interval_from: resamples, scatter (Student's t from the residuals), or none. draws: (k, 2), resampled (log value at
@@ -74,7 +75,7 @@ class PowerLine:
     def to_dict(self) -> dict[str, Any]:
         """Return the line as plain numbers."""
         names = ("coefficient", "exponent", "exponent_interval", "level", "interval_from", "r2", "n", "x_range")
-        return {**{name: getattr(self, name) for name in names}, "warnings": list(self.warnings)}
+        return {name: plain(getattr(self, name)) for name in (*names, "warnings")}
 
 
 def power_line(x: np.ndarray, y: np.ndarray, *, draws: np.ndarray | None = None, level: float = 0.95) -> PowerLine:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from numbers import Real
@@ -13,7 +12,6 @@ import numpy as np
 from analysis.errors import Refusal, UserError
 from analysis.fitting.allocation import Allocation, Optimum, log_loss, optimal_n
 from analysis.fitting.certificate import Certificate
-from analysis.fitting.display.plain import plain
 from analysis.fitting.display.shown import Shown
 from analysis.fitting.intervals import percentile
 from analysis.fitting.objective import Problem
@@ -75,7 +73,7 @@ class Fit(Shown):
     allocation: Allocation | None
     lack_of_fit: LackOfFit | None
     warnings: tuple[str, ...]
-    card: dict[str, Any] = field(repr=False)
+    card: dict[str, Any]
     engine: Engine = field(repr=False, compare=False)
 
     def predict(self, at: Mapping[str, Any] | pd.DataFrame) -> Array:
@@ -167,17 +165,6 @@ class Fit(Shown):
         """Return the physical parameters of inner vectors (p, R)."""
         law = self.engine.problem.law
         return law.complete(dict(zip(law.params, law.unscale(theta, self.engine.problem.units), strict=True)))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain data: the JSON of the fit."""
-        names = ("law", "y", "params", "intervals", "level", "objective", "n_points", "n_runs", "certificate")
-        out = {name: plain(getattr(self, name)) for name in names}
-        out |= {"allocation": plain(self.allocation), "lack_of_fit": plain(self.lack_of_fit)}
-        return out | {"warnings": list(self.warnings), "card": plain(self.card)}
-
-    def to_json(self) -> str:
-        """Return to_dict as JSON text."""
-        return json.dumps(self.to_dict(), indent=2)
 
     def _samples(self) -> Array:
         why = next((reason for reason in self.certificate.reasons if reason.startswith("no interval")), None)

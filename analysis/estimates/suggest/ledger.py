@@ -13,7 +13,6 @@ import numpy as np
 from analysis.errors import UserError
 from analysis.files import read_file
 from analysis.fitting.display.in_notebook import InNotebook
-from analysis.fitting.display.plain import plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,7 +86,7 @@ class Ledger(InNotebook):
     def to_dict(self) -> dict[str, Any]:
         """Return plain data."""
         over_time = [{"round": name, "runs": n, "inside": share} for name, n, share in self.over_time()]
-        return {**plain(self), "inside": self.inside, "error": self.error, "over_time": over_time}
+        return {**super().to_dict(), "inside": self.inside, "error": self.error, "over_time": over_time}
 
 
 def read_ledger(folder: str | Path, table: pd.DataFrame | None = None) -> Ledger:

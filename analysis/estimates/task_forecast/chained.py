@@ -13,7 +13,7 @@ from analysis.errors import Refusal, UserError, attempt
 from analysis.estimates.forecast import Forecast, forecasts_of
 from analysis.estimates.selected import fit_selected
 from analysis.estimates.task_forecast.tested import Steps, Tested, hold_out, summary
-from analysis.fitting.display.plain import plain
+from analysis.fitting.display.plain import PlainData
 from analysis.fitting.fit import fit
 from analysis.fitting.intervals import percentile
 from analysis.fitting.settings import settings_of
@@ -37,7 +37,7 @@ CLEARLY = 1.01
 
 
 @dataclass(frozen=True)
-class Chained:
+class Chained(PlainData):
     """The forecast of a task's response at one setting through another response (via) of the same run.
 
     via: the forecast of the first step. interval: of the curve, from paired refits of both steps. times: smallest via
@@ -56,10 +56,6 @@ class Chained:
     times: float
     warnings: tuple[str, ...]
     tested: tuple[Tested, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain data."""
-        return plain(self)
 
 
 def chained(

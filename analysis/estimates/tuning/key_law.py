@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from analysis.estimates.powerline import DRAWS, exceeds
+from analysis.fitting.display.plain import PlainData
 from analysis.fitting.intervals import percentile
 
 VARIES = 1.5
@@ -21,7 +21,7 @@ SCATTERED = "the optima scatter about their law more than noise explains; its in
 
 
 @dataclass(frozen=True)
-class KeyLaw:
+class KeyLaw(PlainData):
     """key = height * prod((x / pivot)^exponent), the inputs being N, D or one of the two.
 
     draws: (k, 1 + inputs), resampled (log height, exponents); intervals: of the exponents, and of the height as
@@ -29,14 +29,14 @@ class KeyLaw:
     """
 
     height: float
-    exponents: Mapping[str, float]
-    pivots: Mapping[str, float]
-    intervals: Mapping[str, tuple[float, float]]
     level: float
     interval_from: str
     n: int
-    draws: np.ndarray
+    exponents: Mapping[str, float]
+    pivots: Mapping[str, float]
+    intervals: Mapping[str, tuple[float, float]]
     warnings: tuple[str, ...]
+    draws: np.ndarray = field(repr=False)
 
     def predict(self, inputs: Mapping[str, np.ndarray | float]) -> np.ndarray:
         """Return the key at given N and D."""
@@ -62,12 +62,6 @@ class KeyLaw:
         for name, slope in self.exponents.items():
             parts.append(f"({name} / {float(f'{self.pivots[name]:.3g}'):g}) ** {slope:.3f}")
         return " * ".join(parts)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the law as plain numbers."""
-        names = ("height", "level", "interval_from", "n")
-        maps = {name: dict(getattr(self, name)) for name in ("exponents", "pivots", "intervals")}
-        return {**{name: getattr(self, name) for name in names}, **maps, "warnings": list(self.warnings)}
 
 
 def fit_key_law(

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +13,7 @@ from analysis.errors import Refusal, attempt
 from analysis.estimates.isoflop import isoflop
 from analysis.estimates.tuning.key_law import KeyLaw
 from analysis.estimates.tuning.optima import Tuned
+from analysis.fitting.display.plain import PlainData
 from analysis.fitting.intervals import percentile
 from analysis.table.columns import require_columns
 
@@ -36,7 +36,7 @@ class Moved:
 
 
 @dataclass(frozen=True)
-class Mistuning:
+class Mistuning(PlainData):
     """How far a sweep's values of a key are from the optimum, and the effect on its exponents.
 
     off: smallest, median and largest ratio of a run's value to the best one; cost: median and largest relative increase
@@ -51,10 +51,6 @@ class Mistuning:
     y: Moved
     extrapolated: float
     level: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return everything as plain numbers."""
-        return asdict(self)
 
 
 def mistuning(rows: pd.DataFrame, found: Tuned, *, key: str = "lr", y: str = "loss", level: float = 0.95) -> Mistuning:

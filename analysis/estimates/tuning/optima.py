@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -13,6 +13,7 @@ import pandas as pd
 from analysis.errors import Refusal, UserError
 from analysis.estimates.tuning.key_law import KeyLaw, fit_key_law
 from analysis.estimates.tuning.paraboloid import Paraboloid, fit_paraboloid, parameters
+from analysis.fitting.display.plain import PlainData, plain
 from analysis.fitting.intervals import percentile
 from analysis.numbers import number, percent
 from analysis.table.cells import seed_deviations
@@ -31,7 +32,7 @@ FEW_DEVIATIONS = 8
 
 
 @dataclass(frozen=True)
-class Optimum:
+class Optimum(PlainData):
     """One N and D: the mean response at each value tried, and the values that minimise it.
 
     tried: (n, keys); means: (n,). status: ok; edge (the best is the smallest or largest value tried); flat (noise moves
@@ -41,30 +42,21 @@ class Optimum:
 
     N: float
     D: float
-    tried: np.ndarray
-    means: np.ndarray
     status: str
     reason: str
     best: tuple[float, ...]
     y: float
     interval: tuple[tuple[float, float], ...] | None
     cost: tuple[float, ...] | None
-    paraboloid: Paraboloid | None
-    draws: np.ndarray
+    tried: np.ndarray
+    means: np.ndarray
+    paraboloid: Paraboloid | None = field(repr=False)
+    draws: np.ndarray = field(repr=False)
 
     @property
     def ok(self) -> bool:
         """Tell whether the optimum can be used in a law."""
         return self.status == "ok"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the optimum as plain numbers."""
-        names = ("N", "D", "status", "reason", "best", "y", "interval", "cost")
-        return {
-            **{name: getattr(self, name) for name in names},
-            "tried": self.tried.tolist(),
-            "means": list(self.means),
-        }
 
 
 @dataclass(frozen=True)
@@ -96,8 +88,8 @@ class Tuned:
             "keys": list(self.keys),
             "y": self.y,
             "level": self.level,
-            "optima": [optimum.to_dict() for optimum in self.optima],
-            "laws": {key: law.to_dict() if law else None for key, law in laws.items()},
+            "optima": plain(self.optima),
+            "laws": plain(laws),
             "rules": {key: law.rule() for key, law in laws.items() if law},
             "cost_of_a_factor_two": self.cost,
             "warnings": list(self.warnings),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from analysis.fitting.display.plain import PlainData
 from analysis.fitting.resample import sandwich
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class Text(str):
         return str(self)
 
 
-class Shown:
+class Shown(PlainData):
     """The display methods of a fit."""
 
     engine: Any

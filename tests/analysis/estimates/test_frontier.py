@@ -13,7 +13,7 @@ from analysis.errors import Refusal, UserError
 from analysis.estimates.frontier import envelope, frontier, hull, pareto
 from analysis.estimates.powerline import power_line
 from analysis.figures.equation import curve_of_line
-from analysis.fitting.result import plain
+from analysis.fitting.display.plain import plain
 from tests.analysis import worlds
 from tests.analysis.worlds import World
 
