@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,6 @@ from analysis.options import (
     X,
     Y,
     answer,
-    backtest_options,
     column_options,
     fit_options,
     interval_options,
@@ -140,7 +140,7 @@ def isoflop(chosen: TableChoice, y: str, shape: str, json_path: str | None, **op
     help="Fit the laws to the runs that are small in this column, and predict the large ones.",
 )
 @known_options
-@backtest_options
+@partial(interval_options, resamples=200)  # the share of runs inside an interval needs no more
 @json_option
 def backtest(chosen: TableChoice, laws: Sequence[str], json_path: str | None, **options: Any) -> None:
     """Leave out the largest runs, and rank laws by how well they predict them."""

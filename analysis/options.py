@@ -17,7 +17,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from analysis.errors import UserError
-from analysis.typed import parse_columns, parse_fixed, parse_tied, shown_column, where_option, words
+from analysis.typed import parse_columns, parse_fixed, parse_tied, parsed_by, shown_column, where_option, words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,7 +56,7 @@ OBJECTIVE = click.Choice(["huber", "lad", "lsq"])
 
 
 COLUMN_OPTIONS = (
-    click.option("--columns", multiple=True, metavar='N="Model Size",…',
+    click.option("--columns", multiple=True, callback=parsed_by(parse_columns), metavar='N="Model Size",…',
                  help="Take N, D, C, loss, … from these columns; quote names with spaces."),
     click.option("--derive", multiple=True, metavar='"D = C/(6*N)"', help="Compute a column; may be repeated."),
     click.option("--convention", type=click.Choice(["ours", "paper"]), default="ours", show_default=True,
@@ -68,17 +68,21 @@ TABLE_OPTIONS = (
     click.option("--rows", type=click.Choice(["final", "all"]), default="final", show_default=True,
                  help="all: also use milestones of constant-rate runs."),
     where_option("Rows to use."),
-    click.option("--pool", multiple=True, metavar="COLUMN,…", help="Recipe columns that may differ between runs."),
-    click.option("--keep", multiple=True, metavar="at_chance,…", help="Flagged runs to use all the same."),
+    click.option("--pool", multiple=True, callback=parsed_by(words), metavar="COLUMN,…",
+                 help="Recipe columns that may differ between runs."),
+    click.option("--keep", multiple=True, callback=parsed_by(words), metavar="at_chance,…",
+                 help="Flagged runs to use all the same."),
     click.option("--task", help="The task, if the table has several."),
     click.option("--run-column", metavar="COLUMN|none",
                  help="Column that names the run, if rows are milestones; none: each row is a run."),
     *COLUMN_OPTIONS[2:],
 )  # fmt: skip
 KNOWN_OPTIONS = (
-    click.option("--fix", multiple=True, metavar="E=1.6", help="Fix a parameter; may be repeated."),
-    click.option("--tie", multiple=True, metavar="alpha=beta", help="Set one parameter equal to another."),
-)
+    click.option("--fix", multiple=True, callback=parsed_by(parse_fixed), metavar="E=1.6",
+                 help="Fix a parameter; may be repeated."),
+    click.option("--tie", multiple=True, callback=parsed_by(parse_tied), metavar="alpha=beta",
+                 help="Set one parameter equal to another."),
+)  # fmt: skip
 FIT_OPTIONS = (
     click.option("--law", cls=LawOption, default="chinchilla", show_default=True, metavar="LAW",
                  help="The law: {laws}, your own as module:NAME, or auto: the best by backtest."),
@@ -157,57 +161,33 @@ def _with(command: Command, options: Sequence[Callable[[Command], Command]]) -> 
 
 def column_options(command: Command) -> Command:
     """Add the options that select columns of SOURCE; the command receives a TableChoice."""
-
-    @functools.wraps(command)
-    def wrapped(source: str, columns: Sequence[str], derive: tuple[str, ...], convention: str, **rest: Any) -> Any:
-        return command(TableChoice(source, parse_columns(columns), derive, {}, convention), **rest)
-
-    return _with(wrapped, COLUMN_OPTIONS)
+    return _with(_choosing(command, ()), COLUMN_OPTIONS)
 
 
 def table_options(command: Command) -> Command:
     """Add TABLE and the options that select columns and rows; the command receives a TableChoice."""
+    return _with(_choosing(command, ("rows", "where", "pool", "keep", "task", "run_column")), TABLE_OPTIONS)
 
-    def wrapped(
-        source: str,
-        columns: Sequence[str],
-        derive: tuple[str, ...],
-        rows: str,
-        where: str | None,
-        pool: Sequence[str],
-        keep: Sequence[str],
-        task: str | None,
-        run_column: str | None,
-        convention: str,
-        **rest: Any,
-    ) -> Any:
-        selection = {"rows": rows, "where": where, "pool": words(pool), "keep": words(keep), "task": task}
-        selection["run_column"] = run_column
-        return command(TableChoice(source, parse_columns(columns), derive, selection, convention), **rest)
 
-    wrapped.__doc__ = command.__doc__
-    wrapped.__name__ = command.__name__
-    wrapped = _with(wrapped, TABLE_OPTIONS)
-    wrapped.__click_params__ = [*getattr(command, "__click_params__", []), *wrapped.__click_params__]  # type: ignore[attr-defined]
+def _choosing(command: Command, selection: Sequence[str]) -> Command:
+    """Return a command that takes a table's options, those of `selection` to choose its rows, as a TableChoice."""
+
+    @functools.wraps(command)
+    def wrapped(source: str, columns: dict[str, str], derive: tuple[str, ...], convention: str, **rest: Any) -> Any:
+        chosen = TableChoice(source, columns, derive, {name: rest.pop(name) for name in selection}, convention)
+        return command(chosen, **rest)
+
     return wrapped
 
 
 def fit_options(command: Command) -> Command:
     """Add the options of the law and its fit; the command receives fix and tie as mappings."""
-    return _with(_parsed(command), FIT_OPTIONS)
+    return _with(command, FIT_OPTIONS)
 
 
 def known_options(command: Command) -> Command:
     """Add the constraints on a law's parameters; the command receives fix and tie as mappings."""
-    return _with(_parsed(command), KNOWN_OPTIONS)
-
-
-def _parsed(command: Command) -> Command:
-    @functools.wraps(command)
-    def wrapped(*arguments: Any, fix: Sequence[str], tie: Sequence[str], **options: Any) -> Any:
-        return command(*arguments, fix=parse_fixed(fix), tie=parse_tied(tie), **options)
-
-    return wrapped
+    return _with(command, KNOWN_OPTIONS)
 
 
 def interval_options(command: Command, resamples: int = 1000) -> Command:
@@ -220,11 +200,6 @@ def interval_options(command: Command, resamples: int = 1000) -> Command:
         click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the resampling."),
     )  # fmt: skip
     return _with(command, added)
-
-
-def backtest_options(command: Command) -> Command:
-    """Add the interval options with fewer refits by default: the share of runs inside an interval needs no more."""
-    return interval_options(command, resamples=200)
 
 
 def json_option(command: Command) -> Command:

@@ -22,6 +22,11 @@ def where_option(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]
     return click.option("--where", multiple=True, callback=joined, metavar='"loss < 3.4"', help=more)
 
 
+def parsed_by(parse: Callable[[Sequence[str]], Any]) -> Callable[..., Any]:
+    """Return the callback of an option that parses what was typed, also if it was given several times."""
+    return lambda _context, _option, texts: parse(texts)
+
+
 def parse_columns(texts: Sequence[str]) -> dict[str, str]:
     """Parse N=Model Size,C="Training FLOP", possibly given several times.
 
