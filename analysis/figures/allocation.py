@@ -67,6 +67,5 @@ def draw_allocation(ax: Axes, numbers: AllocationNumbers) -> None:
             ax.plot(numbers.C[mask], numbers.value[mask], "o", label=name, **style)  # type: ignore[arg-type]
     margins(ax, numbers.C, numbers.value, 0.1)
     log_axes(ax)
-    ax.set_xlabel(numbers.x_label)
-    ax.set_ylabel(numbers.y_label)
+    ax.set(xlabel=numbers.x_label, ylabel=numbers.y_label)
     legend_above(ax)

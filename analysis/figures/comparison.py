@@ -107,8 +107,7 @@ def draw_both(ax: Axes, numbers: ComparisonNumbers) -> None:
     margins(ax, C, np.concatenate([np.append(side.y, side.frontier.reach) for side in numbers.sides]))
     legend_below(ax, room=0.1)
     log_axes(ax)
-    ax.set_xlabel(label("C"))
-    ax.set_ylabel(numbers.y_label)
+    ax.set(xlabel=label("C"), ylabel=numbers.y_label)
 
 
 def draw_multiplier(ax: Axes, numbers: ComparisonNumbers) -> None:
@@ -125,6 +124,5 @@ def draw_multiplier(ax: Axes, numbers: ComparisonNumbers) -> None:
     least, most = ends[:, inside].min() / ROOM, ends[:, inside].max() * ROOM
     margins(ax, curve.x, np.concatenate([np.clip([curve.y, *ends], least, most).ravel(), [0.97, 1.03]]))
     log_axes(ax)
-    ax.set_xlabel(f"compute C of {numbers.sides[1].name} (FLOPs)")
-    ax.set_ylabel(numbers.axis)
+    ax.set(xlabel=f"compute C of {numbers.sides[1].name} (FLOPs)", ylabel=numbers.axis)
     legend_above(ax)

@@ -95,7 +95,6 @@ def draw_compute(ax: Axes, numbers: ComputeNumbers) -> None:
         all_y = np.concatenate([all_y, numbers.curve.reach])
     margins(ax, all_C, all_y)
     log_axes(ax)
-    ax.set_xlabel(numbers.x_label)
-    ax.set_ylabel(numbers.y_label)
+    ax.set(xlabel=numbers.x_label, ylabel=numbers.y_label)
     value_bar(ax, colour, "weights N")
     legend_above(ax)

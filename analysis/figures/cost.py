@@ -48,6 +48,5 @@ def draw_cost(ax: Axes, numbers: CostNumbers) -> None:
     ax.plot(numbers.forecast, numbers.actual, "o", color="#31688e", ms=3.5, alpha=0.7, ls="none", label=text)
     ax.set_ylim(*ends)
     log_axes(ax)
-    ax.set_xlabel("forecast time (s)")
-    ax.set_ylabel("actual time (s)")
+    ax.set(xlabel="forecast time (s)", ylabel="actual time (s)")
     legend_above(ax)

@@ -109,7 +109,6 @@ def draw_learning(ax: Axes, panel: LearningPanel, *, keyed: bool = True) -> None
     margins(ax, every[0], np.concatenate(every[1:]))
     log_axes(ax)
     ax.set_title(panel.title, fontsize=9)
-    ax.set_xlabel("step")
-    ax.set_ylabel(panel.y_label)
+    ax.set(xlabel="step", ylabel=panel.y_label)
     if keyed:
         legend(ax, "best", fontsize=7)

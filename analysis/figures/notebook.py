@@ -49,8 +49,7 @@ def plot_frontier(found: Frontier, ax: Axes | None = None) -> Axes:
             legend_above(own)
         margins(own, x, y)
         log_axes(own)
-        own.set_xlabel(label(found.x))
-        own.set_ylabel(label(found.y))
+        own.set(xlabel=label(found.x), ylabel=label(found.y))
     return own
 
 
@@ -85,8 +84,7 @@ def _over_one(fit: Fit, ax: Axes) -> None:
     draw_curve(ax, curve, LAW, known=(low, high))
     margins(ax, np.append(x, 3 * high), np.append(points.y, curve.reach))
     log_axes(ax)
-    ax.set_xlabel(label(column))
-    ax.set_ylabel(label(fit.y, metric=points.metric))
+    ax.set(xlabel=label(column), ylabel=label(fit.y, metric=points.metric))
     legend_above(ax)
 
 
@@ -102,6 +100,5 @@ def _measured_over_fitted(fit: Fit, ax: Axes) -> None:
     margins(ax, np.array(ends), np.array(ends))
     log_axes(ax)
     said = label(fit.y, metric=points.metric)
-    ax.set_xlabel(f"{said}, fitted")
-    ax.set_ylabel(f"{said}, measured")
+    ax.set(xlabel=f"{said}, fitted", ylabel=f"{said}, measured")
     value_bar(ax, colour, label(points.columns[first]))

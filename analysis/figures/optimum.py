@@ -89,6 +89,5 @@ def draw_optimum(ax: Axes, numbers: OptimumNumbers) -> None:
         ax.plot(*numbers.unusable.T, "o", **hollow, **dots)
     margins(ax, np.concatenate(x), np.concatenate(y))
     log_axes(ax)
-    ax.set_xlabel(numbers.x_label)
-    ax.set_ylabel(numbers.y_label)
+    ax.set(xlabel=numbers.x_label, ylabel=numbers.y_label)
     legend(ax, "upper left")

@@ -51,5 +51,4 @@ def draw_residuals(ax: Axes, numbers: ResidualNumbers) -> None:
         ax.scatter(numbers.x, numbers.percent, color=INK, s=11, lw=0, zorder=3, rasterized=many)
     margins(ax, numbers.x, [])
     log_axes(ax, "x")
-    ax.set_xlabel(numbers.x_label)
-    ax.set_ylabel("measured over fitted − 1 (%)")
+    ax.set(xlabel=numbers.x_label, ylabel="measured over fitted − 1 (%)")

@@ -60,8 +60,7 @@ def draw_slices(ax: Axes, numbers: SliceNumbers) -> None:
     drawn = [(line.curve.x, line.curve.reach if line is last else line.curve.y) for line in numbers.lines if line.curve]
     margins(ax, np.concatenate([x, *(one for one, _ in drawn)]), np.concatenate([y, *(one for _, one in drawn)]))
     log_axes(ax)
-    ax.set_xlabel(numbers.x_label)
-    ax.set_ylabel(numbers.y_label)
+    ax.set(xlabel=numbers.x_label, ylabel=numbers.y_label)
     if len(colour) > 1:
         value_bar(ax, colour, numbers.bar_label)
     legend_above(ax)

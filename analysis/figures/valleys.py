@@ -51,7 +51,6 @@ def draw_valleys(ax: Axes, numbers: ValleyNumbers) -> None:
         ax.plot([], [], "*", mfc="white", mec=INK, ms=9, ls="none", label=f"not usable: {lost_to(numbers.valleys)}")
     margins(ax, np.concatenate([v.sizes for v in numbers.valleys]), np.concatenate([v.means for v in numbers.valleys]))
     log_axes(ax)
-    ax.set_xlabel(numbers.x_label)
-    ax.set_ylabel(numbers.y_label)
+    ax.set(xlabel=numbers.x_label, ylabel=numbers.y_label)
     value_bar(ax, colour, "budget (FLOPs)", powers=True)
     legend_above(ax)

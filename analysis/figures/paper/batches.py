@@ -88,7 +88,6 @@ def draw_batches(ax: Axes, numbers: BatchNumbers) -> None:
     log_axes(ax, "y")
     ax.set_xscale("log", base=2)
     value_ticks(ax, x, most=20)
-    ax.set_xlabel("batch" + (" (each at its best rate on validation)" if numbers.tuned else ""))
-    ax.set_ylabel(numbers.y_label)
+    ax.set(xlabel="batch" + (" (each at its best rate on validation)" if numbers.tuned else ""), ylabel=numbers.y_label)
     value_bar(ax, colour, numbers.of)
     legend_above(ax)

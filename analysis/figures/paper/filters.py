@@ -115,7 +115,6 @@ def draw_locality(ax: Axes, lines: list[LocalityLine], noise: float) -> None:
     log_axes(ax, "x")
     value_ticks(ax, examples)
     ax.set_ylim(0, float(ends.max()) * 1.35)
-    ax.set_xlabel("training set size (examples)")
-    ax.set_ylabel("locality of first-layer filters (0 to 1)")
+    ax.set(xlabel="training set size (examples)", ylabel="locality of first-layer filters (0 to 1)")
     ax.axhline(noise, color=INK, lw=0.9, ls=(0, (4, 2)), label="random weights")
     legend_above(ax, columns=1 if len(lines) < 4 else 2)

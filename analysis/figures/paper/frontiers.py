@@ -61,5 +61,4 @@ def draw_frontiers(ax: Axes, numbers: FrontierNumbers) -> None:
     margins(ax, C, np.concatenate([group.y for group in numbers.groups]), room=0.1)
     legend_below(ax)
     log_axes(ax)
-    ax.set_xlabel(numbers.x_label)
-    ax.set_ylabel(numbers.y_label)
+    ax.set(xlabel=numbers.x_label, ylabel=numbers.y_label)

@@ -62,6 +62,5 @@ def draw_recipes(ax: Axes, numbers: RecipeNumbers) -> None:
     margins(ax, x, np.concatenate([y, levels]), 0.08)
     log_axes(ax)
     value_ticks(ax, x)
-    ax.set_xlabel(numbers.x_label)
-    ax.set_ylabel(numbers.y_label)
+    ax.set(xlabel=numbers.x_label, ylabel=numbers.y_label)
     legend_above(ax)

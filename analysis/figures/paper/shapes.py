@@ -60,8 +60,7 @@ def draw_shapes(ax: Axes, numbers: ShapeNumbers) -> None:
     ax.plot(N, y, "*", color=colour[depth], mec="black", mew=0.6, ms=11, ls="none", zorder=4, label=text)
     margins(ax, *numbers.limits, 0.08)
     log_axes(ax)
-    ax.set_xlabel("weights N")
-    ax.set_ylabel(numbers.y_label)
+    ax.set(xlabel="weights N", ylabel=numbers.y_label)
     value_bar(ax, numbers.depths, "depth")
     legend_above(ax, f"C = {flops(numbers.budget)} FLOPs")
 

@@ -76,8 +76,7 @@ def draw_zhai(ax: Axes, numbers: ZhaiNumbers) -> None:
     margins(ax, C, np.concatenate([one.y for one in numbers.series]), room=0.08)
     legend_below(ax)
     log_axes(ax)
-    ax.set_xlabel(numbers.x_label)
-    ax.set_ylabel(numbers.y_label)
+    ax.set(xlabel=numbers.x_label, ylabel=numbers.y_label)
     value_bar(ax, colour, numbers.bar_label)
 
 
