@@ -81,7 +81,7 @@ def comparison_numbers(found: Comparison) -> ComparisonNumbers:
     ends = np.exp(np.clip(ends, -np.log(WIDEST), np.log(WIDEST)))
     values = np.where(np.abs(best) < np.log(WIDEST), np.exp(np.clip(best, -FARTHEST, FARTHEST)), np.nan)
     average = f"{times(found.multiplier)} {interval(found.interval, times)} on average"
-    curve = Curve(grid, values, ends[:, 0], ends[:, 1], average, f"({percent(found.level)})")
+    curve = Curve(grid, values, (ends[:, 0], ends[:, 1]), average, f"({percent(found.level)})")
     y_label = label(found.y, metric=one.engine.points.metric)
     return ComparisonNumbers(sides, curve, found.C_range, turns, y_label)
 
@@ -95,7 +95,7 @@ def _side(name: str, fit: Fit) -> Side:
     best, refits = (frontier_of(fit, theta, np.log(grid)) for theta in (fit.engine.theta[:, None], samples))
     ends = percentile(refits.T, fit.level)
     low, high = (np.where(np.isfinite(side), np.exp(side), np.nan) for side in ends.T)
-    return Side(name, C, np.asarray(points.y), Curve(grid, np.exp(best[0]), low, high, name, ""), known)
+    return Side(name, C, np.asarray(points.y), Curve(grid, np.exp(best[0]), (low, high), name, ""), known)
 
 
 def draw_both(ax: Axes, numbers: ComparisonNumbers) -> None:
@@ -113,14 +113,13 @@ def draw_both(ax: Axes, numbers: ComparisonNumbers) -> None:
 def draw_multiplier(ax: Axes, numbers: ComparisonNumbers) -> None:
     """Draw the multiplier over C of the second with its interval, dashed beyond the runs, and the reversal."""
     curve, (_, high) = numbers.multiplier, numbers.known
-    assert curve.low is not None
-    assert curve.high is not None
+    assert curve.band is not None
     ax.axhline(1.0, color=INK, lw=0.9, zorder=1)
     draw_curve(ax, curve, HUES[3], known=numbers.known)  # the colour of neither side
     if numbers.turns is not None:
         text = f"the order may turn from {flops(numbers.turns)}"
         ax.axvline(numbers.turns, color=GREY, lw=1.0, ls=":", zorder=3, label=text)
-    ends, inside = np.stack([curve.low, curve.high]), curve.x <= high
+    ends, inside = np.stack(curve.band), curve.x <= high
     least, most = ends[:, inside].min() / ROOM, ends[:, inside].max() * ROOM
     margins(ax, curve.x, np.concatenate([np.clip([curve.y, *ends], least, most).ravel(), [0.97, 1.03]]))
     log_axes(ax)

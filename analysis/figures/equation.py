@@ -27,12 +27,11 @@ WIDEST = 1.5
 
 @dataclass(frozen=True)
 class Curve:
-    """A law along one axis: mean and interval band (None without resamples), its equation, its exponent's interval."""
+    """A law along one axis: mean, ends of its band (None without resamples), equation, its exponent's interval."""
 
     x: np.ndarray
     y: np.ndarray
-    low: np.ndarray | None
-    high: np.ndarray | None
+    band: tuple[np.ndarray, np.ndarray] | None
     equation: str
     interval: str
     weak: bool = False
@@ -40,10 +39,10 @@ class Curve:
     @property
     def reach(self) -> np.ndarray:
         """Return the values that set a figure's limits: the curve's, and the band's within a margin."""
-        if self.low is None or self.high is None:
+        if self.band is None:
             return self.y
-        band = np.clip([self.low, self.high], np.nanmin(self.y) / WIDEST, np.nanmax(self.y) * WIDEST)
-        return np.concatenate([self.y, band.ravel()])
+        ends = np.clip(self.band, np.nanmin(self.y) / WIDEST, np.nanmax(self.y) * WIDEST)
+        return np.concatenate([self.y, ends.ravel()])
 
     @property
     def text(self) -> str:
@@ -51,29 +50,19 @@ class Curve:
         return "  ".join(part for part in (self.equation, self.interval, "(weak)" * self.weak) if part)
 
 
-def curve_of_fit(fit: Fit, x: str, low: float, high: float, fixed: dict[str, float] | None = None) -> Curve:
-    """Compute a fit's mean curve and band over x from low to high. fixed: the values of other inputs."""
+def curve_of_fit(fit: Fit, x: str, low: float, high: float) -> Curve:
+    """Compute a one-variable fit's mean curve and band over x from low to high."""
     grid = np.geomspace(low, high, 200)
-    at = {x: grid, **{name: np.full(len(grid), value) for name, value in (fixed or {}).items()}}
-    band = fit.interval(at) if fit.intervals else (None, None)
-    return Curve(
-        grid,
-        fit.predict(at),
-        band[0],
-        band[1],
-        equation(fit, x),
-        _exponent_interval(fit),
-        fit.certificate.status == "weak",
-    )
+    band, weak = fit.interval({x: grid}) if fit.intervals else None, fit.certificate.status == "weak"
+    return Curve(grid, fit.predict({x: grid}), band, equation(fit, x), _exponent_interval(fit), weak)
 
 
 def curve_of_line(line: PowerLine, symbol: str, x: str, low: float, high: float) -> Curve:
     """Compute a power line's curve and band."""
     grid = np.geomspace(low, high, 200)
-    band = line.interval(grid) or (None, None)
     power = f"{symbol_of(x)}^{{{mathtext(exponent(line.exponent))}}}"
     text = f"${symbol} = {mathtext(number(line.coefficient, 3))}\\,{power}$"
-    return Curve(grid, line.predict(grid), band[0], band[1], text, interval(line.exponent_interval, exponent))
+    return Curve(grid, line.predict(grid), line.interval(grid), text, interval(line.exponent_interval, exponent))
 
 
 def equation(fit: Fit, x: str) -> str:
@@ -159,8 +148,8 @@ def draw_curve(
     """Draw a law with its band. known: the range of the data, in which the line is solid; beyond it is dashed."""
     low, high = known or (curve.x[0], curve.x[-1])
     inside = (curve.x >= low * (1 - 1e-9)) & (curve.x <= high * (1 + 1e-9))
-    if curve.low is not None and curve.high is not None:
-        ax.fill_between(curve.x, curve.low, curve.high, color=colour, alpha=0.16, linewidth=0, zorder=2)
+    if curve.band is not None:
+        ax.fill_between(curve.x, *curve.band, color=colour, alpha=0.16, linewidth=0, zorder=2)
     style: dict[str, Any] = {"color": colour, "zorder": 4, "lw": 1.5, **line}
     ax.plot(curve.x, curve.y, **{**style, "ls": (0, (4, 2)), "lw": 1.1})
     ax.plot(curve.x[inside], curve.y[inside], **style, label=curve.text)

@@ -68,8 +68,8 @@ def draw_zhai(ax: Axes, numbers: ZhaiNumbers) -> None:
         interval = f"\nexponent in {numbers.curve.interval}" if numbers.curve.interval else ""
         text = numbers.curve.equation + interval
         ax.plot(numbers.curve.x, numbers.curve.y, color=INK, ls=(0, (5, 2)), lw=1.3, zorder=5, label=text)
-        if numbers.curve.low is not None and numbers.curve.high is not None:
-            ax.fill_between(numbers.curve.x, numbers.curve.low, numbers.curve.high, color=INK, alpha=0.1, lw=0)
+        if numbers.curve.band is not None:
+            ax.fill_between(numbers.curve.x, *numbers.curve.band, color=INK, alpha=0.1, lw=0)
     for examples in _few(sorted(area)):
         ax.scatter([], [], s=area[examples], color=GREY, lw=0, label=f"{short(examples)} examples")
     C = np.concatenate([one.C for one in numbers.series])

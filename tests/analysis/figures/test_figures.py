@@ -173,8 +173,8 @@ def test_equations_carry_numbers_and_intervals(table):
 def test_curves_stay_inside_their_band(table):
     found = isoflop(table, resamples=300)
     curve = curve_of_line(found.N_law, "N^*", "C", 1e8, 1e12)
-    assert (curve.low <= curve.y).all()
-    assert (curve.y <= curve.high).all()
+    assert (curve.band[0] <= curve.y).all()
+    assert (curve.y <= curve.band[1]).all()
 
 
 @pytest.mark.parametrize(
@@ -216,13 +216,13 @@ def test_bands_and_bars_are_inside_the_axes(table):
     front = frontier(table, resamples=0)
     curve = curve_of_fit(fit(front.table(), "power", x="C", resamples=100), "C", low, high)
     (ax,) = drawn(draw_compute, compute_numbers(table, y="loss", frontier=front, curve=curve))
-    assert ax.get_ylim()[0] <= curve.low.min()
+    assert ax.get_ylim()[0] <= curve.band[0].min()
     numbers = optimum_numbers(isoflop(table, resamples=100), table, of="N")
     (ax,) = drawn(draw_optimum, numbers)
-    for values in (numbers.curve.low, numbers.curve.high, numbers.ends):
+    for values in (*numbers.curve.band, numbers.ends):
         assert ax.get_ylim()[0] <= values.min()
         assert values.max() <= ax.get_ylim()[1]
-    wide = replace(numbers.curve, low=numbers.curve.y / 1e6, high=numbers.curve.y * 1e6)
+    wide = replace(numbers.curve, band=(numbers.curve.y / 1e6, numbers.curve.y * 1e6))
     assert wide.reach.max() / wide.reach.min() < 10 * wide.y.max() / wide.y.min()
 
 
