@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from analysis.laws.base import Array, Evaluation, Inputs, Law, Units, between, spread
+from analysis.laws.base import COEFFICIENT, EXPONENT, FLOOR, Array, Evaluation, Inputs, Law, Units, between, spread
 
 
 class Term(NamedTuple):
@@ -124,6 +124,28 @@ class AdditiveLaw(Law):
         """Draw a wide range of shapes and solve for the linear part (E and the coefficients) of each."""
         theta = self.shapes(inputs, spread(count, max(1, len(self.params) - len(self.powers) - self.floor), rng))
         return solve_linear(self, theta, inputs, log_y, weights)
+
+
+Kind = TypeVar("Kind", bound=AdditiveLaw)
+
+
+def sum_of_powers(name: str, powers: Sequence[Power], kind: type[Kind], *, formula: str, source: str) -> Kind:
+    """Return the law E plus these powers, with the usual bounds; params: E, the coefficients, the exponents."""
+    bounds = {
+        "E": FLOOR,
+        **dict.fromkeys((power.coefficient for power in powers), COEFFICIENT),
+        **dict.fromkeys((power.exponent for power in powers), EXPONENT),
+    }
+    return kind(
+        name=name,
+        params=tuple(bounds),
+        inputs=tuple(power.x for power in powers),
+        formula=formula,
+        source=source,
+        bounds=bounds,
+        exponents={power.exponent: power.x for power in powers},
+        powers=tuple(powers),
+    )
 
 
 def solve_linear(law: AdditiveLaw, theta: Array, inputs: Inputs, log_y: Array, weights: Array) -> Array:

@@ -8,20 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from analysis.laws.additive import AdditiveLaw, Power
-from analysis.laws.base import (
-    COEFFICIENT,
-    EXPONENT,
-    FLOOR,
-    Array,
-    Bound,
-    Evaluation,
-    Inputs,
-    Law,
-    Units,
-    between,
-    spread,
-)
+from analysis.laws.additive import AdditiveLaw, Power, sum_of_powers
+from analysis.laws.base import COEFFICIENT, Array, Bound, Evaluation, Inputs, Law, Units, between, spread
 
 
 @dataclass(frozen=True)
@@ -93,15 +81,12 @@ class KaplanLaw(Law):
             return params["Nc"] ** ratio, params["Dc"], ratio, np.ones_like(ratio)
 
 
-CHINCHILLA = ChinchillaLaw(
-    name="chinchilla",
-    params=("E", "A", "B", "alpha", "beta"),
-    inputs=("N", "D"),
+CHINCHILLA = sum_of_powers(
+    "chinchilla",
+    (Power("A", "alpha", "N"), Power("B", "beta", "D")),
+    ChinchillaLaw,
     formula="E + A N^-alpha + B D^-beta",
     source="Hoffmann et al. 2022, arXiv 2203.15556",
-    bounds={"E": FLOOR, "A": COEFFICIENT, "B": COEFFICIENT, "alpha": EXPONENT, "beta": EXPONENT},
-    exponents={"alpha": "N", "beta": "D"},
-    powers=(Power("A", "alpha", "N"), Power("B", "beta", "D")),
 )
 
 KAPLAN = KaplanLaw(
@@ -119,21 +104,10 @@ KAPLAN = KaplanLaw(
     exponents={"alpha_N": "N", "alpha_D": "D"},
 )
 
-WIDTH_DEPTH = AdditiveLaw(
-    name="width_depth",
-    params=("E", "A", "B", "G", "a", "b", "c"),
-    inputs=("width", "depth", "D"),
+WIDTH_DEPTH = sum_of_powers(
+    "width_depth",
+    (Power("A", "a", "width"), Power("B", "b", "depth"), Power("G", "c", "D")),
+    AdditiveLaw,
     formula="E + A width^-a + B depth^-b + G D^-c",
     source="Alabdulmohsin et al. 2023, arXiv 2305.13035; McLeish et al. 2025 (Gemstones), arXiv 2502.06857",
-    bounds={
-        "E": FLOOR,
-        "A": COEFFICIENT,
-        "B": COEFFICIENT,
-        "G": COEFFICIENT,
-        "a": EXPONENT,
-        "b": EXPONENT,
-        "c": EXPONENT,
-    },
-    exponents={"a": "width", "b": "depth", "c": "D"},
-    powers=(Power("A", "a", "width"), Power("B", "b", "depth"), Power("G", "c", "D")),
 )

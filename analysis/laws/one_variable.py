@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.laws.additive import AdditiveLaw, Power, Term
+from analysis.laws.additive import AdditiveLaw, Power, Term, sum_of_powers
 from analysis.laws.base import COEFFICIENT, EXPONENT, FLOOR, Array, Bound, Inputs, Units, between
 
 
@@ -38,15 +38,12 @@ POWER = PowerLaw(
     powers=(Power("a", "alpha", "x"),),
 )
 
-SATURATING = PowerLaw(
-    name="saturating",
-    params=("E", "a", "alpha"),
-    inputs=("x",),
+SATURATING = sum_of_powers(
+    "saturating",
+    (Power("a", "alpha", "x"),),
+    PowerLaw,
     formula="E + a x^-alpha",
     source="Henighan et al. 2020, arXiv 2010.14701",
-    bounds={"E": FLOOR, "a": COEFFICIENT, "alpha": EXPONENT},
-    exponents={"alpha": "x"},
-    powers=(Power("a", "alpha", "x"),),
 )
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.laws.additive import AdditiveLaw, Power, Term, solve_linear
-from analysis.laws.base import Array, Bound, Inputs, Units, between, spread
+from analysis.laws.additive import AdditiveLaw, Power, Term
+from analysis.laws.base import Array, Bound, Inputs, Units, between
 from analysis.laws.joint import CHINCHILLA, ChinchillaLaw
 
 FEWEST = 1e-6
@@ -44,13 +44,12 @@ class OverfitLaw(ChinchillaLaw):
             G = np.exp(g - nu * self._load(units) + units.log_y)
         return np.concatenate([CHINCHILLA.unscale(theta[:5], units), np.stack([G, rho, nu])])
 
-    def starts(self, inputs: Inputs, log_y: Array, weights: Array, count: int, rng: np.random.Generator) -> Array:
-        """Draw the exponents, and solve for the linear part (E and the coefficients) of each."""
-        u = spread(count, 4, rng)
-        theta = np.zeros((8, count))
+    def shapes(self, inputs: Inputs, u: Array) -> Array:
+        """Draw the exponents."""
+        theta = np.zeros((8, u.shape[1]))
         theta[3], theta[4] = between(u[0], 0.05, 2.0), between(u[1], 0.05, 2.0)
         theta[6], theta[7] = between(u[2], 0.2, 3.0), -0.5 + 2 * u[3]
-        return solve_linear(self, theta, inputs, log_y, weights)
+        return theta
 
     def lacks(self, inputs: Inputs) -> str:
         """Report if no run repeats its examples."""

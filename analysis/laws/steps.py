@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from analysis.laws.additive import AdditiveLaw, Power, Term
-from analysis.laws.base import COEFFICIENT, EXPONENT, FLOOR, Array, Inputs, Units
+from analysis.laws.additive import AdditiveLaw, Power, Term, sum_of_powers
+from analysis.laws.base import Array, Inputs, Units
 
 
 @dataclass(frozen=True)
@@ -63,21 +63,10 @@ def _with_steps(units: Units) -> Units:
     return Units({**units.log_inputs, "D": units.log_inputs["D"] - units.log_inputs["batch"]}, units.log_y)
 
 
-STEPS = StepsLaw(
-    name="steps",
-    params=("E", "A", "B", "G", "alpha", "beta", "gamma"),
-    inputs=("N", "D", "batch"),
+STEPS = sum_of_powers(
+    "steps",
+    (Power("A", "alpha", "N"), Power("B", "beta", "D"), Power("G", "gamma", "batch")),
+    StepsLaw,
     formula="E + A N^-alpha + B (D/batch)^-beta + G batch^-gamma",
     source="own form of the three terms of Schaipp 2026, arXiv 2607.01487",
-    bounds={
-        "E": FLOOR,
-        "A": COEFFICIENT,
-        "B": COEFFICIENT,
-        "G": COEFFICIENT,
-        "alpha": EXPONENT,
-        "beta": EXPONENT,
-        "gamma": EXPONENT,
-    },
-    exponents={"alpha": "N", "beta": "D", "gamma": "batch"},
-    powers=(Power("A", "alpha", "N"), Power("B", "beta", "D"), Power("G", "gamma", "batch")),
 )
