@@ -103,7 +103,7 @@ def show_forecasts(found: Sequence[Forecast]) -> None:
         ends = (interval(one.mean_interval, measured), interval(one.run_interval, measured))
         rows.append((at, measured(one.value), *ends, beyond, times(one.supported)))
     what, level = f"{found[0].y} ({found[0].law})", percent(found[0].level)
-    heads = ("at", what, f"{level} of the mean", "of a new run", "largest run", "backtested")
+    heads = ("at", what, f"{level} of the mean", "of a new run", "against the largest run", "backtested")
     out.print(table(heads, rows, right=[1], whole=[0]))
     notes(out, (text for one in found for text in one.warnings))
 

@@ -33,7 +33,8 @@ def show_ledger(found: Ledger) -> None:
     from analysis.terminal_table import table
 
     out = console()
-    out.print(table(HEADS, ledger_rows(found), right=[3, 5, 6]))
+    heads, *rows = ((line[2], *line[:2], *line[3:]) for line in (HEADS, *ledger_rows(found)))  # the run names a row
+    out.print(table(heads, rows, right=[3, 5, 6], whole=[0]))
     for name, runs, share in found.over_time():
         out.print(f"up to round {int(name)}: {percent(share)} of {runs} inside")
     out.print(summary(found))

@@ -29,7 +29,10 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True)
 class Headline:
-    """One main result: its name, value and uncertainty. of: the group of runs, if there are several."""
+    """One main result: its name, value and uncertainty. of: the group of runs, if there are several.
+
+    floor: the floor of its law, "" where it has none.
+    """
 
     what: str
     value: str
@@ -37,6 +40,7 @@ class Headline:
     status: str
     note: str
     of: str = ""
+    floor: str = ""
 
     @property
     def together(self) -> str:
@@ -74,7 +78,8 @@ def _sentence(lines: Sequence[Headline], of: str) -> str:
     parts = []
     for line in chosen:
         verdict = f' <span class="pill {line.status}">{line.status}</span>' if line.status else ""
-        parts.append(f"{escape(line.what)} <b>{line.together}</b>{verdict}")
+        floor = f" {line.floor}" if line.floor else ""
+        parts.append(f"{escape(line.what)} <b>{line.together}</b>{floor}{verdict}")
     return f"{escape(of)}: the {', and the '.join(parts)}." if of else f"The {', and the '.join(parts)}."
 
 
@@ -117,9 +122,9 @@ def _of_joint(group: GroupResults) -> Iterator[Headline]:
     powers = [(symbol, fit.params[law], fit.intervals.get(law)) for symbol, law in (("N", "alpha"), ("D", "beta"))]
     value = ", ".join(f"{symbol}<sup>{exponent(-slope)}</sup>" for symbol, slope, _ in powers)
     ends = _of_each({symbol: (-ends[1], -ends[0]) if ends else None for symbol, _, ends in powers})
-    floor = f"above a floor of {number(fit.params['E'])} {interval(fit.intervals.get('E'))}".rstrip()
-    floor = floor if fit.params["E"] > 0 else "no floor in these data"
-    yield Headline(f"{group.y} in N and D falls as", value, ends, status, floor)
+    floor = _floor(fit)
+    note = floor or "no floor in these data"
+    yield Headline(f"{group.y} in N and D falls as", value, ends, status, note, floor=floor)
     if fit.allocation:
         best = fit.allocation
         value, ends = f"C<sup>{exponent(best.N_exponent)}</sup>", interval(best.N_exponent_interval, exponent)
@@ -154,10 +159,15 @@ def _headline(what: str, result: LawResult) -> Headline:
     assert result.fit
     slope, ends = _slope(result.fit)
     value = f"{str(result.x).replace('D_unique', 'D<sub>unique</sub>')}<sup>{exponent(slope)}</sup>"
-    floor = result.fit.params["E"] if result.fit.engine.problem.law.floor else 0.0
-    note = f"above a floor of {number(floor)} {interval(result.fit.intervals.get('E'))}".rstrip() if floor else ""
-    note = ", ".join(filter(None, (note, result.fit.certificate.backtest)))
-    return Headline(what, value, interval(ends, exponent), result.status, note)
+    floor = _floor(result.fit)
+    note = ", ".join(filter(None, (floor, result.fit.certificate.backtest)))
+    return Headline(what, value, interval(ends, exponent), result.status, note, floor=floor)
+
+
+def _floor(fit: Fit) -> str:
+    """Write the floor of a law with its interval; "" if it has none, or none above zero."""
+    floor = fit.params["E"] if fit.engine.problem.law.floor else 0.0
+    return f"above a floor of {number(floor)} {interval(fit.intervals.get('E'))}".rstrip() if floor > 0 else ""
 
 
 def _slope(fit: Fit) -> tuple[float, Interval | None]:

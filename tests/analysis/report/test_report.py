@@ -611,3 +611,4 @@ def test_the_law_of_one_run_s_curve_keeps_its_floor_and_has_no_interval():
     (line,) = (line for line in headlines([group]) if "falls as" in line.what and line.value.startswith("D"))
     assert (line.value, line.interval, line.status) == ("D<sup>−0.300</sup>", "", "weak")
     assert line.note.startswith("above a floor of 2, hold-out passed")
+    assert "<b>D<sup>−0.300</sup></b> above a floor of 2 <span" in answer([line])
