@@ -218,7 +218,7 @@ class Worker:
         files, task = self.task.folder.run(entry.run_id), self.task
         if failure is not None:
             status = attempts.cause_of(failure)
-            log.warning("run %s (%s) failed: %s", entry.run_id, entry.label, one_line(failure))
+            log.info("run %s (%s) failed: %s", entry.run_id, entry.label, one_line(failure))  # the command says it
         step, gpus = self.heartbeat.step(entry.run_id), task.gpus * share
         attempt = ended_attempt(started, job=task.job, gpus=gpus, cause=status, step=step, failure=failure, stack=stack)
         self.notes.tried(files, attempt)

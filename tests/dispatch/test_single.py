@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
@@ -35,11 +36,12 @@ def test_settles_once_and_reports_progress(folder):
     assert leftovers(folder) == []
 
 
-def test_refused_is_an_error_and_a_crash_a_failure(folder):
+def test_refused_is_an_error_and_a_crash_a_failure(folder, caplog):
     with pytest.raises(UserError, match="found no data"):
         single(folder, planned(0, "refuse"))
     outcome = single(folder, planned(1, "crash"))
     assert (outcome.exit_code, outcome.failures[0].cause) == (1, "crashed")
+    assert [each for each in caplog.records if each.levelno >= logging.WARNING] == []  # the command says it, once
 
 
 def test_a_run_whose_files_are_out_of_reach_is_one_sentence(folder):

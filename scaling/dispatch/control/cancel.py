@@ -52,11 +52,14 @@ def cancel(folder: SweepFolder, *, runs: Collection[str] | None = None) -> Cance
             queued |= {*dispatch.jobs, *files.started}
             continue
         files.ask_to_stop(_stop_request(files, runs))
-        asked.append(dispatch.id)
         queued |= {*dispatch.jobs, *files.started}
         if dispatch.jobs and runs is None:
-            jobs += launcher_of_dispatch(dispatch).cancel(files, dispatch)
+            ended = launcher_of_dispatch(dispatch).cancel(files, dispatch)
             files.write(replace(dispatch, ended=True))
+            if not ended:  # its jobs had ended before
+                continue
+            jobs += ended
+        asked.append(dispatch.id)
     still = _at_work_elsewhere(folder, runs, queued)
     return Cancelled(tuple(asked), tuple(jobs), None if runs is None else len(runs), tuple(others), still)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -28,18 +29,17 @@ def run_local(order: Order, settings: Local, view: View) -> Outcome:
     todo = order.open_entries
     found = len(order.entries) - len(todo)
     pool = start_ahead(order, settings, most=len(todo)) if todo else None  # torch starts while the queue is made here
-    if pool is not None:
-        view.say(f"starting {many(len(pool.jobs), 'worker')}")
-    offer = offer_of(order, gpus=gpus, promised=queued_elsewhere(order.folder) if order.limits else ())
-    reader = Reader(order.folder, [entry.planned for entry in order.entries], settled=order.settled)
-    stopped, held, out_of_reach = False, offer.held, dict[str, str]()
-    if pool is not None and offer.queue:
-        pool.give(offer, order.limits)
-        supervisor = Supervisor(pool, reader, view)
-        stopped = supervisor.until_done()
-        held, out_of_reach = held or supervisor.held, supervisor.out_of_reach
-    elif pool is not None:
-        pool.close()
+    with nullcontext() if pool is None else closing(pool):
+        if pool is not None:
+            view.say(f"starting {many(len(pool.jobs), 'worker')}")
+        offer = offer_of(order, gpus=gpus, promised=queued_elsewhere(order.folder) if order.limits else ())
+        reader = Reader(order.folder, [entry.planned for entry in order.entries], settled=order.settled)
+        stopped, held, out_of_reach = False, offer.held, dict[str, str]()
+        if pool is not None and offer.queue:
+            pool.give(offer, order.limits)
+            supervisor = Supervisor(pool, reader, view)
+            stopped = supervisor.until_done()
+            held, out_of_reach = held or supervisor.held, supervisor.out_of_reach
     outcome = replace(
         outcome_of(reader.read(afresh=True), out_of_reach),
         found=found,

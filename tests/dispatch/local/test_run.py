@@ -245,6 +245,19 @@ def test_full_disk_is_one_sentence(folder):
 
 
 @pytest.mark.skipif(os.geteuid() == 0 and not Path("/proc/self").exists(), reason="needs /proc")
+def test_a_dispatch_that_ends_before_its_workers_have_a_queue_leaves_nothing(folder):
+    """As where the reader of its output has gone: `scaling run … | head -1`."""
+    shown = view(Terminal(file=StringIO()))
+
+    def gone(sentence):
+        raise SystemExit(1)
+
+    shown.say = gone
+    with pytest.raises(SystemExit):
+        run_local(order(folder, [planned(0)]), Local(workers=1), shown)
+    assert list(folder.jobs.iterdir()) == []
+
+
 def test_unwritable_results_is_one_sentence(tmp_path):
     from scaling.folders import SweepFolder
 

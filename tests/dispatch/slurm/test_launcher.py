@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from scaling.dispatch.dispatches import new_dispatch
+from scaling.dispatch.control.cancel import cancel
+from scaling.dispatch.dispatches import dispatches, new_dispatch
 from scaling.dispatch.launcher import launcher_of, launcher_of_dispatch
 from scaling.dispatch.launchers import Slurm
 from scaling.dispatch.limits import Offer
@@ -27,3 +30,14 @@ def test_an_option_that_is_set_elsewhere_is_refused_before_anything_is_submitted
     with pytest.raises(UserError, match=said):
         launcher_of(settings).check([])
     launcher_of_dispatch(new_dispatch(SweepFolder(tmp_path, "a")).begin(settings, Offer(()), UNLIMITED))
+
+
+def test_cancelling_what_has_ended_asks_nobody(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    squeue, folder = tmp_path / "squeue", SweepFolder(tmp_path / "results", "a")
+    squeue.write_text("#!/bin/sh\necho 'JOBID|STATE|REASON|NAME|COMMAND'\n")  # no job is left
+    squeue.chmod(0o755)
+    made = new_dispatch(folder)
+    made.write(replace(made.begin(Slurm(), Offer(()), UNLIMITED), jobs=("7",)))
+    assert (cancel(folder).dispatches, cancel(folder).jobs) == ((), ())
+    assert [dispatch.ended for _, dispatch in dispatches(folder)] == [True]
