@@ -24,12 +24,13 @@ from pydantic import (
     ValidationError,
 )
 
-from scaling.errors import UserError, import_words, suggestion
+from scaling.errors import UserError, check_keys, import_words, suggestion
 from scaling.security.modules import path_of
 from scaling.security.trust import check_trusted
 
 T = TypeVar("T")
 GROUPS = ("model", "data", "optim", "schedule", "augment")  # groups whose class the config names
+RUN_KEYS = (*GROUPS, "stage", "parent", "train", "seed", "recipe_version")
 MEMBERS = {  # what a class of a group must have
     "model": ("family", "layers", "build"),
     "data": ("load",),
@@ -133,10 +134,7 @@ class RunConfig:
 
 def read_config(raw: Mapping[str, Any]) -> RunConfig:
     """Check a plain config (nested dictionaries) and return it as a RunConfig; UserError names a key that is wrong."""
-    known = (*GROUPS, "stage", "parent", "train", "seed", "recipe_version")
-    unknown = sorted(set(raw) - set(known))
-    if unknown:
-        raise UserError(f"found the unknown key {unknown[0]}; a run knows {', '.join(known)}; drop it")
+    check_keys(raw, RUN_KEYS)
     groups = {name: _read_alike(name, raw.get(name)) for name in GROUPS}
     check_frozen("model", groups["model"])
     check_frozen("data", groups["data"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
@@ -82,3 +82,12 @@ def suggestion(name: str, known: Iterable[str], *, write: str = "{}") -> str:
     names = list(known)
     near = get_close_matches(name, names, n=1)
     return f"did you mean {write.format(near[0])}?" if near else f"wanted one of {', '.join(names)}"
+
+
+def check_keys(found: Iterable[str], known: Sequence[str], *, under: str = "") -> None:
+    """Raise UserError for a key that is not known; under: the key that they belong to, such as "sweep."."""
+    unknown = sorted(set(map(str, found)) - set(known))
+    if unknown:
+        raise UserError(
+            f"found the unknown key {under}{unknown[0]}; {suggestion(unknown[0], known, write=under + '{}')}"
+        )

@@ -12,7 +12,7 @@ from scaling.compose.groups import Choice
 from scaling.compose.interpolation import Composed
 from scaling.compose.keys import accepts_key, names_of, value_at, where_else
 from scaling.config import RunConfig, plain, read_config, read_group, read_part
-from scaling.errors import ImpossibleRun, UserError, suggestion
+from scaling.errors import ImpossibleRun, UserError, check_keys, suggestion
 from scaling.plan.expressions import Expression, parse
 from scaling.plan.grid import Block
 from scaling.plan.identity import shown_name
@@ -45,9 +45,7 @@ class Rules:
 
 def read_rules(sweep: Mapping[str, Any], *, without: frozenset[str] = frozenset()) -> Rules:
     """Read `set:` and `where:`; a key given on the command line (`without`) is not computed."""
-    unknown = sorted(set(sweep) - set(KEYS))
-    if unknown:
-        raise UserError(f"found the unknown key sweep.{unknown[0]}; wanted {', '.join(KEYS)}; change it")
+    check_keys(sweep, KEYS, under="sweep.")
     given = sweep.get("set") or {}
     if not isinstance(given, Mapping):
         raise UserError(f"found sweep.set={given!r}; wanted {{key: expression}}; change it")
@@ -143,7 +141,7 @@ def plan_cell(
             failed = rules.where.first_false(names.lookup)
             if failed is not None:
                 found = ", ".join(f"{name} = {_show(names.lookup(name))}" for name in failed.names())
-                return Dropped(values, f"where: {failed.text} ({found})")
+                return Dropped(values, f"where: {failed.text} ({found or 'for every cell'})")
         lr_rule, batch_rule = (rules.set[key].text if key in rules.set else "" for key in ("optim.lr", "train.batch"))
         _check_train(names.config)
         run = plan_run(names.config, overrides=values, lr_rule=lr_rule, quantities=names.quantities, parent=parent)

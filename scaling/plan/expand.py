@@ -17,8 +17,8 @@ from hydra.core.config_loader import ConfigLoader
 from scaling.compose.groups import Composer, GroupConfigs
 from scaling.compose.interpolation import PLAN_KEYS, Composed, named_in
 from scaling.compose.shadows import check_config
-from scaling.config import GROUPS, Mirror, read_group, read_part
-from scaling.errors import UserError
+from scaling.config import GROUPS, RUN_KEYS, Mirror, read_group, read_part
+from scaling.errors import UserError, check_keys
 from scaling.folders import SHARED_FOLDERS
 from scaling.internals.hydra import group_options
 from scaling.limits import Limits
@@ -40,6 +40,7 @@ def expand(loader: ConfigLoader, arguments: Sequence[str]) -> Plan:
     composer = Composer(loader)
     config = composer(request.lines)
     check_config(config.written)
+    check_keys(config.written, (*RUN_KEYS, *PLAN_KEYS))
     _check_no_clock(config.written)
     _check_no_clock(dict(argument.lstrip("+").partition("=")[::2] for argument in arguments))
     results = _results(config.of_plan("results"))

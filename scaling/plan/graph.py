@@ -14,7 +14,7 @@ import yaml
 from scaling.compose.groups import Choice
 from scaling.compose.interpolation import Composed
 from scaling.config import Keep, read_stored_config
-from scaling.errors import UserError
+from scaling.errors import UserError, check_keys
 from scaling.folders import RunFolder
 from scaling.plan.cell import Parents, Rules, check_axes, plan_cell, read_rules, split_choice
 from scaling.plan.grid import Block, Cell, read_grid
@@ -75,9 +75,7 @@ def read_stages(raw: Any) -> list[StageEntry]:
 def _read_entry(raw: Any) -> StageEntry:
     if not isinstance(raw, Mapping):
         raise UserError(f"found the stage {raw!r}; wanted {{name, base: {{stage: …}}, …}}; change sweep.stages")
-    unknown = sorted(set(raw) - set(KEYS))
-    if unknown:
-        raise UserError(f"found the unknown key sweep.stages.{unknown[0]}; wanted {', '.join(KEYS)}; change it")
+    check_keys(raw, KEYS, under="sweep.stages.")
     base: Any = raw.get("base") or {}
     at: Any = raw.get("at") or "last"
     name = str(raw.get("name") or base.get("stage") or "")

@@ -524,6 +524,11 @@ WRONG_FILES = (
                 "unknown key model.expansion in the sweep; model=bottleneck has it",
             ),
             ("sweep: {grdi: []}", "unknown key sweep.grdi"),
+            ("Sweep: {grid: [{product: {seed: [1]}}]}", "unknown key Sweep; did you mean sweep?"),
+            (
+                "sweep: {grid: [{product: {seed: [1, 2]}}], where: false}",
+                "that can be run: where: False (for every cell)",
+            ),
             ("sweep: {grid: [{product: {seed: [1]}}], set: lr}", "sweep.set='lr'"),
             ("sweep: {grid: [{product: {seed: [1]}}], limit: 5}", "sweep.limit=5"),
             (
