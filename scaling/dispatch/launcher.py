@@ -78,7 +78,10 @@ class Dispatched:
 
 
 class Launcher(Protocol):
-    """A place where runs are trained."""
+    """A place where runs are trained.
+
+    Subclasses without a scheduler need only `check`, `capacity`, `submit` and `probe`.
+    """
 
     def __init__(self, settings: Any) -> None: ...
 
@@ -86,7 +89,7 @@ class Launcher(Protocol):
         """Check that everything these configs need is available; UserError says what is missing."""
 
     def prepare(self) -> None:
-        """Begin what takes seconds and does not depend on the runs, in parallel with their planning."""
+        """Begin what takes seconds and does not depend on the runs, in parallel with their planning; here nothing."""
 
     def capacity(self, devices: Collection[str], runs: int) -> Capacity:
         """Return the capacity for a number of runs on the named devices."""
@@ -95,22 +98,27 @@ class Launcher(Protocol):
         """Train the runs, or queue jobs that train them."""
 
     def rehearse(self, order: Order) -> list[Sheet]:
-        """Return what `submit` would give to a scheduler, without submitting or writing anything."""
+        """Return what `submit` would give to a scheduler, without submitting or writing anything; here nothing."""
+        return []
 
     def job_states(self, dispatches: Sequence[tuple[DispatchFolder, Dispatch]]) -> Mapping[str, str] | None:
         """Return the states of the dispatches' unfinished jobs by id, None if the scheduler does not answer."""
+        return {}
 
     def trouble(self, dispatches: Sequence[tuple[DispatchFolder, Dispatch]]) -> list[str]:
         """Return sentences on what keeps jobs of these dispatches from training, as far as known."""
+        return []
 
     def cancel(self, files: DispatchFolder, dispatch: Dispatch) -> list[str]:
         """End the jobs of a dispatch, and return those that were ended; UserError if the scheduler does not answer."""
+        return []
 
     def probe(self, folder: SweepFolder, device: str) -> Speed:
         """Measure the speed of the device that runs will use, and save it for forecasts."""
 
     def describe(self) -> list[str]:
         """Return lines about this launcher on this machine; [] if there is nothing to add to its name."""
+        return []
 
 
 def launcher_of(settings: Settings) -> Launcher:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
 from scaling import devices
-from scaling.dispatch.dispatches import Dispatch, DispatchFolder
-from scaling.dispatch.launcher import Capacity, Dispatched, Sheet
+from scaling.dispatch.launcher import Capacity, Dispatched, Launcher
 from scaling.dispatch.launchers import Local
 from scaling.dispatch.order import TRAIN, Order
 from scaling.dispatch.states.state import RunState, State, Status
 from scaling.dispatch.states.time_left import eta
+from scaling.errors import UserError
 from scaling.folders import SweepFolder
 
 if TYPE_CHECKING:
@@ -44,18 +44,16 @@ def _shown(order: Order, view: View) -> Callable[[Any], None]:
     return show
 
 
-class LocalLauncher:
-    """Trains on this machine while the command waits."""
+class LocalLauncher(Launcher):
+    """Trains on this machine while the command waits; its workers are known by their claims and their stop file."""
 
     def __init__(self, settings: Local) -> None:
         self._settings = settings
 
     def check(self, configs: Collection[RunConfig]) -> None:
         """Check that devices, data and files exist; UserError says what is missing."""
-        from scaling.dispatch.local.check import check_data, check_devices
-
-        check_devices(configs)
-        check_data(configs)
+        _check_devices(configs)
+        _check_data(configs)
 
     def prepare(self) -> None:
         """Start the process that imports torch for the workers; it ends with this one."""
@@ -85,22 +83,6 @@ class LocalLauncher:
             outcome = run_local(order, self._settings, view)
         return Dispatched(outcome, outcome.to_dict(), found=outcome.found, held=outcome.held)
 
-    def rehearse(self, order: Order) -> list[Sheet]:
-        """Return nothing: there is no scheduler."""
-        return []
-
-    def job_states(self, dispatches: Sequence[tuple[DispatchFolder, Dispatch]]) -> dict[str, str]:
-        """Return nothing: workers are processes, identified by their claims."""
-        return {}
-
-    def trouble(self, dispatches: Sequence[tuple[DispatchFolder, Dispatch]]) -> list[str]:
-        """Return nothing: the dispatcher supervises its workers."""
-        return []
-
-    def cancel(self, files: DispatchFolder, dispatch: Dispatch) -> list[str]:
-        """Return nothing: workers stop by their stop file."""
-        return []
-
     def probe(self, folder: SweepFolder, device: str) -> Speed:
         """Measure this machine's device."""
         from scaling.forecast.probe import probe_speed
@@ -111,6 +93,22 @@ class LocalLauncher:
         keep_speed(speed)
         return speed
 
-    def describe(self) -> list[str]:
-        """Return nothing: `scaling doctor` lists the devices anyway."""
-        return []
+
+def _check_devices(configs: Collection[RunConfig]) -> None:
+    """Check that the named devices exist; UserError if one does not."""
+    for device in {config.train.device for config in configs} - {"auto", "cpu"}:
+        from scaling.train.device import find_device
+
+        find_device(device)
+
+
+def _check_data(configs: Collection[RunConfig]) -> None:
+    """Check that data sets and the files of stages exist; UserError says what is missing and what to do."""
+    for data in {config.data for config in configs}:
+        source = data.source()
+        if not source.ready:
+            raise UserError(f"found no {data.name} at {source.where}; wanted its data; {source.advice}")
+    for stage in {config.stage for config in configs}:
+        for file in stage.files():
+            if not file.is_file():
+                raise UserError(f"found no file {file}, which stage={stage.name} reads; put it there")

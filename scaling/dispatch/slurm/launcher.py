@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from scaling.dispatch.dispatches import Dispatch, DispatchFolder
-from scaling.dispatch.launcher import Capacity, Dispatched, Sheet
+from scaling.dispatch.launcher import Capacity, Dispatched, Launcher, Sheet
 from scaling.dispatch.launchers import Slurm
 from scaling.dispatch.order import Order
 from scaling.dispatch.slurm import scheduler
@@ -32,7 +32,7 @@ ELSEWHERE = {  # options of sbatch that are set elsewhere -> what to do
 }
 
 
-class SlurmLauncher:
+class SlurmLauncher(Launcher):
     """Submits jobs and returns; they continue by themselves."""
 
     def __init__(self, settings: Slurm) -> None:
@@ -44,9 +44,6 @@ class SlurmLauncher:
 
         _check_extra(self._settings)
         needed_cluster()
-
-    def prepare(self) -> None:
-        """Begin nothing: what takes time are the jobs."""
 
     def capacity(self, devices: Collection[str], runs: int) -> Capacity:
         """Return how many jobs run at a time, and the name under which their nodes' speed is kept."""
