@@ -169,6 +169,13 @@ def _steps(config: RunConfig, counts: Counts, pool: int | None, *, once: int) ->
     return steps
 
 
+def at_once(counts: Counts, *, D: int = 0, D_unique: int = 0, C: int = 0) -> Quantities:
+    """Return the quantities of a stage that takes no steps, and is evaluated once."""
+    return Quantities(
+        counts, steps=1, batch=D, D=D, D_unique=D_unique, fresh=False, C=C, C_counted=C, budget=None, milestones=(1,)
+    )
+
+
 def given_length(train: Train) -> tuple[str, float]:
     """Return the name and the value of the given length; UserError for none, or several."""
     given = {name: getattr(train, name) for name in LENGTHS if getattr(train, name) is not None}

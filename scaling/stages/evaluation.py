@@ -10,7 +10,7 @@ from scaling.accounting import count
 from scaling.config import RunConfig
 from scaling.errors import UserError
 from scaling.plan.planned import PlannedRun
-from scaling.plan.quantities import Quantities
+from scaling.plan.quantities import Quantities, at_once
 from scaling.stages.base import Stage
 from scaling.stages.parents import check_classes, check_parent, layers_of
 
@@ -39,18 +39,7 @@ class EvaluationStage(Stage):
                 f"found stage={config.stage.name} with data={config.data.name}, a regression; wanted classes; "
                 f"choose another stage"
             )
-        return Quantities(
-            counts=count(layers_of(parent, config.data.outputs)),
-            steps=1,
-            batch=0,
-            D=0,
-            D_unique=0,
-            fresh=False,
-            C=0,
-            C_counted=0,
-            budget=None,
-            milestones=(1,),
-        )
+        return at_once(count(layers_of(parent, config.data.outputs)))
 
     def load(self, placed: PlacedRun) -> RunData:
         """Copy the test set to the device."""

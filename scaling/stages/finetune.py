@@ -44,6 +44,6 @@ class FineTune(Stage):
 
     def learner(self, attempt: Attempt) -> Learner:
         """Return the network with its new head."""
-        from scaling.stages.learners import network_learner
+        from scaling.stages.networks import network_learner
 
         return network_learner(attempt, head_alone=trains_head_alone(attempt.run.config))

@@ -1,4 +1,4 @@
-"""The parent's network of a stage: with its own head or a new one, and behind a resize of its input if needed."""
+"""The network of a stage: its parent's, with its own head or a new one, and behind a resize of its input if needed."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from scaling.models.build_model import build_model
 from scaling.models.parts import head_of, shape_difference
 from scaling.plan.planned import PlannedRun
 from scaling.train.attempt import PlacedRun
+from scaling.train.learner import Learner
 from scaling.train.output.kept_weights import read_kept_weights
 from scaling.train.streams import stream
 
@@ -106,6 +107,22 @@ def parent_network(placed: PlacedRun, *, new_head: bool) -> nn.Module:
     _check_fit(network, weights, f"run {parent.run_id} at step {step}")
     network.load_state_dict(weights)
     return network.to(placed.device)
+
+
+def head_learner(placed: PlacedRun) -> Learner:
+    """Return a new head to be trained alone; the sets hold the features of the frozen body."""
+    network = parent_network(placed, new_head=True)
+    return Learner(head_of(network), network)
+
+
+def network_learner(placed: PlacedRun, *, head_alone: bool) -> Learner:
+    """Return the parent's network with a new head, and with a resize if the images have another size.
+
+    head_alone: train only the head.
+    """
+    network = parent_network(placed, new_head=True)
+    module = with_resize(network, placed)
+    return Learner(FrozenBody(module) if head_alone else module, network, crop_size(placed))
 
 
 def _check_fit(network: nn.Module, weights: dict[str, Tensor], of: str) -> None:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import nan
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from scaling.augment.standard import StandardBatch
+from scaling.augment.standard import Standard, StandardBatch
 from scaling.config import RunConfig
 from scaling.data.chance import mean_and_error
 from scaling.global_streams import own_streams
-from scaling.stages.crops import Crops
 from scaling.stages.label_lists import read_label_lists
 from scaling.stages.networks import crop_size, parent_network, with_resize
 from scaling.train.attempt import Attempt, Progress
@@ -28,6 +29,15 @@ from scaling.train.sizes import EVALUATED_ROWS
 from scaling.train.streams import derive_seed, stream
 
 NOT_EVALUATED = Score(nan, nan)  # for sets that are not evaluated
+
+
+@dataclass(frozen=True)
+class Crops:
+    """Random crops of an image, `number` of them, by `augmentation`; average: the quantity that is averaged."""
+
+    number: int
+    average: Literal["logits", "probabilities"]
+    augmentation: Standard
 
 
 def load_test_set(config: RunConfig, device: torch.device) -> RunData:

@@ -50,6 +50,6 @@ class Probe(Stage):
 
     def learner(self, attempt: Attempt) -> Learner:
         """Return the head."""
-        from scaling.stages.learners import head_learner
+        from scaling.stages.networks import head_learner
 
         return head_learner(attempt)

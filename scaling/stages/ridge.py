@@ -12,7 +12,7 @@ from scaling.config import RunConfig
 from scaling.data.base import DataSet, Metric
 from scaling.errors import ImpossibleRun, UserError
 from scaling.plan.planned import PlannedRun
-from scaling.plan.quantities import Quantities
+from scaling.plan.quantities import Quantities, at_once
 from scaling.stages.base import Stage
 from scaling.stages.parents import check_parent, features_of, layers_of, required_subset_size
 
@@ -58,18 +58,7 @@ class Ridge(Stage):
         body = body_of(layers_of(parent, data.outputs)).forward_flops
         C = body * D + closed_form_C(D, features, data.outputs)
         head = count([dense(features, data.outputs, role="head", first=True)])
-        return Quantities(
-            counts=head,
-            steps=1,
-            batch=D,
-            D=D,
-            D_unique=pool,
-            fresh=False,
-            C=C,
-            C_counted=C,
-            budget=None,
-            milestones=(1,),
-        )
+        return at_once(head, D=D, D_unique=pool, C=C)
 
     def metric(self, data: DataSet) -> Metric:
         """Return the squared error."""

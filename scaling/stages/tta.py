@@ -13,7 +13,6 @@ from scaling.config import RunConfig, Share, part
 from scaling.errors import UserError
 from scaling.plan.planned import PlannedRun
 from scaling.plan.quantities import Quantities
-from scaling.stages.crops import Crops
 from scaling.stages.evaluation import EvaluationStage, label_file
 
 if TYPE_CHECKING:
@@ -56,7 +55,7 @@ class TestTimeAugmentation(EvaluationStage):
 
     def perform(self, attempt: Attempt) -> Evaluation | None:
         """Evaluate the network; None if the attempt was stopped."""
-        from scaling.stages.predict import evaluate_network
+        from scaling.stages.predict import Crops, evaluate_network
 
         augmentation = Standard(scale=self.scale, ratio=self.ratio, flip=self.flip, mixup=0.0)
         crops = Crops(self.crops, self.average, augmentation)
