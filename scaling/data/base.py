@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -61,14 +62,14 @@ class Stream:
     """Fresh examples without end.
 
     draw: returns the i-th chunk of `chunk` examples, always the same; begin: returns at least the first n examples
-    of the first chunk, where that is less work than all of it; apart: it draws from no global random stream, so that
-    a thread may draw the next chunk.
+    of the first chunk, where that is less work than all of it; thread_safe: it draws from no global random stream, so
+    that a thread may draw the next chunk.
     """
 
     draw: Callable[[int], Arrays]
     chunk: int
     begin: Callable[[int], Arrays] | None = None
-    apart: bool = False
+    thread_safe: bool = False
 
     def first(self, n: int) -> Arrays:
         """Return at least the first `n` examples of the first chunk, or all of it."""
@@ -190,6 +191,13 @@ class DataSet:
         named = [path for key in keys if _exists(path := root / Path(key).expanduser())]
         found = [Path(where) for where in source if _exists(Path(where))]
         return list(dict.fromkeys([*found, *(path for path in named if path.is_file())]))
+
+
+def data_folder(name: str, root: str | None) -> Path:
+    """Return the folder of a data set: `data.root` if given, else NAME in $SCALING_DATA or, without that, in ./data."""
+    if root is not None:
+        return Path(root).expanduser()
+    return Path(os.environ.get("SCALING_DATA", "data")).expanduser() / name
 
 
 def _exists(path: Path) -> bool:

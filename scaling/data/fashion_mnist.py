@@ -18,10 +18,9 @@ from pydantic import PositiveInt
 
 from scaling.config import part
 from scaling.data import hub
-from scaling.data.base import Arrays, Source
+from scaling.data.base import Arrays, Source, data_folder
 from scaling.data.finite import SPLIT_SEED, FiniteSet, Whole, dealt
 from scaling.data.pixels import moments, resized
-from scaling.data.places import data_folder
 from scaling.errors import UserError
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")

@@ -13,9 +13,8 @@ from typing import ClassVar
 from pydantic import PositiveInt
 
 from scaling.config import part
-from scaling.data.base import Source
+from scaling.data.base import Source, data_folder
 from scaling.data.finite import FiniteSet, Whole
-from scaling.data.places import data_folder
 from scaling.data.prepare.arrays import Prepared, find_prepared
 from scaling.data.prepare.staging import staged_copy
 from scaling.errors import UserError

@@ -93,7 +93,7 @@ class MadeSet(DataSet):
                 ("stream", seed), ("begin", rows), lambda: self._part(rows, "stream", self.seed, seed, 0)
             )
 
-        return Stream(draw=draw, chunk=self.chunk, begin=begin if self.row_by_row else None, apart=self._is_apart)
+        return Stream(draw=draw, chunk=self.chunk, begin=begin if self.row_by_row else None, thread_safe=self._is_apart)
 
     def _first(self, n: int) -> Arrays:
         """Return the first `n` examples of the fixed order."""

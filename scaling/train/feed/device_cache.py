@@ -28,35 +28,28 @@ def _parts(arrays: Arrays | Picked) -> tuple[np.ndarray, ...]:
     return (*own, arrays.y)
 
 
-class DeviceCache(Generic[T]):
-    """A cache of values computed from arrays; it keeps the arrays alive, so that their addresses stay valid keys."""
-
-    def __init__(self) -> None:
-        self._held: dict[Hashable, tuple[Arrays | Picked, T]] = {}
-
-    def get(self, key: Hashable, arrays: Arrays | Picked, make: Callable[[], T]) -> T:
-        """Return the value for these arrays, and make it if it is not cached."""
-        if key not in self._held:
-            self._held[key] = (arrays, make())
-        return self._held[key][1]
-
-
-_CACHES: list[DeviceCache[Any]] = []  # one for each `shared_examples` block that is active
+DeviceCache = dict[Hashable, tuple[Arrays | Picked, Any]]  # values with the arrays, whose addresses stay valid keys
+_CACHES: list[DeviceCache] = []  # one for each `shared_examples` block that is active
 
 
 @contextmanager
 def shared_examples() -> Iterator[None]:
     """Within the block, copy a data set to the device once, for all runs that use it."""
-    _CACHES.append(DeviceCache())
+    _CACHES.append({})
     try:
         yield
     finally:
         _CACHES.pop()
 
 
-def device_cache() -> DeviceCache[Any] | None:
-    """Return the cache of the innermost `shared_examples` block, None outside."""
-    return _CACHES[-1] if _CACHES else None
+def once_in_block(key: Hashable, arrays: Arrays | Picked, make: Callable[[], T]) -> T:
+    """Return the value made from these arrays, once in the innermost `shared_examples` block; outside, each time."""
+    if not _CACHES:
+        return make()
+    if key not in _CACHES[-1]:
+        _CACHES[-1][key] = (arrays, make())
+    value: T = _CACHES[-1][key][1]
+    return value
 
 
 class Kept(Generic[T]):

@@ -133,7 +133,7 @@ def _reader(
     # Each thread holds a chunk ahead: those of all feeds together keep within the memory for data.
     threads = max(1, min(drawers(device.type) // share, int(MEMORY.limit / (AHEAD_PART * share * size))))
     # A stream that uses the global random streams must not draw while the run uses them too.
-    drawn = Ahead(draw, until=last, threads=threads) if fresh.apart else LAST_TWO(draw)
+    drawn = Ahead(draw, until=last, threads=threads) if fresh.thread_safe else LAST_TWO(draw)
     # A chunk is small, so that the free memory of a GPU is not looked up each time.
     return LAST_TWO(lambda i: copied(drawn(i), scale, device, reads=fresh.chunk))
 

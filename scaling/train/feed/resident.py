@@ -13,7 +13,7 @@ from torch import Tensor
 from scaling.data.base import Arrays, Picked
 from scaling.data.mapped_rows import RowFile
 from scaling.train.device import used_device
-from scaling.train.feed.device_cache import Kept, device_cache, kept_bytes, place_of
+from scaling.train.feed.device_cache import Kept, kept_bytes, once_in_block, place_of
 from scaling.train.feed.mapped import Held, Mapped, copied_beside, stays_on_host
 from scaling.train.feed.normalisation import Normalisation
 from scaling.train.sizes import is_normalised_once
@@ -52,7 +52,6 @@ def bring(arrays: Arrays | Picked, scale: Normalisation | None, device: torch.de
     reads: number of examples that will be read. Sets that the process keeps in memory are cached across runs, on a CPU
     only normalised ones, since others are read in place.
     """
-    held, limit = device_cache(), kept_bytes(device)
     numbers = None if scale is None else (*scale.mean.flatten().tolist(), *scale.std.flatten().tolist())
     key = (str(device), numbers, reads >= len(arrays), place_of(arrays))
 
@@ -63,10 +62,7 @@ def bring(arrays: Arrays | Picked, scale: Normalisation | None, device: torch.de
         in_place = isinstance(found, Mapped) or (device.type == "cpu" and not normalised)
         return found, inf if in_place else found.x.nbytes + found.y.nbytes
 
-    def make() -> Examples:
-        return KEPT.get(key, arrays, sized, limit)
-
-    return make() if held is None else held.get(key, arrays, make)
+    return once_in_block(key, arrays, lambda: KEPT.get(key, arrays, sized, kept_bytes(device)))
 
 
 def _uncached(arrays: Arrays | Picked, scale: Normalisation | None, device: torch.device, *, reads: int) -> Examples:

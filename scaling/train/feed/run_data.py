@@ -105,7 +105,7 @@ def _drawn(stream: Stream, data: DataSet, seed: int) -> Stream:
     """Return the stream with its draws checked and, if they use the global streams, seeded for each chunk."""
 
     def draw(i: int) -> Arrays:
-        if stream.apart:
+        if stream.thread_safe:
             return checked(data, "drawn", stream.draw(i))
         with own_streams(derive_seed(seed, "chunk", data.seed, i)):
             drawn = checked(data, "drawn", stream.draw(i))

@@ -102,7 +102,7 @@ def test_shipped_sets_draw_from_no_global_stream():
     before = stream_states([])
     for data in (Mnist1d(seed=5), Teacher(seed=5)):
         splits = data.load(None, stream_seed=3)
-        assert splits.train.apart
+        assert splits.train.thread_safe
         splits.train.draw(1)
         data.load(100)
     after = stream_states([])
@@ -114,7 +114,7 @@ def test_shipped_sets_draw_from_no_global_stream():
 def test_a_set_of_a_user_s_is_drawn_by_nobody_else(monkeypatch):
     run = planned({"steps": 20}, data="drawn")
     sets = load_run_data(run.config, run.quantities, CPU)
-    assert not sets.splits.train.apart
+    assert not sets.splits.train.thread_safe
     names = set()
     draw = type(run.config.data)._draw
     monkeypatch.setattr(

@@ -34,8 +34,9 @@ def drawn(i: int) -> Arrays:
     return arrays
 
 
-def chunks(device, *, apart: bool, draw=drawn) -> Chunks:
-    fresh, scale = Stream(draw, chunk=CHUNK, apart=apart), Normalisation(torch.ones(1), torch.full((1,), 2.0))
+def chunks(device, *, thread_safe: bool, draw=drawn) -> Chunks:
+    fresh = Stream(draw, chunk=CHUNK, thread_safe=thread_safe)
+    scale = Normalisation(torch.ones(1), torch.full((1,), 2.0))
     return Chunks(fresh, drawn(0), scale, device, until=95)
 
 
@@ -60,9 +61,9 @@ def gpu(monkeypatch):
     return device
 
 
-@pytest.mark.parametrize("apart", [True, False])
-def test_a_gpu_reads_the_examples_that_a_cpu_reads(apart, gpu):
-    on_gpu, on_cpu = (chunks(device, apart=apart) for device in (gpu, CPU))
+@pytest.mark.parametrize("thread_safe", [True, False])
+def test_a_gpu_reads_the_examples_that_a_cpu_reads(thread_safe, gpu):
+    on_gpu, on_cpu = (chunks(device, thread_safe=thread_safe) for device in (gpu, CPU))
     for start in range(0, 95, 7):
         pairs = zip(on_gpu.examples(start, start + 7), on_cpu.examples(start, start + 7), strict=True)
         assert all(torch.equal(found, wanted) for found, wanted in pairs)
@@ -86,7 +87,7 @@ def test_the_feeds_of_a_large_stack_share_the_threads_that_draw(monkeypatch):
     gc.collect()
     monkeypatch.setattr("scaling.train.feed.feed.drawers", lambda kind: 16)
     before, alive = threading.active_count(), len(DRAWING)
-    feeds = [chunks(CPU, apart=True) for _ in range(100)]
+    feeds = [chunks(CPU, thread_safe=True) for _ in range(100)]
     for feed in feeds:
         feed.examples(0, CHUNK)
     assert threading.active_count() - before <= 100 + 16 * 4
@@ -104,7 +105,7 @@ def test_feeds_that_are_not_read_leave_the_threads_to_the_others(monkeypatch):
         all_at_once.wait()
         return drawn(i)
 
-    feeds = [chunks(CPU, apart=True, draw=draw) for _ in range(20)]
+    feeds = [chunks(CPU, thread_safe=True, draw=draw) for _ in range(20)]
     x, _ = feeds[-1].examples(0, 95)  # chunk 0 is there before
     assert len(x) == 95
 
@@ -122,7 +123,7 @@ def test_the_chunks_drawn_ahead_keep_within_the_memory_for_data(monkeypatch):
         go_on.wait(20)
         return drawn(i)
 
-    feed = chunks(CPU, apart=True, draw=draw)
+    feed = chunks(CPU, thread_safe=True, draw=draw)
     feed.examples(0, CHUNK)  # chunk 0 is there before
     assert threading.active_count() - before == 3
     go_on.set()
