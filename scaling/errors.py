@@ -32,15 +32,14 @@ def import_words(error: BaseException) -> str:
         return str(error)
     if isinstance(error, SyntaxError):  # which names its place itself
         return f"{type(error).__name__}: {error}"
-    return f"{type(error).__name__}: {error} at {_place(error)}"
+    return f"{type(error).__name__}: {error} at {place_of(error)}"
 
 
-def _place(error: BaseException) -> str:
-    """Return the last frame of a traceback outside Python's own library, as FILE:LINE."""
+def place_of(error: BaseException, *, library: Path = Path(re.__file__).parents[1]) -> str:
+    """Return the last frame of a traceback outside a library, Python's own by default, as FILE:LINE."""
     from traceback import extract_tb
 
-    library = str(Path(re.__file__).parents[1])
-    frames = [frame for frame in extract_tb(error.__traceback__) if not frame.filename.startswith(("<", library))]
+    frames = [frame for frame in extract_tb(error.__traceback__) if not frame.filename.startswith(("<", str(library)))]
     return f"{frames[-1].filename}:{frames[-1].lineno}"
 
 
@@ -54,7 +53,7 @@ def exits_refused() -> Iterator[None]:
         if isinstance(left.__context__, BrokenPipeError) or type(sys.stdout).__module__.startswith("click."):
             raise
         raise UserError(
-            f"found code that ends the command (sys.exit({left.code!r}) at {_place(left)}); wanted code that can be "
+            f"found code that ends the command (sys.exit({left.code!r}) at {place_of(left)}); wanted code that can be "
             f'imported and called; take it out, or put it under if __name__ == "__main__"'
         ) from left
 

@@ -17,7 +17,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from scaling.compose.interpolation import MARK, Composed
+from scaling.compose.interpolation import Composed, named_in
 from scaling.compose.keys import accepts_key, value_at
 from scaling.compose.session import PRIMARY, compose, one_sentence_errors
 from scaling.errors import UserError
@@ -54,7 +54,7 @@ class Composer:
                 pass  # Hydra raises its own error below
             else:
                 written = _written(cfg)
-                if not _names_hydra(written):
+                if not any(HYDRA in name for name in named_in(written)):
                     return Composed(written)
         return Composed(_written(compose(self._loader, overrides)))
 
@@ -105,15 +105,6 @@ def _written(cfg: Any) -> dict[str, Any]:
     return dict(written)
 
 
-def _names_hydra(value: Any) -> bool:
-    """Return whether an interpolation names Hydra's own config."""
-    if isinstance(value, str):
-        return MARK in value and HYDRA in value
-    if isinstance(value, Mapping):
-        return any(_names_hydra(item) for item in value.values())
-    return isinstance(value, list) and any(_names_hydra(item) for item in value)
-
-
 class GroupConfigs:
     """The config for each choice of groups together with the `fixed` overrides, composed at its first use.
 
@@ -129,7 +120,7 @@ class GroupConfigs:
         if choice not in self._composed:
             groups = {key for key, _ in choice}
             fixed = [line for line in self._fixed if not _chooses(line, groups)]
-            self._composed[choice] = self._composer([*fixed, *(f"{key}={_quoted(value)}" for key, value in choice)])
+            self._composed[choice] = self._composer([*fixed, *(f"{key}={quoted(value)}" for key, value in choice)])
         return self._composed[choice]
 
 
@@ -139,6 +130,6 @@ def _chooses(line: str, groups: set[str]) -> bool:
     return key.lstrip("+").strip() in groups and not value.lstrip().startswith("{")
 
 
-def _quoted(member: str) -> str:
-    """Return a member's name quoted for Hydra's grammar, so that 1e3 is not read as a number."""
-    return "'" + member.replace("'", "\\'") + "'"
+def quoted(text: str) -> str:
+    """Return a text quoted for Hydra's grammar, so that 1e3 is not read as a number."""
+    return "'" + text.replace("'", "\\'") + "'"

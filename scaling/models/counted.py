@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from traceback import extract_tb
 from typing import Any, Protocol
 
 import torch
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from scaling.accounting import FLOPS_PER_MULTIPLY_ADD, Layer, Role, count
-from scaling.errors import UserError
+from scaling.errors import UserError, place_of
 from scaling.global_streams import kept_streams
 from scaling.internals.torch import skip_dynamo_import_in_counter, version_of
 from scaling.models.parts import as_evaluated, is_matrix, with_matrices
@@ -88,7 +87,8 @@ def _measured(model: Countable, shape: tuple[int, ...], outputs: int) -> tuple[n
             raise
         except (Exception, SystemExit) as error:
             raise UserError(
-                f"found {model.module}, which fails on a batch of shape {(BATCH, *shape)} at {_place(error)} "
+                f"found {model.module}, which fails on a batch of shape {(BATCH, *shape)} at "
+                f"{place_of(error, library=Path(torch.__file__).parent)} "
                 f"({type(error).__name__}: {error}); wanted outputs of shape {(BATCH, outputs)}; mend it"
             ) from error
 
@@ -183,13 +183,6 @@ def _forward(name: str, module: nn.Module, shape: tuple[int, ...]) -> Any:
 def _idle(module: nn.Module) -> list[str]:
     """Return the names of trained parameters that the output of the last pass did not depend on."""
     return [name for name, parameter in module.named_parameters() if parameter.requires_grad and parameter.grad is None]
-
-
-def _place(error: BaseException) -> str:
-    """Return the last frame of a traceback outside torch, as FILE:LINE."""
-    library = str(Path(torch.__file__).parent)
-    frame = [frame for frame in extract_tb(error.__traceback__) if not frame.filename.startswith(library)][-1]
-    return f"{frame.filename}:{frame.lineno}"
 
 
 def _own_flops(flops: Mapping[str, int], name: str, part: nn.Module) -> int:

@@ -11,7 +11,7 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, QuotedString
 
-from scaling.compose.groups import leaves
+from scaling.compose.groups import leaves, quoted
 from scaling.compose.interpolation import PLAN_KEYS, Composed
 from scaling.compose.keys import value_at
 from scaling.compose.roots import sweep_name
@@ -117,14 +117,14 @@ def _with_quotes(argument: str) -> str:
     """Quote values that Hydra reads as text only in quotes: run ids, and those with characters such as umlauts or >."""
     key, sign, value = argument.partition("=")
     if RUN_IDS.fullmatch(argument):
-        return f"{key}={','.join(map(_quoted, value.split(',')))}"
+        return f"{key}={','.join(map(quoted, value.split(',')))}"
     if not sign or not ONLY_QUOTED.search(value) or WHOLLY_QUOTED.fullmatch(value):
         return argument
     if key.lstrip("+") == ON_END:
-        return f"{key}={_quoted(value)}"
+        return f"{key}={quoted(value)}"
     if STRUCTURE.search(value):
         return argument
-    return f"{key}={','.join(map(_quoted, value.split(',')))}"
+    return f"{key}={','.join(map(quoted, value.split(',')))}"
 
 
 def _as_typed(loader: ConfigLoader, override: Override) -> str:
@@ -139,11 +139,7 @@ def _as_typed(loader: ConfigLoader, override: Override) -> str:
         name = override.get_value_string()
     else:
         return line
-    return f"{override.get_key_element()}={_quoted(name)}"
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "\\'") + "'"
+    return f"{override.get_key_element()}={quoted(name)}"
 
 
 def _sweep_name(fixed: Mapping[str, Any]) -> str | None:

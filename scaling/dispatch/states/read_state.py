@@ -29,6 +29,7 @@ SILENT = 10.0  # least seconds without a heartbeat before a claim of another mac
 ALL_SECONDS = 30.0  # between two looks at every run, which find those whose lines in the index were lost
 NAMED = 3  # runs at the front that a note names
 JOBS_SECONDS = 10.0  # between two queries of a scheduler
+OF_PLAN = ("run_id", "label", "C", "forecast_seconds", "work", "steps", "stacked", "members", "beside")  # see Planned
 JobStates = Mapping[str, str]  # job of the scheduler -> its state, for unfinished jobs
 Told = tuple[DispatchFolder, Dispatch]  # a dispatch and its folder
 
@@ -148,17 +149,7 @@ class Reader:
         known = self._settled.get(planned.run_id)
         if known is not None:
             return known
-        facts: dict[str, Any] = {
-            "run_id": planned.run_id,
-            "label": planned.label,
-            "C": planned.C,
-            "forecast_seconds": planned.forecast_seconds,
-            "work": planned.work,
-            "steps": planned.steps,
-            "stacked": planned.stacked,
-            "members": planned.members,
-            "beside": planned.beside,
-        }
+        facts = {name: getattr(planned, name) for name in OF_PLAN}
         files = self._folder.run(planned.run_id)
         if planned.run_id not in self._begun:
             return _waiting(facts, (), alive, planned.fork)
