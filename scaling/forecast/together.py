@@ -80,5 +80,5 @@ def member_states(run: PlannedRun, members: int, where: torch.device, folder: Pa
         sets = replace(held, feed=Epochs(held.feed.subset, seed=seed))
         trainer = Trainer(own, sets.batches(own.quantities.batch), where)
         attempt = Attempt(own, at, where, sets, Journal(at))
-        found.append(member_state_of(attempt, None, trainer, print))
+        found.append(member_state_of(attempt, trainer, print))
     return found

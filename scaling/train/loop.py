@@ -8,7 +8,7 @@ from time import monotonic
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from scaling.augment.build_augmentation import build_augmentation
 from scaling.global_streams import seed_streams, set_stream_states, stream_states
@@ -21,6 +21,7 @@ from scaling.optim.foreach import LionSteps
 from scaling.plan.identity import asked_precision
 from scaling.plan.planned import PlannedRun
 from scaling.train.feed.feed import Batches
+from scaling.train.learner import Learner
 from scaling.train.losses import Labels, objective
 from scaling.train.precision import computed_precision
 from scaling.train.step.compiled import compiled_parts
@@ -39,33 +40,23 @@ class Diverged(ArithmeticError):
 
 
 class Trainer:
-    """A model, its optimiser and random streams at one step of a run.
+    """A model, its optimiser and random streams at a step of a run; learner: trained instead of the config's model."""
 
-    module: trained instead of the config's model; size: (height, width) of its images, if it differs from the data's.
-    """
-
-    def __init__(
-        self,
-        run: PlannedRun,
-        batches: Batches,
-        device: torch.device,
-        *,
-        module: nn.Module | None = None,
-        size: tuple[int, int] | None = None,
-    ) -> None:
+    def __init__(self, run: PlannedRun, batches: Batches, device: torch.device, learner: Learner | None = None) -> None:
         config, data = run.config, run.config.data
         if config.train.engine != "compile":
             skip_dynamo_import()
         self.run, self.batches, self.device = run, batches, device
-        if module is None:
+        if learner is None:
             module = build_model(config.model, data.shape, data.outputs, stream(config.seed, "init")).to(device)
-        self.module: nn.Module = module
-        module.train()  # a user's may keep a part of itself in evaluation mode, and return nothing
+            learner = Learner(module, module)
+        self.learner, self.module = learner, learner.module
+        self.module.train()  # a user's may keep a part of itself in evaluation mode, and return nothing
         self._unsaved = UnsavedState(self.module)
-        check_micro_batch(config, self.module, size=size)
+        check_micro_batch(config, self.module, size=learner.size)
         self.micro_batch = micro_batch_of(config.train)
         self.optimizer = build_optimiser(config.optim, self.module)
-        self.augment = build_augmentation(config, size)
+        self.augment = build_augmentation(config, learner.size)
         self.augment_generator = stream(config.seed, "augment", device=device)
         seed_streams(derive_seed(config.seed, "dropout"))  # dropout and users' modules draw from these
         self._gpus = [device] if device.type == "cuda" else []

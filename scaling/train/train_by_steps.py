@@ -26,7 +26,7 @@ def train_by_steps(attempt: Attempt, learner: Learner | None) -> Evaluation | No
     trainer = begin(attempt, learner)
     if attempt.run.config.train.engine == "stacked":
         try:
-            return train_stack_of_one(attempt, learner, trainer)
+            return train_stack_of_one(attempt, trainer)
         except NotStackable as reason:
             note_single(attempt, reason)
             trainer = begin(attempt, learner)  # again, since the trial may have changed the module
@@ -40,7 +40,7 @@ def train_by_steps(attempt: Attempt, learner: Learner | None) -> Evaluation | No
     with Saver(state, write) as saver:
         callbacks = Callbacks(attempt, trainer, saver)
         try:
-            evaluation = _through_milestones(attempt, trainer, callbacks, learner)
+            evaluation = _through_milestones(attempt, trainer, callbacks)
         except Diverged:
             attempt.journal.add(make_point(attempt.run, NOT_FINITE, step=trainer.step, lr=trainer.lr, final=True))
             evaluation = NOT_FINITE
@@ -49,13 +49,11 @@ def train_by_steps(attempt: Attempt, learner: Learner | None) -> Evaluation | No
     examples = (trainer.step - trainer.began) * attempt.run.quantities.batch
     attempt.how["launch"] = trainer.launch_name
     if evaluation is not None:
-        finish(attempt, trainer.module, learner, seconds=trainer.seconds, examples=examples)
+        finish(attempt, trainer.learner, seconds=trainer.seconds, examples=examples)
     return evaluation
 
 
-def _through_milestones(
-    attempt: Attempt, trainer: Trainer, callbacks: Callbacks, learner: Learner | None
-) -> Evaluation | None:
+def _through_milestones(attempt: Attempt, trainer: Trainer, callbacks: Callbacks) -> Evaluation | None:
     run, journal, evaluation = attempt.run, attempt.journal, NOT_FINITE
     curve = curve_steps(run)
     for step in sorted({*run.quantities.milestones, *run.forks, *curve}):
@@ -69,7 +67,7 @@ def _through_milestones(
             keep_fork(attempt, trainer)
         if step not in run.quantities.milestones:
             continue
-        evaluation = take_point(attempt, trainer.module, learner, step=step, lr=trainer.lr)
+        evaluation = take_point(attempt, trainer.learner, step=step, lr=trainer.lr)
         if step != run.quantities.steps:
             callbacks.milestone()
     return evaluation

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from math import isfinite
 
-from torch import nn
-
 from scaling.train.attempt import Attempt
 from scaling.train.evaluation import Evaluation, evaluate, make_point
 from scaling.train.learner import Learner
@@ -13,25 +11,23 @@ from scaling.train.output.filters import keep_filters
 from scaling.train.output.kept_weights import keep_weights
 
 
-def take_point(attempt: Attempt, module: nn.Module, learner: Learner | None, *, step: int, lr: float) -> Evaluation:
+def take_point(attempt: Attempt, learner: Learner, *, step: int, lr: float) -> Evaluation:
     """Evaluate a module at a step, keep its network's weights if requested, and add the point to the journal."""
-    evaluation = evaluate(attempt.run, attempt.sets, module)
-    note_point(attempt, evaluation, module, learner, step=step, lr=lr)
+    evaluation = evaluate(attempt.run, attempt.sets, learner.module)
+    note_point(attempt, evaluation, learner, step=step, lr=lr)
     return evaluation
 
 
-def note_point(
-    attempt: Attempt, evaluation: Evaluation, module: nn.Module, learner: Learner | None, *, step: int, lr: float
-) -> None:
+def note_point(attempt: Attempt, evaluation: Evaluation, learner: Learner, *, step: int, lr: float) -> None:
     """Keep the weights of an evaluated module's network if requested, and add the point to the journal."""
     run = attempt.run
     if step in run.kept_steps and isfinite(evaluation.test.loss):
-        keep_weights(attempt.folder, run.run_id, step, learner.network if learner else module)
+        keep_weights(attempt.folder, run.run_id, step, learner.network)
     attempt.journal.add(make_point(run, evaluation, step=step, lr=lr, final=step == run.quantities.steps))
 
 
-def finish(attempt: Attempt, module: nn.Module, learner: Learner | None, *, seconds: float, examples: int) -> None:
+def finish(attempt: Attempt, learner: Learner, *, seconds: float, examples: int) -> None:
     """Record the speed of a finished attempt, and keep the first layer's filters if requested."""
     attempt.journal.trained(seconds, examples)
     if attempt.run.config.train.filters:
-        keep_filters(attempt.folder.path, learner.network if learner else module, attempt.run.input_shape)
+        keep_filters(attempt.folder.path, learner.network, attempt.run.input_shape)

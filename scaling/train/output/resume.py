@@ -22,8 +22,7 @@ def begin(attempt: Attempt, learner: Learner | None) -> Trainer:
     """Build the trainer, and restore it and the journal from the last checkpoint if that fits."""
     run, device = attempt.run, attempt.device
     batches = attempt.sets.batches(run.quantities.batch)
-    size = learner.size if learner else None
-    trainer = Trainer(run, batches, device, module=learner.module if learner else None, size=size)
+    trainer = Trainer(run, batches, device, learner)
     path = attempt.folder.checkpoint
     state = read_checkpoint(path, run.run_id)
     if state is not None and (reason := _misfit(attempt, trainer, state)):

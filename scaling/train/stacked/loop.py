@@ -191,7 +191,7 @@ class StackLoop:
         """Record a member's milestone; return its last evaluation or its error, None if it continues."""
         if isinstance(evaluation, Exception):
             return evaluation
-        parts = (member.attempt, evaluation, member.module, member.learner)
+        parts = (member.attempt, evaluation, member.learner)
         error = result_or_error(partial(note_point, *parts, step=member.step, lr=member.lr))
         return error or (evaluation if member.step == member.steps else None)
 
@@ -202,7 +202,7 @@ class StackLoop:
         for member, end in leaving:
             if not isinstance(end, Exception):
                 examples = member.examples_trained()
-                finish(member.attempt, member.module, member.learner, seconds=member.seconds, examples=examples)
+                finish(member.attempt, member.learner, seconds=member.seconds, examples=examples)
             member.ended(end)
         if any(map(_has_point, self.stack.members)):
             least = milestone_interval(self._interval, self._saver.cost)

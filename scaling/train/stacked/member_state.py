@@ -32,9 +32,8 @@ class MemberState:
     """
 
     attempt: Attempt
-    learner: Learner | None
+    learner: Learner
     ended: Ended
-    module: nn.Module
     feed: Feed
     augment_generator: torch.Generator
     dropout_generator: torch.Generator
@@ -48,6 +47,11 @@ class MemberState:
     began: int = 0
     seconds: float = 0.0
     read_at: tuple[int, float] = (0, 0.0)
+
+    @property
+    def module(self) -> nn.Module:
+        """The trained module."""
+        return self.learner.module
 
     @property
     def steps(self) -> int:
@@ -65,7 +69,7 @@ class MemberState:
         return (self.step - self.began) * self.attempt.run.quantities.batch
 
 
-def member_state_of(attempt: Attempt, learner: Learner | None, trainer: Trainer, ended: Ended) -> MemberState:
+def member_state_of(attempt: Attempt, trainer: Trainer, ended: Ended) -> MemberState:
     """Return the state of a trainer as a member; the global streams must be the trainer's."""
     device, optimizer = attempt.device, trainer.optimizer
     names = {parameter: name for name, parameter in trainer.module.named_parameters()}
@@ -74,9 +78,8 @@ def member_state_of(attempt: Attempt, learner: Learner | None, trainer: Trainer,
     dropout.set_state(streams["torch"][-1])
     return MemberState(
         attempt=attempt,
-        learner=learner,
+        learner=trainer.learner,
         ended=ended,
-        module=trainer.module,
         feed=trainer.batches.feed,
         augment_generator=trainer.augment_generator,
         dropout_generator=dropout,

@@ -95,8 +95,7 @@ def _begin_member(member: Member, where: torch.device, clock: SharedClock, membe
         read = content_read(content, sets)
         how = {"stack": members}
         attempt = Attempt(run, folder, where, sets, journal, read, how=how, watch=member.watch, stop=member.stop)
-        learner = run.config.stage.learner(attempt)
-        return member_state_of(attempt, learner, begin(attempt, learner), _ended(member, attempt))
+        return member_state_of(attempt, begin(attempt, run.config.stage.learner(attempt)), _ended(member, attempt))
 
 
 def _ended(member: Member, attempt: Attempt) -> Callable[[Evaluation | Exception | None], None]:

@@ -7,7 +7,6 @@ from functools import cache
 
 from scaling.train.attempt import Attempt
 from scaling.train.evaluation import Evaluation
-from scaling.train.learner import Learner
 from scaling.train.loop import Trainer
 from scaling.train.stacked.clock import SharedClock
 from scaling.train.stacked.loop import train_together
@@ -17,13 +16,13 @@ from scaling.train.stacked.users.vmapped import NotStackable
 log = logging.getLogger(__name__)
 
 
-def train_stack_of_one(attempt: Attempt, learner: Learner | None, trainer: Trainer) -> Evaluation | None:
+def train_stack_of_one(attempt: Attempt, trainer: Trainer) -> Evaluation | None:
     """Train a run as a stack of one; return its last evaluation, None if it was stopped.
 
     Raises NotStackable before the first step if its module or optimiser cannot be stacked.
     """
     ends: list[Evaluation | Exception | None] = []
-    member = member_state_of(attempt, learner, trainer, ends.append)
+    member = member_state_of(attempt, trainer, ends.append)
     attempt.how["stack"] = 1
     train_together([[member]], attempt.device, SharedClock(1))
     [end] = ends

@@ -102,20 +102,20 @@ class Stack:
         first, modules = self.members[0], [member.module for member in self.members]
         x, y = first.attempt.sets.test.between(0, TRIED)
         if not isinstance(self.config.augment, Standard | Unchanged):
-            augment = build_augmentation(self.config, first.learner.size if first.learner else None)
+            augment = build_augmentation(self.config, first.learner.size)
             check_stackable_augmentation(augment, x, y)
         return needs_vmap(modules, self.rows, x, self.config.data.outputs)
 
     def _step(self) -> StackedStep:
         """Return the step for the present members."""
         configs = [member.attempt.run.config for member in self.members]
-        trains, learner = [config.train for config in configs], self.members[0].learner
+        trains = [config.train for config in configs]
         generators = [member.augment_generator for member in self.members]
         smoothing = [train.label_smoothing for train in trains]
         clips = [inf if train.clip is None else train.clip for train in trains]
         return StackedStep(
             of_batch=self._gradients(smoothing),
-            augment=stacked_augment(configs, generators, learner.size if learner else None),
+            augment=stacked_augment(configs, generators, self.members[0].learner.size),
             clip=None if min(clips) == inf else torch.tensor(clips, device=self.device),
             micro_batch=micro_batch_of(self.config.train),
             rows=self.rows,
