@@ -46,7 +46,7 @@ def words_of(speed: Speed) -> list[str]:
     from scaling.models.mlp import MLP
 
     small = model_work(MLP(width=64, depth=2), (16,), 10, 128)
-    lines = [f"{speed.device}: {speed.run:.2f} s per run before it trains; then by precision:"]
+    lines = [f"{speed.device}: {speed.run:.2f} s per run besides its steps; then by precision:"]
     for precision, costs in speed.costs.items():
         large = f" (large products {1e-9 * speed.products[precision]:,.0f})" if precision in speed.products else ""
         lines.append(

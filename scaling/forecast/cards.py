@@ -89,6 +89,8 @@ EPYC = Speed(
     products={"fp32": 87e9},
     augment=5.6e-9,
     together=USUAL_TOGETHER["cpu"],
+    milestone=2.5e-3,
+    curve=1.2e-3,
 )
 USUAL = {"cpu": EPYC, "cuda": H100}  # for each kind of device, where only the relative work of runs is needed
 

@@ -18,13 +18,13 @@ from scaling.optim.lstsq import LeastSquares
 from scaling.plan.identity import device_precision
 from scaling.plan.planned import PlannedRun
 from scaling.security.modules import is_shipped
+from scaling.train.output.curve_steps import curve_steps
 from scaling.train.sizes import EVALUATED_ROWS, TRAIN_EXAMPLES
 
 FORWARD_SHARE = 1 / 3  # of a training step
 # Cost of scoring an output, alone and in a stack, relative to that of an activation: measured on a CPU, where a softmax
 # along rows is slow.
 SCORED, SCORED_TOGETHER = 8, 3
-RUN_TOGETHER = 0.6  # of a run's fixed seconds, for a member of a stack
 COMPILE_SECONDS = {"cpu": 4.0, "cuda": 8.0}  # for each run; compiled code is mostly cached
 QR_SLOWDOWN = 4  # seconds per FLOP of a float64 QR, relative to float32 matrix products
 NOTHING_LEARNED = Learned()
@@ -163,8 +163,16 @@ def estimate(run: PlannedRun, speed: Speed, *, stack_share: StackShare = ALONE) 
     compiling = COMPILE_SECONDS[speed.kind] if config.train.engine == "compile" else 0.0
     # Examples are drawn while a GPU trains; on a CPU drawing competes for its cores.
     training = max(drawn, trained) if speed.kind == "cuda" else drawn + trained
-    fixed = speed.run * (RUN_TOGETHER if stack_share.runs > 1 else 1)
-    return fixed + compiling + training + evaluated
+    return _fixed_seconds(run, speed, stack_share) + compiling + training + evaluated
+
+
+def _fixed_seconds(run: PlannedRun, speed: Speed, stack_share: StackShare) -> float:
+    """Return the seconds of a run besides its steps and the examples that it evaluates: files, model, milestones."""
+    begins = run.fork.step if run.fork else 0
+    points = 0 if isinstance(run.config.optim, LeastSquares) else sum(step > begins for step in curve_steps(run))
+    further = len(run.quantities.milestones) - 1
+    alone = speed.run + further * speed.milestone + points * speed.curve
+    return alone * (speed.together.run if stack_share.runs > 1 else 1)
 
 
 def _draw_seconds(run: PlannedRun, speed: Speed) -> float:

@@ -6,8 +6,6 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import UTC, datetime
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
@@ -19,8 +17,8 @@ from scaling.data.mnist1d import Mnist1d
 from scaling.data.teacher import Teacher
 from scaling.devices import torch_version
 from scaling.errors import UserError
-from scaling.folders import RunFolder
 from scaling.forecast.fits import TimedStack, enough_numbers, fit_convolutions, fit_costs, fit_together
+from scaling.forecast.fixed import few_examples, member_seconds, point_seconds, run_seconds
 from scaling.forecast.sharing import FIRST, SharingProcesses
 from scaling.forecast.speed import USUAL_TOGETHER, Costs, Speed, StackCosts
 from scaling.forecast.stacks import NUMBERS
@@ -32,6 +30,7 @@ from scaling.forecast.timing.shapes import (
     GROWN_STACKS,
     LARGE,
     LARGE_STACKS,
+    MANY_STEPS,
     SHAPES,
     STACKS,
     Shape,
@@ -44,7 +43,6 @@ from scaling.train.device import find_device, hardware_name, torch_threads
 from scaling.train.feed.run_data import load_run_data
 from scaling.train.loop import Trainer
 from scaling.train.precision import computed_precision, matmul_precision
-from scaling.train.run import train_run
 
 SLICE_SECONDS = 0.05  # of steps timed at a time
 SLICES = {"cpu": 4, "cuda": 2}
@@ -81,11 +79,14 @@ def probe_speed(device: str = "auto", *, threads: int = 1) -> Speed:
         _check(fits)
         costs = _costs(fits, products, where)
         log.info("timing a run's fixed cost, fresh examples and augmentation")
-        run_seconds = _run_seconds(where)
+        milestone, curve = point_seconds(where)
+        step = _step_seconds(few_examples("eager", steps=MANY_STEPS), where)
+        alone = run_seconds(where, step=step, curve=curve)
         draw = {data.name: draw_seconds(data, where) for data in STREAMS}
         augment = _augment_seconds(where)
         sharing = _sharing(processes, where)
         together, numbers = _together(where, costs.get(DEFAULT_PRECISION[where.type], costs["fp32"]))
+        together = replace(together, run=min(1.0, member_seconds(where) / alone) if alone else 1.0)
     return Speed(
         device=hardware_name(where),
         kind=where.type,
@@ -93,7 +94,9 @@ def probe_speed(device: str = "auto", *, threads: int = 1) -> Speed:
         torch=torch_version(),
         costs=costs,
         draw=draw,
-        run=run_seconds,
+        run=alone,
+        milestone=milestone,
+        curve=curve,
         error=fits["fp32"][1],
         probed_at=datetime.now(UTC).isoformat(timespec="seconds"),
         products=products,
@@ -242,15 +245,3 @@ def _advance(trainer: Trainer, count: int) -> float:
     started = clock()
     trainer.advance(trainer.step + count, lambda: True)
     return clock() - started
-
-
-def _run_seconds(where: torch.device) -> float:
-    """Return the fixed seconds of a run: files, model, optimiser."""
-    run = planned_shape(SHAPES[0], "fp32", steps=1)
-    with TemporaryDirectory(prefix="scaling-probe-") as folder:
-        took, clock = [], clock_of(where)
-        for attempt in range(3):
-            started = clock()
-            train_run(run, RunFolder(Path(folder) / str(attempt)), device=str(where))
-            took.append(clock() - started)
-    return typical(took, where)

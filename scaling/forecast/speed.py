@@ -39,13 +39,15 @@ class StackCosts:
 
     step: the fixed cost relative to that of a single run's step; member: additional seconds for each run; sized: the
     cost that grows with the model and the batch, relative to that of single runs; beside: what another stack in
-    parallel adds to the fixed cost of a step, relative to the fixed cost of a stack alone (1: nothing is gained).
+    parallel adds to the fixed cost of a step, relative to the fixed cost of a stack alone (1: nothing is gained); run:
+    the fixed seconds of a member relative to those of a single run.
     """
 
     step: float
     member: float
     sized: float
     beside: float = 1.0
+    run: float = 0.6
 
     def fixed(self, stacks: float) -> float:
         """Return the fixed cost of a step of each of several `stacks` in parallel, relative to that of a single run."""
@@ -66,11 +68,12 @@ class Speed:
     """The measurements of the speed probe on one device.
 
     costs: by precision; draw: seconds for drawing a fresh example, by data set, on a GPU by all threads together; run:
-    fixed seconds of a run; error: 0.75 quantile of the relative errors of the fitted costs; products: FLOP/s of large
-    products, by precision; augment: seconds for each number of an augmented image; memory: bytes of a GPU, 0 if
-    unknown; sharing: steps per second of several processes on a GPU relative to one process, by their number; together:
-    costs of stacks; numbers: size of a stack's step, in numbers processed, beyond which more members gain nothing, 0 if
-    unknown.
+    seconds of a run besides its steps and the examples that it evaluates, with one milestone; error: 0.75 quantile of
+    the relative errors of the fitted costs; products: FLOP/s of large products, by precision; augment: seconds for each
+    number of an augmented image; memory: bytes of a GPU, 0 if unknown; sharing: steps per second of several processes
+    on a GPU relative to one process, by their number; together: costs of stacks; numbers: size of a stack's step, in
+    numbers processed, beyond which more members gain nothing, 0 if unknown; milestone, curve: seconds besides its
+    examples of each further milestone and of each point of the learning curve, 0 if unknown.
     """
 
     device: str
@@ -88,6 +91,8 @@ class Speed:
     sharing: Mapping[str, float] = field(default_factory=dict)
     together: StackCosts = USUAL_TOGETHER["cpu"]
     numbers: int = 0
+    milestone: float = 0.0
+    curve: float = 0.0
 
     def of(self, precision: str) -> Costs:
         """Return the costs in a precision, those of fp32 if it was not measured."""
@@ -104,7 +109,7 @@ class Speed:
         if not isinstance(raw, dict) or raw.get("format") != FORMAT:
             raise ValueError("not a probe of this version")
         try:
-            values = {f.name: raw[f.name] for f in fields(cls)}
+            values = {f.name: raw[f.name] for f in fields(cls) if f.name in raw}  # older probes have fewer
             values["costs"] = {name: Costs(**costs) for name, costs in raw["costs"].items()}
             return cls(**{**values, "together": StackCosts(**raw["together"])})
         except (KeyError, TypeError, AttributeError) as error:

@@ -16,9 +16,10 @@ from scaling.plan.planned import PlannedRun, plan_run
 from scaling.train.attempt import Attempt
 from scaling.train.feed.feed import Epochs
 from scaling.train.feed.run_data import load_run_data
-from scaling.train.loop import CHECK_STEPS, Trainer
+from scaling.train.loop import Trainer
 from scaling.train.output.journal import Journal
 from scaling.train.precision import computed_precision, matmul_precision
+from scaling.train.sizes import CHECK_STEPS
 from scaling.train.stacked.member_state import MemberState, member_state_of
 from scaling.train.stacked.stack import Stack
 

@@ -24,6 +24,7 @@ from scaling.train.feed.feed import Batches
 from scaling.train.learner import Learner
 from scaling.train.losses import Labels, objective
 from scaling.train.precision import computed_precision
+from scaling.train.sizes import CHECK_STEPS
 from scaling.train.step.compiled import compiled_parts
 from scaling.train.step.launch import Launch, Steps, launch_of
 from scaling.train.step.micro_batch import check_micro_batch, micro_batch_of
@@ -31,7 +32,6 @@ from scaling.train.step.prepared import Step
 from scaling.train.step.rates import Rates
 from scaling.train.streams import derive_seed, stream
 
-CHECK_STEPS = 64  # between two checks that the loss is finite; each check waits for the device
 TICK_SECONDS = 0.2  # between two calls of the callbacks
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from scaling.devices import cores
 
+CHECK_STEPS = 64  # between two checks that the loss is finite; each check waits for the device
 EVALUATED_ROWS = {"cpu": 2_048, "cuda": 16_384}  # examples evaluated at a time
 # Numbers in the widest layer, for all members of a stack together, that are computed at a time in evaluation: on a CPU
 # as many as its caches hold.

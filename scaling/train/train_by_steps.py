@@ -10,7 +10,8 @@ from scaling.train.evaluation import NOT_FINITE, Evaluation, make_point
 from scaling.train.learner import Learner
 from scaling.train.loop import Diverged, Trainer
 from scaling.train.output.checkpoint import write_checkpoint
-from scaling.train.output.curve import curve_steps, take_curve
+from scaling.train.output.curve import take_curve
+from scaling.train.output.curve_steps import curve_steps
 from scaling.train.output.milestone import finish, take_point
 from scaling.train.output.resume import begin, keep_fork
 from scaling.train.output.saver import Saver

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from dataclasses import astuple, dataclass, replace
@@ -40,6 +41,11 @@ SPEED = Speed(
     probed_at="2026-01-01T00:00:00+00:00",
 )
 CPU = {"device": "cpu"}
+FIXED = {  # functions of the probe, where they need not be real
+    "point_seconds": lambda _: (0.0, 0.0),
+    "run_seconds": lambda *_, **__: 0.1,
+    "member_seconds": lambda _: 0.05,
+}
 SUBSET = {"is": "blobs", "size": 1000}
 
 
@@ -92,14 +98,14 @@ def test_a_precision_of_slow_products_is_not_timed_on_steps(monkeypatch):
         return step_work(run.config, batch=run.quantities.batch).seconds(COSTS)
 
     rates = {"fp32": 1e11, "bf16": 1e9}
-    known = {"_product_rate": lambda _, precision: rates[precision], "_run_seconds": lambda _: 0.1}
+    known = {"_product_rate": lambda _, precision: rates[precision], **FIXED}
     known |= {"_together": lambda *_: (SPEED.together, torch.get_num_threads()), "_step_seconds": seconds}
     known |= {"_augment_seconds": lambda _: 0.0, "draw_seconds": lambda *_: 0.0}
     for name, value in known.items():
         monkeypatch.setattr(f"scaling.forecast.probe.{name}", value)
     with torch_threads(2):
         speed = probe_speed("cpu", threads=1)
-    assert set(timed) == {"fp32"}
+    assert "bf16" not in timed
     assert speed.costs["bf16"] == replace(speed.costs["fp32"], flop=1e-9)
     assert speed.numbers == 1  # stacks are timed with the threads of a worker
 
@@ -130,7 +136,7 @@ def test_times_that_no_costs_explain_are_refused(monkeypatch):
 
     known = {
         "_product_rate": lambda *_: 1e12,
-        "_run_seconds": lambda _: 0.1,
+        **FIXED,
         "_together": lambda *_: (SPEED.together, 0),
     }
     for name, value in {"_step_seconds": wild, **known}.items():
@@ -165,6 +171,26 @@ def test_steps_milestones_and_fresh_data_cost_time():
     assert estimate(planned({"steps": 100, "milestones": 10}, data=SUBSET), SPEED) > base
     fresh = estimate(planned({"steps": 100}), SPEED)
     assert fresh == pytest.approx(base + 4096 * 1e-5, rel=0.05)  # 3,200 are trained on, more are evaluated
+
+
+def test_a_run_costs_time_besides_its_steps():
+    """For itself, for each further milestone and each point of its learning curve, of which those after a fork."""
+    speed = replace(SPEED, milestone=0.003, curve=0.001)
+
+    def fixed(keys, fork=None):
+        run = replace(planned({**keys, **CPU}, data=SUBSET), fork=fork)
+        return estimate(run, speed) - estimate(run, replace(speed, run=0.0, milestone=0.0, curve=0.0))
+
+    assert fixed({"steps": 1}) == pytest.approx(0.01)
+    assert fixed({"steps": 300}) == pytest.approx(0.01 + 4 * 0.001)  # steps 64, 128, 256, 300
+    assert fixed({"steps": 300}, Fork("trunk", 200)) == pytest.approx(0.01 + 2 * 0.001)
+    assert fixed({"steps": 300, "milestones": 4}) == pytest.approx(0.01 + 3 * 0.003)  # which are a curve themselves
+
+
+def test_a_linear_model_s_exact_solution_has_no_learning_curve():
+    line = {"is": "line", "size": 32 * 300}
+    run = planned({"steps": 300}, data=line, model={"is": "linear", "width": 4}, optim={"is": "lstsq"})
+    assert estimate(run, SPEED) == estimate(run, replace(SPEED, curve=1.0))
 
 
 def test_compiling_costs_time_once_a_run():
@@ -299,6 +325,15 @@ def test_a_speed_is_kept_for_the_device(tmp_path):
     assert known_speed("cpu", 1) is None
 
 
+def test_a_probe_from_before_fixed_costs_were_told_apart_is_read():
+    raw = json.loads(SPEED.to_json())
+    del raw["milestone"], raw["curve"], raw["together"]["run"]
+    assert Speed.from_json(json.dumps(raw)) == replace(SPEED, milestone=0.0, curve=0.0)
+    del raw["run"]
+    with pytest.raises(ValueError, match="not a whole probe"):
+        Speed.from_json(json.dumps(raw))
+
+
 def test_without_a_probe_there_is_no_forecast():
     run = planned({"steps": 100, **CPU})
     assert forecast_all([run]) == {}
@@ -365,7 +400,8 @@ def test_a_probe_of_a_machine_of_known_costs_finds_them(monkeypatch):
         trainer.step = until
         return True
 
-    monkeypatch.setattr("scaling.forecast.probe.clock_of", lambda _: clock)
+    for part in ("probe", "fixed"):
+        monkeypatch.setattr(f"scaling.forecast.{part}.clock_of", lambda _: clock)
     monkeypatch.setattr("scaling.forecast.probe._product_rate", lambda *_: 2 / COSTS.flop)
     monkeypatch.setattr("scaling.train.loop.Trainer.advance", advance)
     monkeypatch.setattr("scaling.forecast.probe._together", lambda *_: (SPEED.together, 0))
@@ -373,7 +409,7 @@ def test_a_probe_of_a_machine_of_known_costs_finds_them(monkeypatch):
     for precision in ("fp32", "bf16"):
         np.testing.assert_allclose(astuple(speed.costs[precision]), astuple(COSTS), rtol=1e-4, atol=1e-15)
     assert speed.error < 1e-6
-    assert speed.run == pytest.approx(step_work(planned_shape(SHAPES[0], "fp32").config, batch=32).seconds(COSTS))
+    assert speed.run == speed.milestone == speed.curve == pytest.approx(0.0, abs=1e-9)
 
 
 @pytest.mark.slow
@@ -382,6 +418,6 @@ def test_a_real_probe_gives_costs_that_more_work_multiplies(monkeypatch):
     monkeypatch.setattr("scaling.forecast.probe.MOST_ERROR", 99.0)  # other processes may be at work
     speed = probe_speed("cpu")
     assert all(max(astuple(costs)) > 0 and min(astuple(costs)) >= 0 for costs in speed.costs.values())
-    assert min(speed.run, *speed.draw.values()) > 0
+    assert min(speed.run, speed.milestone, speed.curve, speed.together.run, *speed.draw.values()) > 0
     short, long = (forecast(planned({"steps": steps, **CPU}, data=SUBSET), speed).seconds for steps in (100, 10_000))
     assert 0 < short < long

@@ -8,7 +8,7 @@ import pytest
 
 from scaling.forecast.cards import speed_of_card
 from scaling.forecast.division import divide
-from scaling.forecast.estimate import RUN_TOGETHER, SCORED, SCORED_TOGETHER, estimate, forecast, forecast_all
+from scaling.forecast.estimate import SCORED, SCORED_TOGETHER, estimate, forecast, forecast_all
 from scaling.forecast.speed import StackCosts, keep_speed
 from scaling.forecast.stacks import (
     MOST,
@@ -185,10 +185,11 @@ def test_a_member_costs_less_than_a_run_alone_beside_its_steps():
     none = replace(SPEED.costs["fp32"], step=0.0, layer=0.0, flop=0.0, weight=0.0, activation=0.0, input=0.0)
     run = planned({"steps": 1000, **CPU}, data=SIZED)
     for costs, least, most in (
-        (none, RUN_TOGETHER, RUN_TOGETHER),
+        (none, 0.4, 0.4),
         (replace(none, activation=1e-6), SCORED_TOGETHER / SCORED, 1.0),
     ):
-        speed = replace(SPEED, costs={"fp32": costs}, draw={}, together=StackCosts(step=1.0, member=0.0, sized=1.0))
+        together = StackCosts(step=1.0, member=0.0, sized=1.0, run=0.4)
+        speed = replace(SPEED, costs={"fp32": costs}, draw={}, together=together)
         ratio = estimate(run, speed, stack_share=FOUR) / estimate(run, speed)
         assert least - 1e-9 <= ratio <= most
 

@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from scaling.folders import read_lines
-from scaling.train.loop import CHECK_STEPS
-from scaling.train.output.curve import EXAMPLES, curve_steps
+from scaling.train.output.curve import EXAMPLES
+from scaling.train.output.curve_steps import curve_steps
 from scaling.train.run import train_run
+from scaling.train.sizes import CHECK_STEPS
 from tests.default_cases import default_cases
 from tests.train.runs import essence, folder_of, planned, stopped_after
 from tests.train.stacked.stacks import stacked, together

@@ -20,6 +20,7 @@ from scaling.plan.planned import PlannedRun, plan_run
 from scaling.schedules.constant import Constant
 
 EXAMPLES = 4_096
+MANY_STEPS = 1_000_000  # more than are timed
 DRAWN = 1 << 20  # random numbers, which are repeated: drawing more would take longer than a large step
 
 
@@ -78,6 +79,7 @@ SHAPES = (
     Shape(Bottleneck(width=64, depth=1), 1024, 64),
     Shape(Bottleneck(width=192, depth=2), 256, 784),
 )
+USUAL = Shape(MLP(width=64, depth=2), 128, 784)  # of small images, to time what a run takes besides its steps
 SHARED = SHAPES[2]  # trained by processes that share a device, to measure the gain
 LARGE = (  # for a GPU, which small shapes leave idle
     Shape(MLP(width=4096, depth=4), 4096, 3072),
@@ -101,7 +103,7 @@ BESIDE = (SHAPES[1], 16)  # small enough for a GPU to compute several in paralle
 GROWN_STACKS = ((SHAPES[2], 32), (SHAPES[2], 64))  # for a CPU, to find the size at which its caches are full
 
 
-def planned_shape(shape: Shape, precision: Any, *, steps: int = 1_000_000) -> PlannedRun:
+def planned_shape(shape: Shape, precision: Any, *, steps: int = MANY_STEPS) -> PlannedRun:
     """Plan a run of a shape on noise."""
     config = RunConfig(
         model=shape.model,

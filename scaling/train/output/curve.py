@@ -7,40 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 
 import torch
 from torch import Tensor, nn
 
 from scaling.global_streams import own_streams
 from scaling.models.parts import as_evaluated
-from scaling.plan.planned import PlannedRun
 from scaling.train.attempt import Attempt
-from scaling.train.loop import CHECK_STEPS
 from scaling.train.losses import losses
 from scaling.train.precision import autocast
 from scaling.train.streams import derive_seed
 
-ENOUGH = 3  # milestones: a run that has so many needs no learning curve
-OFTEN = 512  # step from which on there are two points for each doubling of the steps; before it there is one
 EXAMPLES = (128, 1024)  # least and most examples of the training and of the validation set; otherwise as in a batch
-
-
-def curve_steps(run: PlannedRun) -> tuple[int, ...]:
-    """Return the steps of a run's learning curve in ascending order, the run's last step included.
-
-    At all the others the loop checks anyway that the loss is finite. () for a run with ENOUGH milestones, and for one
-    so short that the curve would have only two points.
-    """
-    return () if len(run.quantities.milestones) >= ENOUGH else _steps_up_to(run.quantities.steps)
-
-
-@cache
-def _steps_up_to(steps: int) -> tuple[int, ...]:
-    doubled = [CHECK_STEPS << k for k in range(max(0, (steps - 1) // CHECK_STEPS).bit_length())]
-    between = [step * 3 // 2 for step in doubled if step >= OFTEN]
-    before = sorted(step for step in (*doubled, *between) if step < steps)
-    return (*before, steps) if len(before) > 1 else ()
 
 
 @dataclass(frozen=True)

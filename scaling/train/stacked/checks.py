@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scaling.train.loop import CHECK_STEPS
+from scaling.train.sizes import CHECK_STEPS
 from scaling.train.stacked.member_state import MemberState
 
 

@@ -8,7 +8,8 @@ import torch
 
 from scaling.train.errors import result_or_error
 from scaling.train.losses import losses
-from scaling.train.output.curve import Sample, curve_steps, is_alike, sample_of, take_curve
+from scaling.train.output.curve import Sample, is_alike, sample_of, take_curve
+from scaling.train.output.curve_steps import curve_steps
 from scaling.train.precision import autocast
 from scaling.train.stacked.evaluation import forward_of
 from scaling.train.stacked.layers import Forward
