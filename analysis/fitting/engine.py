@@ -15,7 +15,7 @@ from analysis.fitting.certificate import LEVEL, Certificate, certify, may_be_zer
 from analysis.fitting.intervals import check_interval
 from analysis.fitting.objective import Objective, Problem, residuals
 from analysis.fitting.points import Points
-from analysis.fitting.resample import MOST_VALUES, Samples, check_resample, clusters, refit
+from analysis.fitting.resample import MOST_VALUES, Samples, check_resample, refit, resamples_differ
 from analysis.fitting.result import Engine, Fit, Minimised
 from analysis.fitting.seeds import lack_of_fit, weights_from_seeds
 from analysis.fitting.solver import solve
@@ -120,8 +120,8 @@ def fit_points(points: Points, law: Law, *, y: str, objective: Objective, search
 
 
 def _refits(problem: Problem, points: Points, found: Sequence[Array], search: SearchSettings) -> Samples | None:
-    """Refit to resamples, starting from the optima found; None if none were asked for, or one run has all points."""
-    if not search.resamples or clusters(points, search.resample).max() == 0:
+    """Refit to resamples, starting from the optima found; None if none were asked for, or they could not differ."""
+    if not search.resamples or not resamples_differ(points, search.resample):
         return None
     return refit(
         problem,
@@ -137,7 +137,7 @@ def _refits(problem: Problem, points: Points, found: Sequence[Array], search: Se
 def _no_interval(failed: float | None) -> str:
     """Return why a fit has no interval. failed: share of refits that did not converge, None where there are none."""
     if failed is None:
-        return "no interval: all points are of one run, which does not show how runs differ; add runs"
+        return "no interval: all points are of one or two runs, which do not show how runs differ; add runs"
     return f"no interval: {percent(failed)} of the refits did not converge; take a law with fewer parameters"
 
 

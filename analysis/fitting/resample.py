@@ -89,6 +89,11 @@ def clusters(points: Points, resample: str) -> Array:
     return points.seed
 
 
+def resamples_differ(points: Points, resample: str) -> bool:
+    """Tell whether resamples can differ from the table; a draw that has both of two runs is the table itself."""
+    return int(clusters(points, resample).max()) >= (2 if resample == "runs" else 1)
+
+
 def _draw(cluster: Array, size: int, fewest: int, rng: np.random.Generator) -> Array:
     """Draw the count of each row in each resample (size, n). fewest: minimum number of distinct clusters."""
     k = int(cluster.max()) + 1

@@ -56,7 +56,7 @@ def hold_out(found: Fit, law: Law, settings: Settings) -> OwnHoldOut | None:
     search = replace(
         settings.search,
         resamples=RESAMPLES,
-        resample="runs" if some.n_runs > 1 else "points",
+        resample="runs" if some.n_runs > 2 else "points",
         interval="percentile",
         level=LEVEL,
         starts=None,

@@ -266,6 +266,17 @@ def test_refits_that_do_not_settle_give_no_interval(monkeypatch: pytest.MonkeyPa
         found.interval({"D": [1e10]})
 
 
+def test_curves_of_two_runs_give_no_interval_of_no_width() -> None:
+    x = np.geomspace(1e3, 1e9, 30)
+    y = 8 * x**-0.3 * np.exp(0.01 * np.random.default_rng(0).standard_normal((2, 30)))
+    curves = pd.DataFrame({"D": np.tile(x, 2), "loss": y.ravel(), "run_name": np.repeat(["a", "b"], 30)})
+    found = fit(curves, "power", x="D", resamples=20)
+    assert found.intervals == {}
+    assert "no interval: all points are of one or two runs" in " ".join(found.certificate.reasons)
+    low, high = fit(curves, "power", x="D", resamples=20, resample="wild").intervals["alpha"]
+    assert low < high
+
+
 @pytest.mark.parametrize("resample", ["runs", "wild"])
 def test_points_of_one_run_give_no_interval(resample: str) -> None:
     x = np.geomspace(1e3, 1e9, 30)
@@ -274,9 +285,9 @@ def test_points_of_one_run_give_no_interval(resample: str) -> None:
     found = fit(curve, "saturating", x="D", resamples=20, resample=resample)
     assert found.intervals == {}
     assert found.certificate.status == "weak"
-    assert "no interval: all points are of one run" in " ".join(found.warnings)
+    assert "no interval: all points are of one or two runs" in " ".join(found.warnings)
     assert found.certificate.supported is not None
-    with pytest.raises(Refusal, match="no interval: all points are of one run"):
+    with pytest.raises(Refusal, match="no interval: all points are of one or two runs"):
         found.interval({"D": [1e10]})
     assert fit(curve, "saturating", x="D", resamples=20, run_column="none").certificate.status == "ok"
 
