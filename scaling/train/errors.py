@@ -20,7 +20,9 @@ OUT_OF_MEMORY = (  # parts of messages of torch, CUDA and its libraries (cuBLAS,
     "not enough memory",
     "can't allocate memory",
     "cannot allocate memory",
+    "out_of_memory",
     "alloc_failed",
+    "allocation_failed",
     "bad_alloc",
 )
 
