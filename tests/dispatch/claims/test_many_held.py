@@ -56,6 +56,7 @@ def test_many_claims_are_beaten_no_more_often_than_a_few(members, period, tmp_pa
         beats.hold(str(number), acquire(tmp_path / str(number), period=1.0))
     beats.begin_together()
     assert not on_disk
+    assert {read_claim(tmp_path / str(number)).stack for number in range(members)} == {members}  # before the first step
     beats.run()
     claims = [read_claim(tmp_path / str(number)) for number in range(members)]
     assert Counter(claim.count for claim in claims) == {2 + 12 // period: members}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -16,8 +17,8 @@ from scaling.dispatch.order import order_of
 from scaling.dispatch.queue import Entry, read_queue, write_queue
 from scaling.dispatch.stacks.claim_stack import Team, claim_together
 from scaling.dispatch.stacks.share import fair_share
-from scaling.dispatch.states.attempts import largest_stack, read_attempts
-from scaling.dispatch.task import Task
+from scaling.dispatch.states.attempts import STACK_DIED, ended_attempt, largest_stack, read_attempts
+from scaling.dispatch.task import Result, Task
 from scaling.dispatch.worker import Worker
 from scaling.folders import SweepFolder
 from scaling.forecast import stacks
@@ -143,6 +144,35 @@ def test_a_run_whose_worker_just_died_in_a_stack_is_trained_beside_no_other(fold
     assert not claim.exists()
 
 
+def died_in_stack_of(size: int, folder: SweepFolder, run) -> None:
+    failure = RuntimeError("died")
+    facts = {"job": "1", "gpus": 1, "step": 0, "failure": failure, "stack": size}
+    ended_attempt(time.time(), cause=STACK_DIED, **facts).append(folder.run(run.run_id))
+
+
+def test_a_run_whose_stack_died_has_half_of_it_also_among_new_runs(folder, monkeypatch):
+    planned, seen = [stacked(keys(seed)) for seed in range(4)], []
+    died_in_stack_of(4, folder, planned[0])
+    monkeypatch.setattr(
+        "scaling.dispatch.stacks.claim_stack.Team", lambda _, teams, steps: seen.append(teams) or Idle()
+    )
+    queue = sorted(order_of(folder, planned).entries, key=lambda entry: entry.run_id != planned[0].run_id)
+    claim_together(worker_of(folder, planned), queue[0], queue, {})
+    assert [[len(team) for team in teams] for teams in seen] == [[2]]
+
+
+def test_beside_a_run_whose_stack_died_no_other_stack_is_trained(folder, monkeypatch):
+    monkeypatch.setitem(stacks.SIDE_BY_SIDE, "cpu", 3)
+    planned, seen = [stacked(keys(0, model={"is": "mlp", "width": w, "depth": 1})) for w in (12, 10, 8)], []
+    died_in_stack_of(3, folder, planned[0])
+    monkeypatch.setattr(
+        "scaling.dispatch.stacks.claim_stack.Team", lambda _, teams, steps: seen.append(teams) or Idle()
+    )
+    queue = sorted(order_of(folder, planned).entries, key=lambda entry: entry.run_id != planned[0].run_id)
+    assert claim_together(worker_of(folder, planned), queue[0], queue, {}) is Result.SETTLED
+    assert not seen
+
+
 def test_a_worker_takes_no_more_stacks_than_its_part_of_the_work(folder, monkeypatch):
     monkeypatch.setitem(stacks.SIDE_BY_SIDE, "cpu", 3)
     planned = [stacked(keys(seed, model={"is": "mlp", "width": w, "depth": 1})) for w in (8, 12) for seed in range(2)]
@@ -214,6 +244,19 @@ def test_the_budget_is_checked_member_by_member(folder):
     assert report.settled == 2
     assert len(set(report.held)) == 2
     assert [causes(folder, run) for run in planned if causes(folder, run)] == [[("finished", 2)]] * 2
+
+
+def test_no_more_runs_are_taken_than_fit_into_the_time_left(folder, monkeypatch):
+    planned, seen, results = [stacked(keys(seed)) for seed in range(4)], [], {}
+    worker = worker_of(folder, planned, deadline=time.time() + 250.0)
+    worker.report.settled = 1  # a new job takes any run
+    monkeypatch.setattr(
+        "scaling.dispatch.stacks.claim_stack.Team", lambda _, teams, steps: seen.append(teams[0]) or Idle()
+    )
+    queue = [replace(entry, forecast_seconds=100.0) for entry in order_of(folder, planned).entries]
+    claim_together(worker, queue[0], queue, results)
+    assert [len(team) for team in seen] == [2]
+    assert list(results.values()) == [Result.LATER] * 2
 
 
 class Asked(Stop):

@@ -115,9 +115,10 @@ def test_members_of_a_killed_stack_go_on_alone_or_in_another_one(count, tmp_path
     assert all(folders[name].checkpoint.exists() for name in left)
     [lonely, *others] = left
     found = {lonely: train_run(CASES[lonely], folders[lonely], device="cpu")}
-    fresh = stacked({**KEYS["long"], "seed": 9})
-    company = records([CASES[name] for name in others] + [fresh], tmp_path)
-    found |= dict(zip(others, company, strict=False))
+    fresh = {**KEYS["long"], "seed": 9}
+    *company, begun = records([*(CASES[name] for name in others), stacked(fresh)], tmp_path)
+    assert close(begun, alone(fresh, tmp_path / "straight"))
+    found |= dict(zip(others, company, strict=True))
     for name, record in found.items():
         assert close(record, alone(KEYS[name], tmp_path / "straight"))
         assert not folders[name].checkpoint.exists()
