@@ -2,10 +2,10 @@
 # All that wants a GPU, in under eight minutes on a bare machine: tests, sweeps, step times, large images; one table at the end.
 # What takes longer than expected takes its time from the last parts, which print each row when it is measured.
 # Needs torch and the usual packages of data science (numpy, scipy, pandas, pyarrow, matplotlib, scikit-learn, rich, pytest, hypothesis);
-# what else is missing is installed from $WHEELS (default: wheels/ beside this checkout), without network. For its Python, here 3.12:
+# what else is missing is installed from $WHEELS (default: wheels/ in this checkout), without network. For its Python, here 3.12:
 #   pip download -d wheels --no-deps -c constraints.txt --only-binary :all: --python-version 3.12 --platform manylinux2014_x86_64 \
-#     --platform manylinux_2_28_x86_64 hydra-core omegaconf submitit optuna alembic colorlog sqlalchemy mako cloudpickle pydantic \
-#     pydantic-core annotated-types typing-inspection click pytest-xdist execnet
+#     --platform manylinux_2_28_x86_64 hydra-core omegaconf pyyaml submitit cloudpickle optuna alembic colorlog sqlalchemy mako \
+#     tqdm pydantic pydantic-core annotated-types typing-inspection typing-extensions click pytest-xdist execnet
 #   pip wheel -w wheels --no-deps -c constraints.txt antlr4-python3-runtime
 # Usage: bash tests/gpu/all.sh [PYTHON]; what it prints is also in $OUT (default: gpu-results).
 cd "$(dirname "$0")/../.." || exit 1
@@ -13,6 +13,8 @@ PYTHON=${1:-python3}
 OUT=$(realpath -m "${OUT:-gpu-results}")
 WHEELS=$(realpath -m "${WHEELS:-wheels}")
 mkdir -p "$OUT"
+SITE=$(mktemp -d) # for the wheels
+trap 'rm -rf "$SITE"' EXIT
 export PYTHONPATH=$PWD${PYTHONPATH:+:$PYTHONPATH} OMP_NUM_THREADS=1
 missing() {  # say which packages cannot be imported
   "$PYTHON" - <<'END'
@@ -30,11 +32,11 @@ END
 if [ -n "$(missing)" ]; then
   [ -d "$WHEELS" ] || { echo "found no $(missing), and no folder $WHEELS of wheels; wanted them; see the head of $0"; exit 2; }
   # Beside the packages that are there, torch among them, whichever kind of environment holds them.
-  "$PYTHON" -m pip install --quiet --no-index --no-deps --target "$OUT/site" "$WHEELS"/*.whl || exit 1
-  export PYTHONPATH=$PYTHONPATH:$OUT/site
+  "$PYTHON" -m pip install --quiet --no-index --no-deps --target "$SITE" "$WHEELS"/*.whl || exit 1
+  export PYTHONPATH=$PYTHONPATH:$SITE
   [ -z "$(missing)" ] || { echo "found no $(missing), with $WHEELS installed; wanted them; see the head of $0"; exit 2; }
 fi
-"$PYTHON" -c 'import torch; assert torch.cuda.is_available()' || { echo "found no GPU that torch can use; wanted one"; exit 2; }
+timeout -k 5 120 "$PYTHON" -c 'import torch; assert torch.cuda.is_available()' || { echo "found no GPU that torch can use; wanted one"; exit 2; }
 
 declare -a NAMES SECONDS_TAKEN CODES
 part() {  # part NAME LIMIT COMMAND …: run it within LIMIT seconds and the eight minutes of all, keep what it says
@@ -44,13 +46,14 @@ part() {  # part NAME LIMIT COMMAND …: run it within LIMIT seconds and the eig
   CODES+=($?); NAMES+=("$name"); SECONDS_TAKEN+=($((SECONDS - started)))
   echo "== $name: exit ${CODES[-1]}, ${SECONDS_TAKEN[-1]} s"; tail -n 30 "$OUT/$name.txt"
 }
-nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader | tee "$OUT/card.txt"
+timeout -k 5 20 nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader | tee "$OUT/card.txt"
 plugins=$("$PYTHON" -c 'import xdist' 2>/dev/null && echo "-p xdist -n 8")
 export PYTEST_DISABLE_PLUGIN_AUTOLOAD=1
+# Each test is named when it has ended, and one that hangs says where, in case the time is up before the summary.
 # shellcheck disable=SC2086 # several words, or none
-part tests    120 "$PYTHON" -m pytest -o addopts= -q -ra -m "not slow" $plugins tests/gpu
+part tests    120 "$PYTHON" -m pytest -o addopts= -o faulthandler_timeout=60 -v -ra -m "not slow" $plugins tests/gpu
 part probe     60 "$PYTHON" -m scaling probe
-part decades  170 "$PYTHON" -m scaling run sweep=decades results="$OUT/results"
+part decades  170 "$PYTHON" -m scaling run sweep=decades results="$(mktemp -d "$OUT/results.XXXXXX")" # none is settled
 part sweeps   130 "$PYTHON" -m tests.benchmarks.bench_stacks cuda
 part steps     60 "$PYTHON" -m tests.benchmarks.bench_gpu
 part images   475 "$PYTHON" -m tests.benchmarks.bench_images cuda $((SECONDS < 435 ? 435 - SECONDS : 0)) # a row takes up to 30 s
