@@ -23,6 +23,7 @@ from scaling.train.feed.run_data import load_run_data
 from scaling.train.loop import TICK_SECONDS
 from scaling.train.losses import Score
 from scaling.train.output.kept_weights import read_kept_weights
+from scaling.train.precision import matmul_precision
 from scaling.train.run import train_run
 from tests.default_cases import default_cases
 from tests.train.runs import essence, folder_of, planned
@@ -154,6 +155,13 @@ def test_settings_of_rounding_are_given_back(tmp_path):
     assert records[0].points == records[1].points == records[2].points  # on a CPU there is no difference,
     assert {record.how["precision"] for record in records} == {"fp32"}  # and the records say so
     assert (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32) == before
+
+
+@pytest.mark.parametrize(("precision", "set_to"), [("fp32", ("highest", False)), ("tf32", ("high", True))])
+def test_products_and_convolutions_are_rounded_alike(precision, set_to):
+    """By default torch rounds the factors of convolutions, also where those of products are not rounded."""
+    with matmul_precision(precision):
+        assert (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32) == set_to
 
 
 def test_evaluation_sees_the_examples_as_they_are():
