@@ -39,13 +39,13 @@ OTHER = [
     {**BASE, "train": {"steps": 40, "batch": 64}},
     {**BASE, "train": {"steps": 40, "precision": "bf16"}},
     {**BASE, "train": {"steps": 40, "device": "cpu"}},
-    {**BASE, "train": {"steps": 40, "graph": "off"}},
-    {**BASE, "train": {"steps": 40, "micro_batch": 16}},
-    {**BASE, "train": {"steps": 40, "stack": 2}},
     {**BASE, "model": {"is": "mlp", "width": 12, "depth": 1}},
     {**BASE, "optim": "lion"},
     {**BASE, "schedule": "constant"},
     {**BASE, "data": {"is": "blobs", "size": 300, "noise": 0.1}},
+    {**BASE, "train": {"steps": 40, "graph": "off"}},
+    {**BASE, "train": {"steps": 40, "micro_batch": 16}},
+    {**BASE, "train": {"steps": 40, "stack": 2}},
 ]
 
 

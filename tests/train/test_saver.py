@@ -12,6 +12,7 @@ from scaling.folders import append_line
 from scaling.train import train_by_steps
 from scaling.train.output.saver import Saver
 from scaling.train.run import train_run
+from scaling.train.stacked import loop as stacked_loop
 from tests.train.runs import essence, folder_of, planned
 from tests.waiting import Clock, wait_for
 
@@ -74,13 +75,15 @@ class Dear(Saver):
 
 
 @pytest.mark.slow
-def test_a_run_killed_every_twenty_seconds_ends_all_the_same(tmp_path, every_step, monkeypatch):
+@pytest.mark.parametrize("engine", ["eager", "stacked"])
+def test_a_run_killed_every_twenty_seconds_ends_all_the_same(engine, tmp_path, every_step, monkeypatch):
     """By a clock that goes on with each look at it: the run takes more than a minute of it."""
     clock = Clock(pace=0.05)
-    for module in ("loop", "callbacks"):
+    for module in ("loop", "callbacks", "stacked.loop", "stacked.stack"):
         monkeypatch.setattr(f"scaling.train.{module}.monotonic", clock)
-    monkeypatch.setattr(train_by_steps, "Saver", Dear)
-    run = planned({"steps": 600})
+    for module in (train_by_steps, stacked_loop):
+        monkeypatch.setattr(module, "Saver", Dear)
+    run = planned({"steps": 600, "engine": engine})
     folder, kills = folder_of(run, tmp_path), 0
     while True:
         until = clock.now + 20.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 from collections import Counter
 
 import pytest
@@ -12,6 +13,7 @@ import torch
 from scaling.folders import read_lines
 from scaling.train.output.checkpoint import read_checkpoint
 from scaling.train.output.kept_weights import read_kept_weights
+from scaling.train.output.saver import Saver
 from scaling.train.run import train_run
 from scaling.train.stacked import single_run as single
 from scaling.train.stacked.users.vmapped import NotStackable
@@ -122,6 +124,34 @@ def test_members_of_a_killed_stack_go_on_alone_or_in_another_one(count, tmp_path
     for name, record in found.items():
         assert close(record, alone(KEYS[name], tmp_path / "straight"))
         assert not folders[name].checkpoint.exists()
+
+
+class Waiting(Saver):
+    """Writes a checkpoint only when it is waited for."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.gate = threading.Event()
+
+    def wait(self):
+        self.gate.set()
+        super().wait()
+        self.gate.clear()
+
+    def _timed(self, *arguments):
+        self.gate.wait()
+        return super()._timed(*arguments)
+
+    def __exit__(self, *error):
+        self.gate.set()
+        super().__exit__(*error)
+
+
+def test_a_checkpoint_that_is_being_written_when_its_run_ends_is_not_left_behind(tmp_path, every_step, monkeypatch):
+    monkeypatch.setattr("scaling.train.stacked.loop.Saver", Waiting)
+    runs = [stacked({"train": {"steps": steps, "checkpoint_seconds": 0.0}, "data": SIZED}) for steps in (20, 40)]
+    records(runs, tmp_path)
+    assert not list(tmp_path.rglob("checkpoint"))
 
 
 def test_an_error_of_one_is_its_own(tmp_path):
