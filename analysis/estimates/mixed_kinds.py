@@ -55,7 +55,7 @@ def best_kinds(rows: pd.DataFrame, y: str, by: Sequence[str]) -> pd.DataFrame:
     setting, codes = _settings(rows, by), [one.code for one in mixtures_of(rows) if one.name in differing]
     kinds = rows.assign(mean=np.log(rows[y].to_numpy(float))).groupby([setting, *codes], sort=False)["mean"]
     mean = kinds.transform("mean")
-    remark = f"of each setting only the best {listed(differing)} counts"
+    remark = f"of runs with the same {' and '.join(by)} only those of the best {listed(differing)} count"
     return with_remarks(rows[mean == mean.groupby(setting).transform("min")], remark).reset_index(drop=True)
 
 

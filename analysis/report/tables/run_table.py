@@ -59,9 +59,15 @@ class RunTable:
 
     @cached_property
     def columns(self) -> list[str]:
-        """Return the listed columns; the first dozen of an external table."""
+        """Return the listed columns; of an external table the first dozen, without those that N, D or loss are."""
         found = [name for name in SHOWN if name in self.ends.columns and self.ends[name].notna().any()]
-        return found if len(found) > 2 else list(self.ends.columns[:12])
+        if len(found) > 2:
+            return found
+        again = {name for name in self.ends.columns if any(self._are_equal(name, one) for one in found if one != name)}
+        return [name for name in self.ends.columns if name not in again or name in found][:12]
+
+    def _are_equal(self, one: str, other: str) -> bool:
+        return self.is_number(one) and self.is_number(other) and bool((self.ends[one] == self.ends[other]).all())
 
     def is_number(self, column: str) -> bool:
         """Tell whether a column is numeric, so right-aligned."""

@@ -33,10 +33,10 @@ def at_rates(runs: pd.DataFrame, column: str, costs: dict) -> pd.DataFrame:
 def test_the_best_kind_of_each_setting_counts(column, costs):
     runs = budgets_of_runs()
     mixed = at_rates(runs, column, costs)
-    for find, what in ((verbs.frontier, "points"), (verbs.isoflop, "budgets")):
+    for find, what, same in ((verbs.frontier, "points", "N and D and C"), (verbs.isoflop, "budgets", "N and budget")):
         found, alone = (find(table, resamples=0) for table in (mixed, runs))
         assert found.to_dict()[what] == alone.to_dict()[what]
-        assert f"of each setting only the best {column} counts" in found.warnings
+        assert f"of runs with the same {same} only those of the best {column} count" in found.warnings
     rows = select_rows(load_table(mixed), y="loss")[0]
     drawn = np.concatenate([path.y for path in compute_numbers(rows, y="loss").paths])
     assert sorted(drawn) == sorted(runs["loss"])
