@@ -87,7 +87,8 @@ def next_round(
             return None, f"no further run: {refusal}"
         now = found.facts["interval_now"]  # none where no law can be fitted yet
         if now is not None and now <= until:
-            return None, f"known well enough: a half-width of {now:.3g}, where {until:g} was asked for"
+            known = f"known well enough: a half-width of {now:.3g}, where {until:g} was asked for"
+            return None, f"{known}; the runs above are not trained"
         return save_round(folder, found, by="extend"), ""
 
 
