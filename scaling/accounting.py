@@ -30,7 +30,8 @@ class Layer:
     itself, so that the backward pass computes no gradient of its input; repeat: how many such layers there are;
     flops: forward FLOPs per example in addition to those of the matrix (attention's products); frozen: parameters that
     training does not change; unneeded: FLOPs per example that the backward pass saves because of that; maps: outputs of
-    a convolution for one example, which cost time in addition to its FLOPs.
+    a convolution for one example, which cost time in addition to its FLOPs; per_pass: FLOPs of a forward pass in
+    addition, whatever its batch (weights that are made of others).
     """
 
     weights: int
@@ -43,6 +44,7 @@ class Layer:
     frozen: int = 0
     unneeded: int = 0
     maps: int = 0
+    per_pass: int = 0
 
     @property
     def forward_flops(self) -> int:
@@ -67,7 +69,8 @@ class Counts:
     N: parameters of all weight matrices; N_total: all parameters; N_body: weight matrices without input embedding
     and head; N_nonhead: weight matrices without the head; forward_flops: FLOPs per example of one forward pass;
     backward_flops: of the backward pass as executed (the first layer needs no gradient of its input); N_frozen: of
-    all parameters those that training leaves as they are, a column only where there are any.
+    all parameters those that training leaves as they are, a column only where there are any; pass_flops: of a forward
+    pass in addition, whatever its batch.
     """
 
     N: int
@@ -77,6 +80,13 @@ class Counts:
     forward_flops: int
     backward_flops: int
     N_frozen: int = 0
+    pass_flops: int = 0
+
+    def in_batches(self, batch: int) -> Counts:
+        """Return the counts where a pass has `batch` examples, among which the FLOPs of a pass are divided."""
+        share = self.pass_flops // batch if batch else 0  # a stage that trains nothing has no batch
+        forward, backward = self.forward_flops + share, self.backward_flops + 2 * share
+        return replace(self, forward_flops=forward, backward_flops=backward, pass_flops=0)
 
     def columns(self) -> dict[str, int]:
         """Return the counts of parameters by column."""
@@ -107,6 +117,7 @@ def count(layers: Sequence[Layer]) -> Counts:
         forward_flops=forward,
         backward_flops=2 * forward - first - sum(layer.unneeded * layer.repeat for layer in layers),
         N_frozen=sum(layer.frozen * layer.repeat for layer in layers),
+        pass_flops=sum(layer.per_pass for layer in layers),
     )
 
 

@@ -83,7 +83,7 @@ def measure_model(config: RunConfig, where: torch.device) -> Efficiency:
     generator = torch.Generator().manual_seed(0)
     module = config.model.build(config.data.shape, config.data.outputs, generator).to(where)
     module.eval()
-    counts, precision = count_model(config), computed_precision(config, where)
+    counts, precision = count_model(config).in_batches(1), computed_precision(config, where)
     forward = _forward(module, config, where)
     throughput, best = 0.0, 1
     for batch in BATCHES:

@@ -107,7 +107,7 @@ def model_work(model: Any, shape: tuple[int, ...], outputs: int, batch: int) -> 
 
 def _work_in(layers: Sequence[Layer], numbers: int, batch: int) -> Work:
     """Return the work of a step; numbers: in an example."""
-    counts = count(layers)
+    counts = count(layers).in_batches(batch)
     return Work(
         step=1,
         layer=sum(layer.repeat for layer in layers if layer.weights or layer.others or layer.flops),

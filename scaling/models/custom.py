@@ -22,6 +22,8 @@ from scaling.security.trust import WANTED, check_trusted, is_own_code
 if TYPE_CHECKING:
     import torch
 
+    from scaling.models.counted import CountedModule
+
 
 @dataclass(frozen=True)
 class Custom:
@@ -38,9 +40,9 @@ class Custom:
     kwargs: dict[str, Any] = field(default_factory=dict)
     """Keyword arguments, beside width and depth if given, and shape (of one example) and outputs if it takes them."""
     embed: str | None = None
-    """Name of the first layer; null: the first submodule with a weight matrix."""
+    """Name of the first layer; null: the first submodule with a weight matrix that runs."""
     head: str | None = None
-    """Name of the last layer; null: `head`, or the last submodule with a weight matrix."""
+    """Name of the last layer; null: `head`, or the last submodule with a weight matrix that runs."""
     version: int = 1
     """To be raised when the code changes, since a run's identity names the code, not its content."""
 
@@ -55,7 +57,7 @@ class Custom:
 
     def layers(self, shape: tuple[int, ...], outputs: int) -> list[Layer]:
         """Count the module from one batch, once a process."""
-        return list(_counted(self, shape, outputs))
+        return list(_counted(self, shape, outputs).layers)
 
     def build(self, shape: tuple[int, ...], outputs: int, generator: torch.Generator) -> torch.nn.Module:
         """Make the module on the CPU from the global streams, seeded from `generator` and restored after."""
@@ -68,8 +70,8 @@ class Custom:
         check_users_model(self, (shape, outputs), lambda: check_made(self.module, make, shape, seed=seed))
         with own_streams(seed):
             module = self.make(shape, outputs)
-        if self.head is not None:
-            module.head_name = self.head  # type: ignore[assignment]
+        if (self.head or not hasattr(module, "head")) and (head := _counted(self, shape, outputs).head):
+            module.head_name = head  # type: ignore[assignment]
         return module
 
     def make(self, shape: tuple[int, ...], outputs: int) -> torch.nn.Module:
@@ -140,8 +142,8 @@ def _may_be_called(found: Any) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def _counted(model: Custom, shape: tuple[int, ...], outputs: int) -> tuple[Layer, ...]:
-    from scaling.models.counted import count_layers
+def _counted(model: Custom, shape: tuple[int, ...], outputs: int) -> CountedModule:
+    from scaling.models.counted import count_module
 
     with usual_process():
-        return tuple(count_layers(model, shape, outputs))
+        return count_module(model, shape, outputs)

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import ParametrizationList
 
 from scaling.errors import UserError
 from scaling.models.module_state import restores
@@ -20,13 +21,17 @@ def is_matrix(parameter: nn.Parameter) -> bool:
     return parameter.ndim >= 2
 
 
+def own_parameters(part: nn.Module) -> list[nn.Parameter]:
+    """Return the parameters that a module has itself, and those that its parametrizations make its weights of."""
+    if isinstance(part, ParametrizationList):
+        return []
+    made_of = getattr(part, "parametrizations", None)
+    return [*part.parameters(recurse=False), *(made_of.parameters() if isinstance(made_of, nn.ModuleDict) else ())]
+
+
 def with_matrices(module: nn.Module) -> dict[str, nn.Module]:
     """Return the submodules that directly have weight matrices, by name, in the order in which they were added."""
-    return {
-        name: part
-        for name, part in module.named_modules()
-        if any(is_matrix(parameter) for parameter in part.parameters(recurse=False))
-    }
+    return {name: part for name, part in module.named_modules() if any(map(is_matrix, own_parameters(part)))}
 
 
 def head_of(module: nn.Module) -> nn.Module:

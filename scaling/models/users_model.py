@@ -14,7 +14,7 @@ from torch import nn
 from scaling.accounting import count
 from scaling.errors import UserError, check_once
 from scaling.global_streams import own_streams
-from scaling.models.counted import check_forward
+from scaling.models.passes import check_forward
 from scaling.models.repeatable import Make, batch_of, check_repeatable
 from scaling.models.resumable import check_resumable
 from scaling.security.modules import path_of

@@ -101,7 +101,8 @@ def compute_quantities(config: RunConfig, *, counts: Counts | None = None, once:
 
     counts: of the trained module, by default the config's model; once: FLOPs spent once for each example of the subset.
     """
-    counts, train, pool = counts or count_model(config), config.train, subset_size(config)
+    train, pool = config.train, subset_size(config)
+    counts = (counts or count_model(config)).in_batches(train.batch)
     steps = _steps(config, counts, pool, once=once)
     D = steps * train.batch
     D_unique = D if pool is None else pool

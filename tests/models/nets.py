@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.utils.parametrizations import spectral_norm
 
 
 class Conv(nn.Module):
@@ -220,3 +221,84 @@ class Passing(InList):
     def __init__(self, *args, slope=0.1, **kwargs):
         super().__init__(*args, frozen=True, **kwargs)
         self.slope = slope
+
+
+class Blocks(nn.Module):
+    """A parameter of the root beside blocks in a list, which is never called itself; the last layer is made first."""
+
+    def __init__(self, outputs, width=8):
+        super().__init__()
+        self.readout = nn.Linear(width, outputs)
+        self.place = nn.Parameter(torch.zeros(1, width))
+        self.blocks = nn.ModuleList([nn.Linear(width, width) for _ in range(2)])
+        self.stem = nn.Linear(40, width)
+
+    def forward(self, x):
+        z = self.stem(x.flatten(1)) + self.place
+        for block in self.blocks:
+            z = torch.relu(block(z))
+        return self.readout(z)
+
+
+class Experts(nn.Module):
+    """Weights of the root that multiply, beside layers."""
+
+    def __init__(self, outputs, width=8):
+        super().__init__()
+        self.experts = nn.Parameter(torch.randn(2, width, width))
+        self.stem = nn.Linear(40, width)
+        self.head = nn.Linear(width, outputs)
+
+    def forward(self, x):
+        z = self.stem(x.flatten(1))
+        return self.head(torch.relu(z @ self.experts[0]) + torch.relu(z @ self.experts[1]))
+
+
+class Parametrized(nn.Module):
+    """Layers whose weights torch makes of others."""
+
+    def __init__(self, outputs, width=8):
+        super().__init__()
+        self.stem = spectral_norm(nn.Linear(40, width))
+        self.body = spectral_norm(nn.Linear(width, width))
+        self.out = spectral_norm(nn.Linear(width, outputs))
+
+    def forward(self, x):
+        return self.out(torch.relu(self.body(torch.relu(self.stem(x.flatten(1))))))
+
+
+class Tokens(nn.Module):
+    """Numbers as tokens: the first layer is a table, which multiplies nothing."""
+
+    def __init__(self, outputs, width=8):
+        super().__init__()
+        self.place = nn.Embedding(40, width)
+        self.token = nn.Embedding(5, width)
+        self.attend = nn.MultiheadAttention(width, 2, batch_first=True)
+        self.head = nn.Linear(width, outputs)
+
+    def forward(self, x):
+        z = self.token(x.flatten(1).clamp(0, 4).long()) + self.place.weight
+        return self.head(self.attend(z, z, z, need_weights=False)[0].mean(1))
+
+
+class Merged(nn.Module):
+    """A weight made of two others in each pass."""
+
+    def __init__(self, outputs, width=8, rank=3):
+        super().__init__()
+        self.stem = nn.Linear(40, width)
+        self.up, self.down = nn.Parameter(torch.randn(width, rank)), nn.Parameter(torch.randn(rank, width))
+        self.head = nn.Linear(width, outputs)
+
+    def forward(self, x):
+        return self.head(self.stem(x.flatten(1)) @ (self.up @ self.down))
+
+
+class Complex(Single):
+    def __init__(self):
+        super().__init__()
+        self.wave = nn.Parameter(torch.ones(40, 40, dtype=torch.cfloat))
+
+    def forward(self, x):
+        return super().forward((x.flatten(1).cfloat() @ self.wave).abs())

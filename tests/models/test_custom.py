@@ -27,6 +27,11 @@ MODELS = [
     Custom(module=f"{NETS}.drawing"),
     Custom(module=f"{NETS}.Frozen"),
     Custom(module=f"{NETS}.Frozen", kwargs={"tuned": True}),
+    Custom(module=f"{NETS}.Blocks"),
+    Custom(module=f"{NETS}.Experts"),
+    Custom(module=f"{NETS}.Parametrized"),
+    Custom(module=f"{NETS}.Tokens"),
+    Custom(module=f"{NETS}.Merged"),
 ]
 
 
@@ -36,7 +41,7 @@ def build(model, seed=0):
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.family)
 def test_counts_are_those_of_the_module(model):
-    counts = count(model.layers(SHAPE, OUTPUTS))
+    counts = count(model.layers(SHAPE, OUTPUTS)).in_batches(6)
     module = build(model)
     assert counts.N_total == sum(p.numel() for p in module.parameters())
     assert sum(p.numel() for p in module.parameters() if p.ndim >= 2) == counts.N
@@ -59,6 +64,30 @@ def test_frozen_parameters_are_counted_as_such(model):
 def test_a_part_left_out_at_random_is_counted():
     counts = count(Custom(module=f"{NETS}.Dropped").layers(SHAPE, OUTPUTS))
     assert (counts.N, counts.forward_flops) == (40 * 8 + 8 * 8 + 8 * OUTPUTS, 2 * (40 * 8 + 8 * 8 + 8 * OUTPUTS))
+
+
+def test_flops_for_weights_made_of_others_are_shared_by_a_batch():
+    counts = count(Custom(module=f"{NETS}.Merged").layers(SHAPE, OUTPUTS))
+    assert counts.pass_flops == 2 * 8 * 3 * 8
+    assert counts.forward_flops == 2 * (40 * 8 + 8 * 8 + 8 * OUTPUTS)
+    assert counts.in_batches(64).forward_flops == counts.forward_flops + 2 * 3
+
+
+@pytest.mark.parametrize(
+    ("name", "embed", "head"),
+    [
+        ("Blocks", 40 * 8, 8 * OUTPUTS),
+        ("Experts", 40 * 8, 8 * OUTPUTS),
+        ("Parametrized", 40 * 8, 8 * OUTPUTS),
+        ("Tokens", 40 * 8 + 5 * 8, 8 * OUTPUTS),
+        ("Merged", 40 * 8, 8 * OUTPUTS),
+    ],
+)
+def test_the_layers_that_run_first_and_last_are_embedding_and_head(name, embed, head):
+    model = Custom(module=f"{NETS}.{name}")
+    counts = count(model.layers(SHAPE, OUTPUTS))
+    assert (counts.N - counts.N_nonhead, counts.N_nonhead - counts.N_body) == (head, embed)
+    assert head_of(build(model)).out_features == OUTPUTS
 
 
 def test_grouped_convolutions_count_their_own_weights():
@@ -110,6 +139,7 @@ def test_what_it_is_told_is_what_makes_it():
         ({"module": f"{NETS}.AllFrozen"}, "all frozen; wanted something to train"),
         ({"module": f"{NETS}.InList"}, r"weights that torch does not find.* \(layers\); wanted .*ModuleList"),
         ({"module": f"{NETS}.Bare"}, r"does not find.* \(scale\); wanted .*torch\.nn\.Parameter"),
+        ({"module": f"{NETS}.Complex"}, r"complex parameters \(wave\).*wanted real ones; make them of shape"),
         ({"module": f"{NETS}.Detached"}, "whose outputs have no gradient; wanted outputs that depend on trained"),
         ({"module": f"{NETS}.Leaving"}, r"fails on a batch of shape \(2, 1, 40\) at .*nets\.py:\d+ \(SystemExit"),
         ({"module": f"{NETS}.Single", "head": "maps"}, "wanted one of map"),

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scaling.accounting import Counts
 from scaling.config import read_config
 from scaling.errors import ImpossibleRun, UserError
 from scaling.plan.milestones import milestone_steps
@@ -32,6 +33,14 @@ def test_a_budget_is_spent_within_one_batch(budget, batch):
     if found is not None:
         assert 0 <= budget - found.C < found.counts.C(batch) * (1 + 1e-9)
         assert found.counts.C(found.D) == found.C
+
+
+def test_flops_of_a_pass_are_shared_by_its_batch():
+    counts = Counts(N=10, N_total=10, N_body=10, N_nonhead=10, forward_flops=20, backward_flops=40, pass_flops=640)
+    for batch in (16, 64):
+        found = compute_quantities(config(size=128, steps=8, batch=batch), counts=counts)
+        assert (found.C, found.C_counted) == (3 * (20 * 8 * batch + 640 * 8), 3 * (20 * 8 * batch + 640 * 8))
+    assert compute_quantities(config(size=128, budget=3 * 8 * (20 * 16 + 640), batch=16), counts=counts).steps == 8
 
 
 def test_the_four_lengths_agree():
