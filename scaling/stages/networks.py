@@ -5,11 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.parameter import is_lazy
 
 from scaling.errors import UserError
 from scaling.global_streams import own_streams
 from scaling.models.build_model import build_model
-from scaling.models.parts import head_of, shape_difference
+from scaling.models.parts import as_evaluated, head_of, shape_difference
 from scaling.plan.planned import PlannedRun
 from scaling.train.attempt import PlacedRun
 from scaling.train.learner import Learner
@@ -99,6 +100,7 @@ def parent_network(placed: PlacedRun, *, new_head: bool) -> nn.Module:
     parent, step = start_of(run)
     outputs = (run if new_head else parent).config.data.outputs
     network = build_model(run.config.model, run.input_shape, outputs, stream(run.config.seed, "init"))
+    _make_lazy_parameters(network, run.input_shape, run.config.seed)
     weights = read_kept_weights(placed.folder.other(parent.run_id), step)
     if new_head:
         head = f"{name_of_head(network)}."
@@ -123,6 +125,13 @@ def network_learner(placed: PlacedRun, *, head_alone: bool) -> Learner:
     network = parent_network(placed, new_head=True)
     module = with_resize(network, placed)
     return Learner(FrozenBody(module) if head_alone else module, network, crop_size(placed))
+
+
+def _make_lazy_parameters(network: nn.Module, shape: tuple[int, ...], seed: int) -> None:
+    """Show a network with lazy parameters the batch by which it makes them."""
+    if any(map(is_lazy, network.parameters())):
+        with as_evaluated(network), torch.no_grad(), own_streams(seed):
+            network(torch.zeros(EXAMPLES, *shape))
 
 
 def _check_fit(network: nn.Module, weights: dict[str, Tensor], of: str) -> None:
@@ -166,7 +175,7 @@ def check_head(network: nn.Module, shape: tuple[int, ...]) -> None:
     try:
         with own_streams(0):
             found = head(network(x))
-    except RuntimeError:  # of shapes that do not fit
+    except (RuntimeError, AttributeError):  # shapes do not fit, or the network uses more of its head than its output
         found = wanted[:0]
     if found.shape != wanted.shape or (found - wanted).abs().max() > ROUNDING * wanted.abs().max():
         raise UserError(

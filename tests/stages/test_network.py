@@ -226,11 +226,26 @@ class Doubled(nets.Net):
         return 2 * super().forward(x)
 
 
+class Biased(nets.Net):
+    def forward(self, x):
+        return super().forward(x) + self.head.bias
+
+
 def test_features_are_of_a_network_whose_output_is_that_of_its_head():
     check_head(nets.Net((6,), 3), (6,))
-    for network in (Doubled((6,), 3), Doubled((6,), 8)):
-        with pytest.raises(UserError, match="found Doubled, whose output is more than that of its last layer head"):
+    for network in (Doubled((6,), 3), Doubled((6,), 8), Biased((6,), 3)):
+        name = type(network).__name__
+        with pytest.raises(UserError, match=f"found {name}, whose output is more than that of its last layer head"):
             check_head(network, (6,))
+
+
+def test_a_network_with_lazy_parameters_is_a_parent_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(family, "BODY", {"is": "custom", "module": "tests.train.nets.Lazy"})
+    monkeypatch.setattr(family, "PIXELS", {"is": "blobs", "size": 600})
+    parent = parent_run()
+    done(parent, tmp_path)
+    record = done(child_run(parent, "finetune", data=family.PIXELS), tmp_path)
+    assert record.points[-1].loss < 0.5
 
 
 def test_a_stopped_evaluation_leaves_no_record(trained):
