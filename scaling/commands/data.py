@@ -60,6 +60,7 @@ def prepare_set(name: str, arguments: tuple[str, ...], json_path: str | None, *,
         f"{ready.name} is ready: {ready.where}",
         f"  {train} training, {ready.n_validation:,} validation and {ready.n_test:,} test examples "
         f"of shape {ready.shape} in {ready.classes} classes; loss of the constant predictor {ready.chance:.4f}",
+        *(f"note: {note}" for note in ready.notes),
     )
 
 

@@ -86,7 +86,7 @@ def test_an_image_folder(tmp_path: Path) -> None:
     settings = {"root": str(tmp_path), "image_size": 8, "examples": 39, "classes": 3}
     told: list[tuple[str, int, int]] = []
     ready = prepare("imagenet1k", settings, watch=lambda *news: told.append(news))
-    assert (ready.n_train, ready.n_validation, ready.n_test) == (39, 6, 6)
+    assert (ready.n_train, ready.n_validation, ready.n_test, ready.notes) == (39, 6, 6, ())
     assert told == [("train", 39, 39), ("validation", 12, 12)]
     splits = ImageNet1k(root=str(tmp_path), image_size=8, examples=39, classes=3).load(None)
     for part in (splits.train, splits.validation, splits.test):
@@ -94,6 +94,13 @@ def test_an_image_folder(tmp_path: Path) -> None:
         assert part.x.shape[1:] == (3, 8, 8)
         assert np.array_equal(greys(part), part.y)
     assert not list(tmp_path.glob(".*"))
+
+
+def test_a_class_without_test_examples_is_told(tmp_path: Path) -> None:
+    image_folder(tmp_path, {"train": [5, 6, 3], "val": [4, 4, 4], "test": [4, 0, 4]})
+    ready = prepare("imagenet1k", {"root": str(tmp_path), "image_size": 8, "examples": 14, "classes": 3})
+    [note] = ready.notes
+    assert note.startswith("1 of 3 classes have no test example, the first of label 1, ")
 
 
 def test_subsets_of_prepared_images_are_the_front_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 
 from scaling.compose.members import member, members
 from scaling.config import check_frozen, read_group
-from scaling.data.base import DataSet, Stream
+from scaling.data.base import DataSet, Splits, Stream
 from scaling.data.images import ImageSet
 from scaling.data.memory import MEMORY
 from scaling.data.prepare.arrays import Prepared, prepared_folder
@@ -33,7 +33,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Ready:
-    """A data set that a run can use, opened and checked."""
+    """A data set that a run can use, opened and checked; notes: sentences on what its splits lack."""
 
     name: str
     where: str
@@ -43,6 +43,7 @@ class Ready:
     n_validation: int
     n_test: int
     chance: float
+    notes: tuple[str, ...] = ()
 
 
 def survey() -> list[Found]:
@@ -73,7 +74,19 @@ def prepare(
         n_validation=len(splits.validation),
         n_test=len(splits.test),
         chance=splits.chance,
+        notes=tuple(_lacking(data, splits)),
     )
+
+
+def _lacking(data: DataSet, splits: Splits) -> Iterator[str]:
+    """Yield a sentence for each held-out split that lacks classes; one class: a regression."""
+    for name, labels in (("validation", splits.validation.y), ("test", splits.test.y)):
+        lacking = [] if data.classes == 1 else np.flatnonzero(np.bincount(labels, minlength=data.classes) == 0).tolist()
+        if lacking:
+            yield (
+                f"{len(lacking):,} of {data.classes:,} classes have no {name} example, the first of label "
+                f"{lacking[0]}: the {name} loss and error say nothing about them"
+            )
 
 
 def read_set(name: str, settings: Mapping[str, Any]) -> DataSet:
