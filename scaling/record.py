@@ -94,14 +94,10 @@ class Record:
             raise BrokenRecord("found a record without a status or a point; wanted a whole one; train the run again")
         try:
             values = {f.name: raw[f.name] for f in fields(cls) if f.name in raw}
-            points = tuple(_point(point) for point in values.pop("points"))
+            points = tuple(Point(**{name: point.get(name) for name in POINT}) for point in values.pop("points"))
             return cls(**{**values, "flags": tuple(values["flags"]), "points": points})
         except (AttributeError, KeyError, TypeError) as error:
             raise BrokenRecord(f"found a record without {error}; wanted a whole one; train the run again") from error
-
-
-def _point(raw: Mapping[str, Any]) -> Point:
-    return Point(**{name: raw.get(name) for name in POINT})  # type: ignore[arg-type]
 
 
 def finite(value: Any) -> Any:

@@ -25,7 +25,8 @@ _known: dict[tuple[str, ...], str] = {}
 def digest_of(path: Path) -> str:
     """Return the digest of a file's content, or of a folder's files by name; "" if there is neither."""
     if path.is_dir():
-        return digest_of_files(_files(path), below=path)
+        shown = (file for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))
+        return digest_of_files(shown, below=path)
     return _digest_of_file(path) if path.is_file() else ""
 
 
@@ -43,10 +44,6 @@ def joined(parts: Iterable[str]) -> str:
     """Return one digest of several strings, "" if all are empty."""
     given = [part for part in parts if part]
     return hashlib.sha256("\n".join(given).encode()).hexdigest()[:DIGITS] if given else ""
-
-
-def _files(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")]
 
 
 def _digest_of_file(path: Path) -> str:

@@ -38,7 +38,10 @@ class Snapshots:
             "eta_seconds": status.eta_seconds,
             "ended": not status.of(State.RUNNING, State.PENDING),
             "running": [self._of_running(run) for run in running[:MOST_RUNNING]],
-            "failed": [_of_failed(run) for run in failed[:MOST_FAILED]],
+            "failed": [
+                {"id": run.run_id, "label": run.label, "cause": run.cause, "error": run.error}
+                for run in failed[:MOST_FAILED]
+            ],
             "notes": list(status.notes),
         }
 
@@ -68,7 +71,3 @@ class Snapshots:
 def _states(status: Status) -> list[tuple[str, int]]:
     finished = status.counts["finished"]
     return [*([("finished", finished)] if finished else []), *((words, n) for words, _, n in counted(status))]
-
-
-def _of_failed(run: RunState) -> dict[str, str]:
-    return {"id": run.run_id, "label": run.label, "cause": run.cause, "error": run.error}

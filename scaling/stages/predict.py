@@ -84,15 +84,14 @@ def log_probabilities(attempt: Attempt, network: nn.Module, crops: Crops | None)
             if attempt.is_to_stop:
                 return None
             x, _ = test.between(start, start + rows)
-            parts.append(_log_softmax(network, x) if crops is None else _over_crops(crops, network, x, generator, size))
+            if crops is None:
+                parts.append(functional.log_softmax(network(x).double(), dim=1))
+            else:
+                parts.append(_over_crops(crops, network, x, generator, size))
             if attempt.watch is not None:
                 done = min(start + rows, len(test))
                 attempt.watch(Progress(step=done, steps=len(test), D=0, loss=nan, examples_per_second=0.0))
     return torch.cat(parts)
-
-
-def _log_softmax(network: nn.Module, x: Tensor) -> Tensor:
-    return functional.log_softmax(network(x).double(), dim=1)
 
 
 def _over_crops(

@@ -53,18 +53,14 @@ def follow_log(folder: SweepFolder, run_id: str) -> Iterator[str]:
     yield from read_log(folder, run_id)
     seen = len(list(read_lines(files.log)))
     while True:
-        ended = is_settled(files) or not _may_go_on(folder, files.run_id)
+        status = _reader_of(folder, files.run_id).read()
+        ended = is_settled(files) or not status.of(State.RUNNING, State.PENDING)
         lines = list(read_lines(files.log))
         yield from (_evaluation(entry) for entry in lines[seen:])
         seen = len(lines)
         if ended:
             return
         time.sleep(FOLLOW)
-
-
-def _may_go_on(folder: SweepFolder, run_id: str) -> bool:
-    """Return whether a run is training, or waiting for a worker."""
-    return bool(_reader_of(folder, run_id).read().of(State.RUNNING, State.PENDING))
 
 
 def _reader_of(folder: SweepFolder, run_id: str) -> Reader:

@@ -49,7 +49,9 @@ def find_leftovers(folder: SweepFolder) -> list[Leftover]:
     named, settled = read_named(folder.results), SettledRuns(folder)
     planned = [run_id for (run_id,) in read_columns(folder, ("run_id",))]
     wanted = Wanted(named, settled)
-    found = [one for run_id in _former(folder) - named.runs for one in _whole_run(folder.run(run_id))]
+    queued = {run_id for files, _ in dispatches(folder) for run_id in LazyQueue(files.queue).run_ids}
+    former = (folder.run(run_id).path for run_id in queued - named.runs)
+    found = [sized("runs", path, path.name) for path in former if path.is_dir() and not path.is_symlink()]
     for run_id in planned:
         files = folder.run(run_id)
         if files.path.is_symlink() or not files.path.is_dir():
@@ -62,16 +64,6 @@ def find_leftovers(folder: SweepFolder) -> list[Leftover]:
     found += [sized("features", path, "") for path in _entries(folder.results / "features")]
     found += [sized("temporary", path, "") for path in sorted(folder.results.glob(f"runs/.*.{REMOVED}"))]
     return sorted(found, key=lambda one: (list(KINDS).index(one.kind), str(one.path)))
-
-
-def _former(folder: SweepFolder) -> set[str]:
-    """Return all runs in the queues of the sweep's dispatches."""
-    return {run_id for files, _ in dispatches(folder) for run_id in LazyQueue(files.queue).run_ids}
-
-
-def _whole_run(files: RunFolder) -> Iterator[Leftover]:
-    if files.path.is_dir() and not files.path.is_symlink():
-        yield sized("runs", files.path, files.run_id)
 
 
 def _of_settled(files: RunFolder, wanted: Wanted) -> Iterator[Leftover]:

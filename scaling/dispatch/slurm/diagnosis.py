@@ -53,16 +53,13 @@ def _ended_early(files: DispatchFolder, dispatch: Dispatch, waiting: Mapping[str
     for job in gone:
         lines = _lines(trouble_file(files.path, job))
         yield from (f"job {job}: {line[:LONGEST]} ({logs[job]})" for line in lines[:MOST])
-    silent = [job for job in gone if not trouble_file(files.path, job).exists() and not _has_result(logs[job], job)]
+    results = {job: log.with_name(f"{job}_0_result.pkl") for job, log in logs.items()}
+    silent = [job for job in gone if not trouble_file(files.path, job).exists() and not results[job].exists()]
     left = MOST  # questions to SLURM, which may answer late or not at all
     for job in [*silent, *lost]:
         end = end_of(job) if left else ""
         left = left - 1 if end else 0
         yield f"{_without_report(files, job, logs.get(job))}{f'; SLURM says {end}' if end else ''}"
-
-
-def _has_result(log: Path, job: str) -> bool:
-    return log.with_name(f"{job}_0_result.pkl").exists()
 
 
 def _without_report(files: DispatchFolder, job: str, log: Path | None) -> str:

@@ -204,7 +204,7 @@ class StackLoop:
                 examples = member.examples_trained()
                 finish(member.attempt, member.learner, seconds=member.seconds, examples=examples)
             member.ended(end)
-        if any(map(_has_point, self.stack.members)):
+        if any(member.attempt.journal.last_step == member.step for member in self.stack.members):
             least = milestone_interval(self._interval, self._saver.cost)
             if monotonic() - self._saved >= least:
                 self._save()
@@ -228,10 +228,6 @@ def _run_id(member: MemberState) -> str:
 
 def _fork(member: MemberState) -> Path:
     return member.attempt.folder.fork(member.step)
-
-
-def _has_point(member: MemberState) -> bool:
-    return member.attempt.journal.last_step == member.step
 
 
 def _progress(member: MemberState, total: float, seconds: float) -> Progress:

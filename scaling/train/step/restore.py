@@ -71,7 +71,11 @@ class StepRestorer(Restorer):
         tensors = [*(value for value in state if isinstance(value, Tensor)), step.total]
         super().__init__(tensors, [step.generator], module, device)
         self._step = step
-        self._moments = {id(p): _copied(step.optimizer.state.get(p, {})) for p in step.parameters}
+        states = {id(p): step.optimizer.state.get(p, {}) for p in step.parameters}
+        self._moments = {
+            key: {name: value.detach().clone() for name, value in state.items() if isinstance(value, Tensor)}
+            for key, state in states.items()
+        }
 
     def restore(self) -> None:
         """Put everything back, in place."""
@@ -82,10 +86,6 @@ class StepRestorer(Restorer):
             for name, value in self._step.optimizer.state.get(parameter, {}).items():
                 if isinstance(value, Tensor):  # what did not exist starts at zero
                     value.copy_(moments[name]) if name in moments else value.zero_()
-
-
-def _copied(state: dict[str, Any]) -> dict[str, Tensor]:
-    return {name: value.detach().clone() for name, value in state.items() if isinstance(value, Tensor)}
 
 
 def _plain_attributes(module: nn.Module) -> list[dict[str, Any]]:

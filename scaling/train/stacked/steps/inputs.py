@@ -50,7 +50,10 @@ class Buffers:
         sample = feed.indices(0, 1) if self._shared is not None else feed.examples(0, 1)
         each = sum(part.nbytes for part in sample)
         self.steps = max(WARM_UPS, min(MOST_STEPS, MOST_BYTES // each))
-        self._parts = [_room(part, self.steps, feed.batch, device) for part in sample]
+        room = (self.steps, feed.batch)  # (orders, steps, batch, *shape) for parts (orders, batch, *shape) of one step
+        self._parts = [
+            torch.zeros((len(part), *room, *part.shape[2:]), dtype=part.dtype, device=device) for part in sample
+        ]
         self.places = torch.zeros(1 + members, dtype=torch.int64, device=device)
         self._factors = torch.zeros((self.steps, kinds, members, 1), device=device)
 
@@ -62,10 +65,8 @@ class Buffers:
         feed = block.feed
         parts = feed.indices(start, stop) if self._shared is not None else feed.examples(start, stop)
         cut = (part.unflatten(1, (stop - start, feed.batch)) for part in parts)
-        return [block.table(self.device, start, stop), *map(self._near, (self._first(feed), *cut))]
-
-    def _first(self, feed: StackedFeed) -> Tensor:
-        return torch.tensor([0, *feed.followed]) * self.steps
+        first = torch.tensor([0, *feed.followed]) * self.steps
+        return [block.table(self.device, start, stop), *map(self._near, (first, *cut))]
 
     def _near(self, value: Tensor) -> Tensor:
         return value.pin_memory() if value.device.type == "cpu" and self.device.type == "cuda" else value
@@ -87,8 +88,3 @@ class Buffers:
             return found[0], found[1], factors
         x, y = self._shared.take(found[0].flatten())
         return x.unflatten(0, found[0].shape), y.unflatten(0, found[0].shape), factors
-
-
-def _room(part: Tensor, steps: int, batch: int, device: torch.device) -> Tensor:
-    """Return zeros (orders, steps, batch, *shape) for parts (orders, batch, *shape) of one step."""
-    return torch.zeros((len(part), steps, batch, *part.shape[2:]), dtype=part.dtype, device=device)

@@ -116,14 +116,10 @@ def replayed(
     """Capture a step and return its replay; NotCaptured if a replay would differ from the step."""
     buffers = Buffers(block, device)
     buffers.fill(buffers.values(block, 0, 1))
-    restorer = Restorer([*_changed(step), buffers.places], generators, module, device)
+    changed = [step.rows.trained, *step.rows.fixed.values(), *step.optimiser.changed, step.totals]
+    restorer = Restorer([*changed, buffers.places], generators, module, device)
 
     def work() -> None:
         step(*buffers.read())
 
     return Replayed(buffers, captured(work, restorer, device, generators=generators, capture=capture))
-
-
-def _changed(step: StackedStep) -> list[Tensor]:
-    """Return what a step changes: weights, running statistics, moments and sums."""
-    return [step.rows.trained, *step.rows.fixed.values(), *step.optimiser.changed, step.totals]

@@ -102,7 +102,7 @@ class _Trial:
         if replaced := replaced_tensors(self.modules[0], held):
             raise NotStackable(f"{self.name} replaces {replaced[0]} by a new tensor, where a stack changes its buffers")
         try:
-            found = self._by_vmap()
+            found = self._differentiated(map_module(self.modules[0], self._values()))
         except Exception as error:
             if is_out_of_memory(error):
                 raise
@@ -147,9 +147,6 @@ class _Trial:
             return []
         _, found = gradients(self.x.clone(), self.slopes)
         return [(outputs[0], found)]
-
-    def _by_vmap(self) -> Outputs:
-        return self._differentiated(map_module(self.modules[0], self._values()))
 
     def _differentiated(self, forward: Callable[[Tensor], Tensor]) -> Outputs:
         outputs = forward(self.x.clone())
