@@ -16,8 +16,6 @@ from scaling.dispatch.claims.spending import Spending
 from scaling.dispatch.claims.stop import Stop
 from scaling.dispatch.queue import Entry, LazyQueue
 from scaling.dispatch.spent import Spent, beyond
-from scaling.dispatch.stacks.claim_stack import claim_together
-from scaling.dispatch.stacks.share import LOOKED_AT
 from scaling.dispatch.states import attempts
 from scaling.dispatch.states.attempts import dead_attempt, disk_full, ended_attempt, one_line
 from scaling.dispatch.states.front import Front
@@ -43,13 +41,12 @@ class Worker:
         self.observer = observer or Observer(job=task.job)
         self.report = Report()
         self.notes = IndexNotes(Index.from_now(task.folder.results, since=task.since))
-        self._with_retries = FileRetries(task, stop, self.report)
+        self.with_retries = FileRetries(task, stop, self.report)
         self._parents = ParentStates(task.folder, self.observer)
         self._queue: LazyQueue | None = None
         self._walk: QueueWalk | None = None
         self._spending: Spending | None = None
         self._train: Train | None = None
-        self.singles: set[str] = set()  # stack keys whose runs can only be trained one by one
 
     def work(self) -> Report:
         """Train runs until none is left, except those that other workers train or that cannot start."""
@@ -94,9 +91,7 @@ class Worker:
             if self.stop.reason:
                 break
             found = (
-                self._look_with_stack(entry, walk, queue)
-                if entry
-                else {run_id: self._with_retries.skip_unreadable(run_id)}
+                self.look_in_turn(entry, walk, queue) if entry else {run_id: self.with_retries.skip_unreadable(run_id)}
             )
             seen |= found
             if permanent_changes():
@@ -108,19 +103,15 @@ class Worker:
         self.report.later = sum(result is Result.LATER for result in seen.values())
         return set(seen.values())
 
-    def _look_with_stack(self, entry: Entry, walk: QueueWalk, queue: LazyQueue) -> dict[str, Result]:
-        """Look at one run, and at those that can be trained together with it; return results by run id."""
-        if entry.stack_key and entry.stack_key not in self.singles:
-            found: dict[str, Result] = {}
-            rest = list(filter(None, map(queue.get, walk.together(LOOKED_AT, of=entry.run_id))))
-            return {entry.run_id: self._with_retries(entry, lambda: claim_together(self, entry, rest, found)), **found}
-        return {entry.run_id: self._with_retries(entry, lambda: self.look(entry))}
+    def look_in_turn(self, entry: Entry, walk: QueueWalk, queue: LazyQueue) -> dict[str, Result]:
+        """Look at one run of the queue, with retries; return results by run id."""
+        return {entry.run_id: self.with_retries(entry, lambda: self.look(entry))}
 
     def settle(self, entry: Entry) -> Result:
         """Settle one run, with retries; wait until it is certain whether an existing claim is dead."""
         while True:
             self._parents.forget()
-            result = self._with_retries(entry, lambda: self.look(entry))
+            result = self.with_retries(entry, lambda: self.look(entry))
             if self.stop.reason or result not in (Result.UNSURE, Result.AGAIN):
                 return result
             time.sleep(TICK if result is Result.UNSURE else 0)

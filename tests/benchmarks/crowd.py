@@ -22,11 +22,11 @@ from typing import Any, ClassVar
 from scaling.dispatch.claims.claim import HeldClaim, acquire
 from scaling.dispatch.claims.heartbeat import Heartbeat
 from scaling.dispatch.claims.stop import Stop
+from scaling.dispatch.stacks.claim_stack import StackingWorker
 from scaling.dispatch.states import index
 from scaling.dispatch.states.index import Index, Line
 from scaling.dispatch.states.settled import Settled
 from scaling.dispatch.task import Task
-from scaling.dispatch.worker import Worker
 from scaling.folders import RunFolder, SweepFolder
 from scaling.plan.planned import PlannedRun
 from scaling.record import Record
@@ -108,7 +108,7 @@ class Real:
         Real.by_thread[threading.get_ident()] = self
         self._since = time.thread_time()
         stop = Stop()
-        Worker(task, stop=stop, heartbeat=Heartbeat(stop)).work()
+        StackingWorker(task, stop=stop, heartbeat=Heartbeat(stop)).work()
         self.seconds += time.thread_time() - self._since
         self.operations += self.counted.taken()
         self.over = True

@@ -12,8 +12,8 @@ from scaling.dispatch.claims.heartbeat import Heartbeat
 from scaling.dispatch.claims.stop import Stop
 from scaling.dispatch.order import order_of
 from scaling.dispatch.queue import write_queue
+from scaling.dispatch.stacks.claim_stack import StackingWorker
 from scaling.dispatch.task import Task
-from scaling.dispatch.worker import Worker
 from scaling.folders import SweepFolder
 from scaling.train.feed.mapped import Held
 from scaling.train.loop import Trainer
@@ -78,6 +78,6 @@ def test_a_failed_run_leaves_nothing_to_its_worker(tmp_path):
     folder, stop = SweepFolder(tmp_path / "results", "sweep"), Stop()
     queue = folder.path / "queue.jsonl"
     write_queue(queue, order_of(folder, [run]).entries)
-    worker = Worker(Task(folder, queue), stop=stop, heartbeat=Heartbeat(stop))
+    worker = StackingWorker(Task(folder, queue), stop=stop, heartbeat=Heartbeat(stop))
     assert left_by(worker.work) == []
     assert worker.report.failed == 1

@@ -171,7 +171,7 @@ def _reap(answers: int) -> None:
 
 def _import(train: str) -> None:
     with suppress(Exception):  # a worker reports the same error in its own log
-        import scaling.dispatch.worker
+        import scaling.dispatch.stacks.claim_stack
         import scaling.security.job  # noqa: F401
         from scaling.dispatch.task import load
         from scaling.security.monkeypatches import remember

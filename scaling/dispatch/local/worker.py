@@ -13,9 +13,9 @@ from scaling.dispatch.claims.heartbeat import Heartbeat
 from scaling.dispatch.claims.stop import Stop, orphan_check, stop_file_check
 from scaling.dispatch.dispatches import DispatchFolder, with_limits
 from scaling.dispatch.process import Process
+from scaling.dispatch.stacks.claim_stack import StackingWorker
 from scaling.dispatch.states.paused import pause_check
 from scaling.dispatch.task import Report, Task, load
-from scaling.dispatch.worker import Worker
 from scaling.folders import Place
 from scaling.security.rights import shared_as
 from scaling.security.trust import trust_all
@@ -51,4 +51,4 @@ class LocalWorker:
         task = with_limits(task, self.dispatch)
         MEMORY.limit = affordable("cuda" if task.gpus else "cpu", workers=task.workers)
         with shared_as(task.folder.results):
-            return Worker(task, stop=stop, heartbeat=heartbeat).work()
+            return StackingWorker(task, stop=stop, heartbeat=heartbeat).work()

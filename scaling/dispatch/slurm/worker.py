@@ -29,11 +29,11 @@ from scaling.dispatch.slurm import scheduler
 from scaling.dispatch.slurm.scheduler import BEGINS
 from scaling.dispatch.slurm.shared_answer import JobIsRunning
 from scaling.dispatch.slurm.worker_process import ANEW, listen, run_in_child
+from scaling.dispatch.stacks.claim_stack import StackingWorker
 from scaling.dispatch.states.index import Index
 from scaling.dispatch.states.paused import pause_check
 from scaling.dispatch.states.settled import is_known_settled
 from scaling.dispatch.task import PROCESS_CHANGED, Report, Task, load
-from scaling.dispatch.worker import Worker
 from scaling.folders import Place
 from scaling.on_end import run_at_end
 from scaling.security.rights import shared_as
@@ -184,7 +184,7 @@ class SlurmJob:
         return None if left is None else time.time() + left - self.signal_seconds
 
 
-class SlurmWorker(Worker):
+class SlurmWorker(StackingWorker):
     """A worker that asks SLURM why attempts ended; signal_seconds: from its warning to the time limit.
 
     deaths: causes of the deaths of earlier workers of this job, by process id.

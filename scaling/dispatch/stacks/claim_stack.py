@@ -11,12 +11,10 @@ import time
 from collections.abc import Sequence
 from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from scaling.dispatch.claims.heartbeat import Heartbeat
-from scaling.dispatch.claims.index_notes import IndexNotes
-from scaling.dispatch.claims.stop import Stop
-from scaling.dispatch.queue import Entry
+from scaling.dispatch.claims.queue_walk import QueueWalk
+from scaling.dispatch.queue import Entry, LazyQueue
 from scaling.dispatch.stacks.bounds import Bounds, bounds_of
 from scaling.dispatch.stacks.share import LOOKED_AT, fair_share, work_of
 from scaling.dispatch.states.attempts import (
@@ -28,6 +26,7 @@ from scaling.dispatch.states.attempts import (
     read_attempts,
 )
 from scaling.dispatch.task import Result, Task, load
+from scaling.dispatch.worker import Worker
 
 if TYPE_CHECKING:
     from scaling.train.stacked.run import Ending, Member
@@ -35,34 +34,23 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class Claimer(Protocol):
-    """The interface of a worker for stacks; singles: stack keys whose runs are trained one by one."""
+class StackingWorker(Worker):
+    """A worker that trains runs together where they can be; singles: stack keys whose runs are trained one by one."""
 
-    task: Task
-    stop: Stop
-    heartbeat: Heartbeat
-    singles: set[str]
-    notes: IndexNotes
+    def __init__(self, task: Task, **how: Any) -> None:
+        super().__init__(task, **how)
+        self.singles = set[str]()
 
-    def look(self, entry: Entry) -> Result:
-        """Look at one run alone."""
-
-    def claim(self, entry: Entry, *, after: float = 0.0) -> Result | None:
-        """Claim a run; return None if it is held now, else why not."""
-
-    def drop(self, run_id: str) -> None:
-        """Release the claim of a run, if it is held."""
-
-    def conclude(
-        self, entry: Entry, started: float, *, status: str, failure: BaseException | None, share: float, stack: int
-    ) -> Result:
-        """Record how an attempt ended."""
-
-    def cause_of_stop(self, run_id: str) -> str:
-        """Return why a run was stopped."""
+    def look_in_turn(self, entry: Entry, walk: QueueWalk, queue: LazyQueue) -> dict[str, Result]:
+        """Look at one run, and at those that can be trained together with it; return results by run id."""
+        if not entry.stack_key or entry.stack_key in self.singles:
+            return super().look_in_turn(entry, walk, queue)
+        found: dict[str, Result] = {}
+        rest = list(filter(None, map(queue.get, walk.together(LOOKED_AT, of=entry.run_id))))
+        return {entry.run_id: self.with_retries(entry, lambda: claim_together(self, entry, rest, found)), **found}
 
 
-def claim_together(worker: Claimer, leader: Entry, rest: Sequence[Entry], results: dict[str, Result]) -> Result:
+def claim_together(worker: StackingWorker, leader: Entry, rest: Sequence[Entry], results: dict[str, Result]) -> Result:
     """Train a run together with others that fit; return its result, and add those of the others to `results`.
 
     rest: candidates, in the order of the queue.
@@ -83,7 +71,9 @@ def claim_together(worker: Claimer, leader: Entry, rest: Sequence[Entry], result
     return results.pop(leader.run_id, Result.AGAIN)
 
 
-def _teams(worker: Claimer, leader: Entry, rest: Sequence[Entry], results: dict[str, Result]) -> list[list[Entry]]:
+def _teams(
+    worker: StackingWorker, leader: Entry, rest: Sequence[Entry], results: dict[str, Result]
+) -> list[list[Entry]]:
     """Claim the runs of a stack and, where several stacks in parallel are faster, those of stacks with other keys.
 
     The stacks are at most the worker's share of the work, and fit into memory together. Some may have a single run. A
@@ -123,7 +113,7 @@ def _is_stack(team: Sequence[Entry], bounds: Bounds) -> bool:
 
 
 def _team(
-    worker: Claimer,
+    worker: StackingWorker,
     share: Sequence[Entry],
     results: dict[str, Result],
     *,
@@ -158,7 +148,7 @@ def _any_died(task: Task, entries: Sequence[Entry]) -> bool:
 class Team:
     """Claimed runs that are trained together, in one or several stacks."""
 
-    def __init__(self, worker: Claimer, teams: Sequence[Sequence[Entry]], results: dict[str, Result]) -> None:
+    def __init__(self, worker: StackingWorker, teams: Sequence[Sequence[Entry]], results: dict[str, Result]) -> None:
         self.worker, self.results, self.started = worker, results, time.time()
         self.left = {entry.run_id: entry for entry in chain.from_iterable(teams)}
         self.sizes = {entry.run_id: len(team) for team in teams for entry in team}

@@ -15,11 +15,10 @@ from scaling.dispatch.claims.stop import Stop
 from scaling.dispatch.launchers import Local
 from scaling.dispatch.order import order_of
 from scaling.dispatch.queue import Entry, read_queue, write_queue
-from scaling.dispatch.stacks.claim_stack import Team, claim_together
+from scaling.dispatch.stacks.claim_stack import StackingWorker, Team, claim_together
 from scaling.dispatch.stacks.share import fair_share
 from scaling.dispatch.states.attempts import STACK_DIED, ended_attempt, largest_stack, read_attempts
 from scaling.dispatch.task import Result, Task
-from scaling.dispatch.worker import Worker
 from scaling.folders import SweepFolder
 from scaling.forecast import stacks
 from scaling.forecast.work import stack_bytes
@@ -42,10 +41,10 @@ def keys(seed: int, steps: int = 40, **more) -> dict:
     return {"train": {"steps": steps, "device": "cpu"}, "data": SIZED, "seed": seed, **more}
 
 
-def worker_of(folder: SweepFolder, planned, *, stop: Stop | None = None, **facts) -> Worker:
+def worker_of(folder: SweepFolder, planned, *, stop: Stop | None = None, **facts) -> StackingWorker:
     stop, queue = stop or Stop(), folder.path / "queue.jsonl"
     write_queue(queue, order_of(folder, planned).entries)
-    return Worker(Task(folder, queue, **facts), stop=stop, heartbeat=Heartbeat(stop))
+    return StackingWorker(Task(folder, queue, **facts), stop=stop, heartbeat=Heartbeat(stop))
 
 
 def causes(folder: SweepFolder, run) -> list[tuple[str, int]]:
