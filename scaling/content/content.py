@@ -33,7 +33,7 @@ class Content:
         return {name: value for name, value in asdict(self).items() if value}
 
     @classmethod
-    def read(cls, raw: Mapping[str, Any]) -> Content:
+    def from_dict(cls, raw: Mapping[str, Any]) -> Content:
         """Read digests by name; unknown names are ignored."""
         return cls(**{name: str(raw[name]) for name in cls.__dataclass_fields__ if raw.get(name)})
 

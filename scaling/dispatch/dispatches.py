@@ -119,7 +119,7 @@ class DispatchFolder:
 
     def ask_to_stop(self, request: StopRequest) -> None:
         """Ask the workers to stop."""
-        write_atomically(self.stop, request.dump(), mode=OWN_FILE)
+        write_atomically(self.stop, request.to_json(), mode=OWN_FILE)
 
 
 def new_dispatch(folder: SweepFolder) -> DispatchFolder:

@@ -103,13 +103,13 @@ class Entry:
             raise ValueError(f"the queue's run {self.run_id} reads back as {run.run_id}: the code has changed since")
         return run
 
-    def line(self) -> str:
+    def to_json(self) -> str:
         """Return the entry as one JSON line."""
         facts = {name: getattr(self, name) for name in FACTS}
         return json.dumps({**facts, **self.run}, allow_nan=False)
 
     @classmethod
-    def read(cls, raw: Mapping[str, Any]) -> Entry:
+    def from_dict(cls, raw: Mapping[str, Any]) -> Entry:
         """Read an entry from its parsed line."""
         known = {name: raw[name] for name in FACTS if name in raw}  # a queue of an older version lacks some
         facts: dict[str, Any] = {
@@ -125,7 +125,7 @@ def write_queue(path: Path, queue: Sequence[Entry]) -> None:
     """
     start, lines, places = 0, [], []
     for entry in queue:
-        line = (entry.line() + "\n").encode()
+        line = (entry.to_json() + "\n").encode()
         lines.append(line)
         keeps, needs = " ".join(map(str, entry.keeps)), " ".join(entry.needs)
         places.append(f"{entry.run_id}\t{entry.group}\t{start}\t{len(line)}\t{keeps}\t{needs}\n")
@@ -207,10 +207,10 @@ class LazyQueue:
     def _entry(self, start: int, size: int) -> Entry:
         if self._file is None:
             self._file = open_file(self._path, most=None)
-        return Entry.read(json.loads(os.pread(self._file.fileno(), size, start)))
+        return Entry.from_dict(json.loads(os.pread(self._file.fileno(), size, start)))
 
 
 def read_queue(path: Path, *, group: str = ALL) -> list[Entry]:
     """Read a queue, or the part of it that belongs to one group."""
-    found = (Entry.read(raw) for raw in read_lines(path) if {"run_id", "C"} <= raw.keys())  # else it is damaged
+    found = (Entry.from_dict(raw) for raw in read_lines(path) if {"run_id", "C"} <= raw.keys())  # else it is damaged
     return [entry for entry in found if group in (ALL, entry.group)]

@@ -59,7 +59,7 @@ def train_run(
 def content_at_begin(run: PlannedRun, folder: RunFolder) -> Content:
     """Return the content of a run, taken before anything is read, so that later changes are detected."""
     parent = None if run.parent is None else read_record(folder.other(run.parent.run_id))
-    digest = "" if parent is None else Content.read(parent.content).digest
+    digest = "" if parent is None else Content.from_dict(parent.content).digest
     return replace(content_of(run.config), parent=digest)
 
 

@@ -145,8 +145,8 @@ def test_only_what_both_sides_know_can_differ():
     known = Content(data="a", code="b")
     assert known.differs(Content()) == Content().differs(known) == ()
     assert known.differs(Content(data="c", code="b")) == ("data",)
-    assert Content.read(known.to_dict()) == known
-    assert Content.read({"later": "x"}) == Content()
+    assert Content.from_dict(known.to_dict()) == known
+    assert Content.from_dict({"later": "x"}) == Content()
 
 
 def test_a_set_read_by_an_earlier_run_of_the_process_keeps_its_digest(tmp_path):

@@ -81,7 +81,7 @@ def test_pipes_in_all_other_places_make_nobody_wait(folder):
     run = first(folder)
     run.record.unlink()
     pipe(run.claim)
-    assert read_claim(run.claim) == Claim.parse(b"")
+    assert read_claim(run.claim) == Claim.from_json(b"")
     assert len(read_status(folder).runs) > 1
     held = acquire(run.claim)
     assert held is None
@@ -145,10 +145,10 @@ def test_no_run_s_id_leads_out_of_its_folder(folder, run_id):
 )
 def test_a_claim_that_says_what_ours_never_say_is_of_nobody_known(tmp_path, changed):
     held = acquire(tmp_path / "claim.json")
-    whole = json.loads(held.claim.dump())
-    found = Claim.parse(json.dumps({**whole, **changed}).encode())
+    whole = json.loads(held.claim.to_json())
+    found = Claim.from_json(json.dumps({**whole, **changed}).encode())
     assert (found.process.host, found.process.pid) == ("?", 0)
-    assert Claim.parse(held.claim.dump()) == held.claim
+    assert Claim.from_json(held.claim.to_json()) == held.claim
 
 
 @pytest.mark.parametrize("text", ["[" * 200_000, '{"a":' * 200_000])

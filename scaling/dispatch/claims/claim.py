@@ -55,13 +55,13 @@ class Claim:
     progress: Mapping[str, float] = field(default_factory=dict)
     stack: int = 1
 
-    def dump(self) -> bytes:
+    def to_json(self) -> bytes:
         """Return the claim as JSON, padded to SIZE."""
         facts = {**vars(self), "process": vars(self.process), "progress": dict(self.progress)}
         return json.dumps(facts, allow_nan=False).encode().ljust(SIZE - 1) + b"\n"
 
     @classmethod
-    def parse(cls, raw: bytes) -> Claim:
+    def from_json(cls, raw: bytes) -> Claim:
         """Read a claim; a truncated or foreign one has an unknown owner and a token made from its bytes."""
         try:
             values = json.loads(raw)
@@ -93,11 +93,11 @@ def _checked(claim: Claim) -> Claim:
 def read_claim(path: Path) -> Claim | None:
     """Return the claim at `path`, None if there is none."""
     try:
-        return Claim.parse(read_bytes(path, most=LARGEST))
+        return Claim.from_json(read_bytes(path, most=LARGEST))
     except FileNotFoundError:
         return None
     except NotAFile:  # such as a pipe: an unknown owner
-        return Claim.parse(b"")
+        return Claim.from_json(b"")
 
 
 class HeldClaim:
@@ -124,7 +124,7 @@ class HeldClaim:
         count, now = self.claim.count + 1, time.time()
         self.claim = replace(self.claim, count=count, beat=now, progress=progress, stack=stack, period=period)
         try:
-            os.pwrite(self._descriptor, self.claim.dump(), 0)
+            os.pwrite(self._descriptor, self.claim.to_json(), 0)
             if sync:
                 os.fdatasync(self._descriptor)
             return os.fstat(self._descriptor).st_nlink > 0
@@ -147,7 +147,7 @@ class HeldClaim:
 def acquire(path: Path, *, job: str = "", worker: str = "", gpus: int = 0, period: float = 1.0) -> HeldClaim | None:
     """Create the claim at `path`; return None if there already is one."""
     claim = _new_claim(job=job, worker=worker, gpus=gpus, period=period)
-    descriptor = create_exclusively(path, claim.dump(), token=claim.token)
+    descriptor = create_exclusively(path, claim.to_json(), token=claim.token)
     return None if descriptor is None else HeldClaim(path, claim, descriptor)
 
 
@@ -172,14 +172,14 @@ def _replace(path: Path, dead: Claim, before: Callable[[Claim], None], **facts: 
             return None
         before(dead)
         claim = _new_claim(**facts)
-        return HeldClaim(path, claim, replace_file(path, claim.dump(), token=claim.token))
+        return HeldClaim(path, claim, replace_file(path, claim.to_json(), token=claim.token))
 
 
 @contextmanager
 def _alone(path: Path, token: str) -> Iterator[bool]:
     """Yield whether the claim has this token and only this process may remove it, for the length of the block."""
     marker, mark = _marker(path, token), _new_claim()
-    descriptor = create_exclusively(marker, mark.dump(), token=mark.token)
+    descriptor = create_exclusively(marker, mark.to_json(), token=mark.token)
     if descriptor is None:
         yield False
         return

@@ -74,7 +74,7 @@ class StopRequest:
     cause: str
     runs: tuple[str, ...] | None = None
 
-    def dump(self) -> str:
+    def to_json(self) -> str:
         """Return the request as JSON."""
         return json.dumps({"cause": self.cause, "runs": self.runs})
 

@@ -56,10 +56,10 @@ def find_leftovers(folder: SweepFolder) -> list[Leftover]:
         files = folder.run(run_id)
         if files.path.is_symlink() or not files.path.is_dir():
             continue
-        found += _beside(files.path, run_id)
+        found += _set_aside_or_half_written(files.path, run_id)
         if settled.get(run_id) is not None:
             found += _of_settled(files, wanted)
-    found += _beside(folder.path, "")
+    found += _set_aside_or_half_written(folder.path, "")
     found += _snapshots(folder)
     found += [sized("features", path, "") for path in _entries(folder.results / "features")]
     found += [sized("temporary", path, "") for path in sorted(folder.results.glob(f"runs/.*.{REMOVED}"))]
@@ -92,7 +92,7 @@ def _has_ended(files: DispatchFolder, dispatch: Dispatch) -> bool:
     return launcher_of_dispatch(dispatch).job_states([(files, dispatch)]) == {}
 
 
-def _beside(folder: Path, run_id: str) -> Iterator[Leftover]:
+def _set_aside_or_half_written(folder: Path, run_id: str) -> Iterator[Leftover]:
     """Yield files set aside or half written, in a folder and its folders of weights and states."""
     for place in (folder, *(path for path in _entries(folder) if path.name in ("checkpoints", "forks"))):
         for path in _entries(place):

@@ -55,7 +55,7 @@ class Settled:
             host=str(how.get("host") or ""),
             attempts=int(how.get("attempts") or 1),
             counts={name: record.counts[name] for name in COUNT_COLUMNS if record.counts.get(name)},
-            content=Content.read(record.content),
+            content=Content.from_dict(record.content),
             forked=int(how.get("forked", {}).get("step", 0)),
         )
 
@@ -65,10 +65,10 @@ class Settled:
         return [*own, self.counts, self.content.to_dict(), self.forked]
 
     @classmethod
-    def read(cls, raw: list[Any]) -> Settled:
+    def from_list(cls, raw: list[Any]) -> Settled:
         """Read the values of a line of the index."""
         status, steps, loss, val_loss, seconds, speed, host, attempts, counts, content, forked = raw
-        known = Content.read(content) if content else NOTHING_KNOWN
+        known = Content.from_dict(content) if content else NOTHING_KNOWN
         return cls(status, tuple(steps), loss, val_loss, seconds, speed, host, attempts, counts, known, forked)
 
     def lacks(self, milestones: Iterable[int]) -> bool:
@@ -117,7 +117,7 @@ class SettledRuns:
         line = self._listed().get(run_id, {}).get(stamp)
         if line is not None:
             with suppress(ValueError, TypeError, AttributeError):  # an invalid line: read the record
-                return Settled.read(line)
+                return Settled.from_list(line)
         record = read_record(self._folder.run(run_id))
         if record is None:
             return None

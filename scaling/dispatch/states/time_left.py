@@ -36,7 +36,7 @@ def eta(runs: Sequence[RunState], *, workers: int = 0) -> float | None:
     corrected = Corrected.by(known, _expected(runs, workers=workers))
     free = [*map(corrected.busy, teams), *[0.0] * (workers - len(teams))]
     heapify(free)
-    for stack in _stacks(pending, workers=workers, beside=running):  # each to the worker that is free first
+    for stack in _stacks(pending, workers=workers, running=running):  # each to the worker that is free first
         heapreplace(free, free[0] + corrected.left(stack))
     return round(max(free), 1)
 
@@ -61,14 +61,14 @@ def _with_own_seconds(run: RunState, members: int) -> RunState:
     return replace(run, seconds=own, members=max(1.0, (run.seconds - run.silent) / own))
 
 
-def _stacks(runs: Iterable[RunState], *, workers: int, beside: Iterable[RunState] = ()) -> Iterator[list[RunState]]:
+def _stacks(runs: Iterable[RunState], *, workers: int, running: Iterable[RunState] = ()) -> Iterator[list[RunState]]:
     """Return what workers take at a time, in the order of the queue: a stack of runs of one shape, or one run."""
     return divide(
         sorted(runs, key=lambda run: (_work(run), run.C), reverse=True),
         key=_at_once,
         work=_work,
         workers=workers,
-        other_work=sum(map(_work, beside)),
+        other_work=sum(map(_work, running)),
     )
 
 

@@ -105,7 +105,7 @@ class Mapped(Held):
 
     def to_device(self, rows: Gathered) -> tuple[Tensor, Tensor]:
         """Copy gathered examples to the device, put them into the requested order and normalise them."""
-        x, index, place = copied_beside((rows.x, rows.index, rows.place), self.device)
+        x, index, place = copied_meanwhile((rows.x, rows.index, rows.place), self.device)
         return self._scaled(x.index_select(0, place)), self.y.index_select(0, index)
 
     def between(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
@@ -114,14 +114,14 @@ class Mapped(Held):
         return self._scaled(x.to(self.device)), self.y[start:stop]
 
 
-def copied_beside(parts: Sequence[Tensor], device: torch.device) -> list[Tensor]:
+def copied_meanwhile(parts: Sequence[Tensor], device: torch.device) -> list[Tensor]:
     """Copy tensors to a device; on a GPU on a second stream, in parallel with work that was queued before."""
     if device.type == "cpu":
         return [part.to(device) for part in parts]
-    beside, current = _copy_stream(device), torch.cuda.current_stream(device)
-    with torch.cuda.stream(beside):
+    side, current = _copy_stream(device), torch.cuda.current_stream(device)
+    with torch.cuda.stream(side):
         copies = [part.to(device, non_blocking=True) for part in parts]
-    current.wait_stream(beside)
+    current.wait_stream(side)
     for copy in copies:
         copy.record_stream(current)
     return copies

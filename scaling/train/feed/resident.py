@@ -14,7 +14,7 @@ from scaling.data.base import Arrays, Picked
 from scaling.data.mapped_rows import RowFile
 from scaling.train.device import used_device
 from scaling.train.feed.device_cache import Kept, kept_bytes, once_in_block, place_of
-from scaling.train.feed.mapped import Held, Mapped, copied_beside, stays_on_host
+from scaling.train.feed.mapped import Held, Mapped, copied_meanwhile, stays_on_host
 from scaling.train.feed.normalisation import Normalisation
 from scaling.train.sizes import is_normalised_once
 
@@ -100,7 +100,7 @@ def copied(
 ) -> Resident:
     """Copy examples that fit to the device; see `bring`."""
     if isinstance(arrays, Pinned):
-        x, y = copied_beside((arrays.x, arrays.y), device)
+        x, y = copied_meanwhile((arrays.x, arrays.y), device)
     else:
         y = _tensor(arrays.y, device)
         x = _copied_in_parts(arrays, device) if isinstance(arrays, Picked) else _tensor(arrays.x, device)

@@ -47,7 +47,8 @@ def begin(attempt: Attempt, learner: Learner | None) -> Trainer:
 
 def _misfit(attempt: Attempt, trainer: Trainer, state: dict[str, Any]) -> str:
     """Return why a state does not fit the run as it is now, such as changed data or code; "" if it fits."""
-    changed = Content.read(state.get("content", {})).differs(attempt.content)  # states of earlier versions have none
+    before = Content.from_dict(state.get("content", {}))  # states of earlier versions have none
+    changed = before.differs(attempt.content)
     return f"it was trained with other {' and '.join(changed)}" if changed else trainer.misfit(state["trainer"])
 
 

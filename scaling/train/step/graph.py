@@ -33,7 +33,7 @@ def capture(
     """
     stream, why = _capture_stream(torch.cuda.current_stream(device)), ""
     try:
-        with _beside(stream, device):
+        with _queued_on(stream, device):
             for number in range(WARM_UPS):
                 with _no_waiting(number == WARM_UPS - 1):
                     work()
@@ -101,7 +101,7 @@ def _capture_stream(current: torch.cuda.Stream) -> torch.cuda.Stream:
 
 
 @contextmanager
-def _beside(stream: torch.cuda.Stream, device: torch.device) -> Iterator[None]:
+def _queued_on(stream: torch.cuda.Stream, device: torch.device) -> Iterator[None]:
     """Queue work on another stream, ordered after earlier and before later work on the current one."""
     current = torch.cuda.current_stream(device)
     stream.wait_stream(current)

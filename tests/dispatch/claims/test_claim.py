@@ -26,7 +26,7 @@ ELSEWHERE = Process(host="far", space="away", pid=1, start=1)
 
 
 def write(path, claim):
-    path.write_bytes(claim.dump())
+    path.write_bytes(claim.to_json())
 
 
 def foreign(count=0, **facts):
@@ -137,11 +137,11 @@ def test_earlier_life_of_own_job_dies_of_silence_though_the_job_runs(tmp_path):
     assert (own.look(path)[0], other.look(path)[0]) == (Life.DEAD, Life.ALIVE)
 
 
-ODD = foreign().dump().replace(b'"period": ', b'"period": "x", "was": ')
+ODD = foreign().to_json().replace(b'"period": ', b'"period": "x", "was": ')
 
 
 @pytest.mark.parametrize(
-    "raw", [b"", b"{", foreign().dump()[:40], b"[]", b"\0" * SIZE, ODD, b'"\xff', b'{"process": 1}']
+    "raw", [b"", b"{", foreign().to_json()[:40], b"[]", b"\0" * SIZE, ODD, b'"\xff', b'{"process": 1}']
 )
 def test_cut_claim_dies_of_silence(tmp_path, raw):
     path = tmp_path / "claim.json"
@@ -197,7 +197,7 @@ def test_a_dead_claim_is_not_free_while_it_passes_on(tmp_path):
             held = take(path, Observer(), before=found.append)
             taken.set()
             assert not acquired.result()
-            assert (held.claim, found) == (read_claim(path), [Claim.parse(dead)])
+            assert (held.claim, found) == (read_claim(path), [Claim.from_json(dead)])
 
 
 def test_a_claim_stays_dead_if_its_death_cannot_be_recorded(tmp_path):
@@ -231,8 +231,8 @@ def test_marker_of_a_dead_remover_does_not_block_for_ever(tmp_path):
 
 def test_claim_reads_back():
     claim = foreign(count=3, job="9", progress={"step": 1, "loss": 0.25})
-    assert Claim.parse(claim.dump()) == claim
-    assert set(asdict(claim)) == set(json.loads(claim.dump()))
+    assert Claim.from_json(claim.to_json()) == claim
+    assert set(asdict(claim)) == set(json.loads(claim.to_json()))
 
 
 @pytest.fixture

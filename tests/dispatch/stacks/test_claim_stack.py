@@ -131,7 +131,7 @@ def test_a_run_whose_worker_just_died_in_a_stack_is_trained_beside_no_other(fold
     planned = [stacked(keys(0, model={"is": "mlp", "width": width, "depth": 1})) for width in (12, 10, 8)]
     claim = folder.run(planned[1].run_id).claim
     leave_claim(claim)
-    claim.write_bytes(replace(Claim.parse(claim.read_bytes()), stack=3).dump())
+    claim.write_bytes(replace(Claim.from_json(claim.read_bytes()), stack=3).to_json())
     seen = []
     monkeypatch.setattr(
         "scaling.dispatch.stacks.claim_stack.Team", lambda _, teams, results: seen.append(teams) or Idle()

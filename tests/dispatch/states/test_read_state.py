@@ -145,7 +145,7 @@ def test_forecasts_say_with_how_many_members_a_run_is_trained(folder):
 def test_a_run_whose_worker_has_just_died_is_stopped_and_not_unbegun(folder):
     write_plan(folder, IDS[:2])
     died = Claim("abc", replace(this_process(), start=1))
-    write_atomically(folder.run(IDS[0]).claim, died.dump().decode())
+    write_atomically(folder.run(IDS[0]).claim, died.to_json().decode())
     assert [(run.state, run.attempts) for run in read_status(folder).runs] == [("missing", 1), ("missing", 0)]
 
 
@@ -167,7 +167,7 @@ def test_a_worker_that_gives_no_sign_of_life_though_its_job_runs_is_told(folder,
     write_plan(folder, IDS[:1])
     files = folder.run(IDS[0])
     files.path.mkdir(parents=True)
-    files.claim.write_bytes(Claim("f" * 12, Process("n1", "far", 1, 1), job="70_0", since=STARTED).dump())
+    files.claim.write_bytes(Claim("f" * 12, Process("n1", "far", 1, 1), job="70_0", since=STARTED).to_json())
     dispatch(folder, kind="slurm", jobs=("70",))
     scheduler({"70_0": "RUNNING"})
     assert read_status(folder).notes == ()
@@ -185,7 +185,7 @@ def test_claim_of_a_dead_process_is_no_running_run(folder):
     write_plan(folder, IDS[:1])
     files = folder.run(IDS[0])
     held = acquire(files.claim)
-    files.claim.write_bytes(replace(held.claim, process=replace(this_process(), start=1)).dump())
+    files.claim.write_bytes(replace(held.claim, process=replace(this_process(), start=1)).to_json())
     assert states(folder) == {IDS[0]: "missing"}
 
 
@@ -195,7 +195,7 @@ def test_scheduler_is_asked_for_claims_of_other_machines(folder, scheduler):
     for number in range(3):
         files = folder.run(IDS[number])
         files.path.mkdir(parents=True)
-        files.claim.write_bytes(Claim("f" * 12, far, job=f"70_{number}", since=STARTED).dump())
+        files.claim.write_bytes(Claim("f" * 12, far, job=f"70_{number}", since=STARTED).to_json())
         os.utime(files.claim, (0, 0))  # silent since long
     dispatch(folder, kind="slurm", process=far, jobs=("70",))
     jobs = {"70_0": "RUNNING", "70_1": "PENDING"}
