@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from scaling.errors import UserError
-from scaling.security.reading import check_name, check_regular, read_text
+from scaling.security.reading import check_name, check_regular, parse_json, read_text
 from scaling.security.rights import GROUP_FOLDER, shared_as
 
 SHARED_FOLDERS = ("runs", "features")  # of a results folder, shared by its sweeps: no sweep can have these names
@@ -220,8 +220,8 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
         return
     for line in text.splitlines():
         try:
-            entry = json.loads(line)
-        except (ValueError, RecursionError):
+            entry = parse_json(line)
+        except ValueError:
             continue
         if isinstance(entry, dict):
             yield entry

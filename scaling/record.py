@@ -18,7 +18,7 @@ from typing import Any, Literal, get_args
 import scaling
 from scaling.errors import UserError
 from scaling.folders import RunFolder, write_atomically
-from scaling.security.reading import read_bytes
+from scaling.security.reading import parse_json, read_bytes
 
 SCHEMA = 1  # raised when a field changes its meaning; new fields need no new number
 PACKAGES = ("torch", "numpy", "hydra-core")  # packages whose versions may change a run's results or its config
@@ -119,13 +119,13 @@ def write_record(path: Path, record: Record) -> None:
 def read_record(folder: RunFolder) -> Record | None:
     """Read a run's record, None if there is none; BrokenRecord if it is truncated or of another run."""
     try:
-        found = Record.from_dict(json.loads(read_bytes(folder.record)))
+        found = Record.from_dict(parse_json(read_bytes(folder.record)))
         if found.run_id != folder.run_id:
             raise BrokenRecord(f"it is that of run {found.run_id}")
         return found
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise BrokenRecord(f"found a broken record in {folder.record} ({error})") from error
 
 

@@ -23,7 +23,7 @@ from scaling.errors import UserError
 from scaling.folders import File, SweepFolder, write_atomically
 from scaling.limits import UNLIMITED, Limits
 from scaling.security.modules import path_of
-from scaling.security.reading import read_text
+from scaling.security.reading import parse_json, read_text
 from scaling.security.rights import OWN_FILE, OWN_FOLDER, check_own_file
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class DispatchFolder:
     def read(self) -> Dispatch | None:
         """Read the Dispatch, None if it is missing or damaged."""
         try:
-            raw = json.loads(read_text(self.facts))
+            raw = parse_json(read_text(self.facts))
             parts = {
                 "process": Process(**raw["process"]),
                 "limits": Limits(**raw["limits"]),
@@ -114,7 +114,7 @@ class DispatchFolder:
                 "groups": {group: tuple(jobs) for group, jobs in raw["groups"].items()},
             }
             return Dispatch(**{**raw, **parts})
-        except (OSError, ValueError, RecursionError, TypeError, KeyError):
+        except (OSError, ValueError, TypeError, KeyError):
             return None
 
     def ask_to_stop(self, request: StopRequest) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from scaling.dispatch.states.state import Planned
 from scaling.folders import read_lines, write_atomically
-from scaling.security.reading import open_file, read_bytes
+from scaling.security.reading import open_file, parse_json, read_bytes
 from scaling.security.rights import OWN_FILE
 
 if TYPE_CHECKING:
@@ -207,7 +207,7 @@ class LazyQueue:
     def _entry(self, start: int, size: int) -> Entry:
         if self._file is None:
             self._file = open_file(self._path, most=None)
-        return Entry.from_dict(json.loads(os.pread(self._file.fileno(), size, start)))
+        return Entry.from_dict(parse_json(os.pread(self._file.fileno(), size, start)))
 
 
 def read_queue(path: Path, *, group: str = ALL) -> list[Entry]:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import errno
 import io
+import json
 import os
 import stat
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from scaling.errors import UserError
 
@@ -58,3 +59,11 @@ def read_text(path: Path | str, *, errors: str = "strict") -> str:
     """Read a regular file as text, with universal newlines."""
     with io.TextIOWrapper(open_file(path), encoding="utf-8", errors=errors) as file:
         return file.read()
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Parse JSON; ValueError if it is broken, or nested too deeply to be read."""
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError(str(error)) from error

@@ -12,7 +12,7 @@ from types import FrameType
 from typing import Any
 
 from scaling.dispatch.process import Process
-from scaling.security.reading import read_text
+from scaling.security.reading import parse_json, read_text
 
 NAP = 0.2  # seconds between two checks whether to stop, while waiting
 StopCheck = Callable[
@@ -82,9 +82,9 @@ class StopRequest:
 def read_stop_request(path: Path) -> StopRequest | None:
     """Return the content of a stop file, None if there is none or it cannot be read."""
     try:
-        raw = json.loads(read_text(path))
+        raw = parse_json(read_text(path))
         return StopRequest(raw["cause"], None if raw["runs"] is None else tuple(raw["runs"]))
-    except (FileNotFoundError, ValueError, RecursionError, KeyError, TypeError):
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
 
 

@@ -14,7 +14,7 @@ from scaling.dispatch.dispatches import Dispatch, DispatchFolder, is_dispatch
 from scaling.dispatch.process import this_user
 from scaling.dispatch.slurm import scheduler
 from scaling.folders import write_atomically
-from scaling.security.reading import read_text
+from scaling.security.reading import parse_json, read_text
 
 FILE = "squeue.json"  # in the folder of the dispatches
 FRESH = 10.0  # seconds for which an answer is reused
@@ -86,9 +86,9 @@ class SharedAnswer:
         if when is None or when <= since or _age(self._path) > OLD:
             return None
         try:
-            raw = json.loads(read_text(self._path))
+            raw = parse_json(read_text(self._path))
             found = Answer(**{**raw, "users": tuple(raw["users"])})
-        except (OSError, ValueError, RecursionError, TypeError, KeyError):  # removed, cut, or of an older version
+        except (OSError, ValueError, TypeError, KeyError):  # removed, cut, or of an older version
             return None
         return found if set(names) <= set(found.users) else None
 

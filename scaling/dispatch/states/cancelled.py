@@ -6,14 +6,14 @@ import json
 from collections.abc import Iterable
 
 from scaling.folders import SweepFolder, write_atomically
-from scaling.security.reading import read_text
+from scaling.security.reading import parse_json, read_text
 
 
 def cancelled_runs(folder: SweepFolder) -> frozenset[str]:
     """Return the runs of a sweep that were cancelled by name."""
     try:
-        return frozenset(json.loads(read_text(folder.cancelled)))
-    except (FileNotFoundError, ValueError, RecursionError, TypeError):
+        return frozenset(parse_json(read_text(folder.cancelled)))
+    except (FileNotFoundError, ValueError, TypeError):
         return frozenset()
 
 

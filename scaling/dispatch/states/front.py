@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from scaling.folders import SweepFolder, write_atomically
 from scaling.plan.rows import read_columns
-from scaling.security.reading import read_text
+from scaling.security.reading import parse_json, read_text
 
 BEFORE = ("run_id", "parent", "trunk")  # columns with the runs that a run starts from
 
@@ -17,8 +17,8 @@ def front_runs(folder: SweepFolder) -> tuple[str, ...]:
     if not folder.front.exists():
         return ()
     try:
-        return tuple(map(str, json.loads(read_text(folder.front))))
-    except (OSError, ValueError, RecursionError, TypeError):
+        return tuple(map(str, parse_json(read_text(folder.front))))
+    except (OSError, ValueError, TypeError):
         return ()
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from scaling.dispatch.process import host
-from scaling.security.reading import open_file
+from scaling.security.reading import open_file, parse_json
 
 SETTLED, CLAIMED, DROPPED, TRIED, FAILED = b"s", b"c", b"d", b"t", b"f"
 KINDS = frozenset((SETTLED, CLAIMED, DROPPED, TRIED, FAILED))
@@ -49,7 +49,7 @@ class Event(NamedTuple):
 
     def read(self) -> Any:
         """Return the facts."""
-        return json.loads(self.facts)
+        return parse_json(self.facts)
 
 
 def text_of(lines: Sequence[Line]) -> bytes:

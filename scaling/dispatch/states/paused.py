@@ -10,7 +10,7 @@ from scaling.dispatch.claims.stop import StopCheck
 from scaling.dispatch.process import this_user
 from scaling.errors import UserError, printable
 from scaling.folders import SweepFolder, write_atomically
-from scaling.security.reading import read_text
+from scaling.security.reading import parse_json, read_text
 
 PAUSED = "paused"  # the reason for which workers stop, and the cause of their attempts
 
@@ -34,9 +34,9 @@ def paused_words(folder: SweepFolder) -> str:
     if not folder.paused.exists():
         return ""
     try:
-        facts = json.loads(read_text(folder.paused))
+        facts = parse_json(read_text(folder.paused))
         return printable(f"paused since {facts['since']} by {facts['user']}")
-    except (OSError, ValueError, RecursionError, TypeError, KeyError):  # the file exists, whatever its content
+    except (OSError, ValueError, TypeError, KeyError):  # the file exists, whatever its content
         return PAUSED
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -15,6 +14,7 @@ from scaling.dispatch.states import index
 from scaling.dispatch.states.index import Index, Stamp
 from scaling.folders import RunFolder, SweepFolder, set_aside
 from scaling.record import BrokenRecord, Record, Status, read_record
+from scaling.security.reading import parse_json
 
 log = logging.getLogger(__name__)
 SUPERSEDED = "record.json.before"  # new name of a record whose run is trained again on request
@@ -162,11 +162,11 @@ def begun_runs(folder: SweepFolder) -> set[str]:
 def _facts(events: list[index.Event]) -> Iterator[tuple[str, list[Any]]]:
     """Parse the facts of lines, all at once if all are valid."""
     try:
-        found: list[Any] = json.loads(b"[" + b",".join(event.facts for event in events) + b"]")
+        found: list[Any] = parse_json(b"[" + b",".join(event.facts for event in events) + b"]")
         yield from zip((event.run_id for event in events), found, strict=True)
-    except (ValueError, RecursionError):
+    except ValueError:
         for event in events:
-            with suppress(ValueError, RecursionError):
+            with suppress(ValueError):
                 yield event.run_id, event.read()
 
 
