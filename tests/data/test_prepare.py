@@ -100,7 +100,7 @@ def test_a_class_without_test_examples_is_told(tmp_path: Path) -> None:
     image_folder(tmp_path, {"train": [5, 6, 3], "val": [4, 4, 4], "test": [4, 0, 4]})
     ready = prepare("imagenet1k", {"root": str(tmp_path), "image_size": 8, "examples": 14, "classes": 3})
     [note] = ready.notes
-    assert note.startswith("1 of 3 classes have no test example, the first of label 1, ")
+    assert note.startswith("1 of 3 classes have no test example, the first of label 1: ")
 
 
 def test_subsets_of_prepared_images_are_the_front_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
