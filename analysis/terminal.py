@@ -228,7 +228,7 @@ def show_allocation(found: ApproachComparison, rates: Mistuning | None = None, u
             titles.setdefault(text, []).append(a.title)
     warnings = (f"{'; '.join(by)}: {text}" for text, by in titles.items())
     of_use = (text for one in found.lifetimes for text in one.warnings if text not in titles)
-    notes(out, (*([unknown] if unknown else []), *warnings, *of_use))
+    notes(out, (*([unknown] if unknown else []), *found.warnings, *warnings, *of_use))
 
 
 def _show_lifetime(out: Console, found: Lifetime, y: str) -> None:

@@ -20,6 +20,7 @@ from analysis.estimates.lifetime_cost.model_cost import ModelCost, in_seconds
 from analysis.estimates.powerline import PowerLine
 from analysis.estimates.selected import fit_selected
 from analysis.estimates.valleys.law_shape import shape_of
+from analysis.fitting.allocation import far_targets
 from analysis.fitting.display.in_notebook import InNotebook
 from analysis.fitting.display.plain import plain
 from analysis.laws import Law, constrained_each, get_law
@@ -103,6 +104,7 @@ class ApproachComparison(InNotebook):
 
     agree: None if fewer than two approaches have an exponent with an interval. lifetimes: the cheapest models over
     training and inference, if the number of inference examples was given; lifetimes_reason: why there are none.
+    warnings: on targets far from the runs.
     """
 
     y: str
@@ -114,6 +116,7 @@ class ApproachComparison(InNotebook):
     level: float
     lifetimes: tuple[Lifetime, ...] = ()
     lifetimes_reason: str = ""
+    warnings: tuple[str, ...] = ()
 
     @property
     def refusal(self) -> str:
@@ -127,7 +130,7 @@ class ApproachComparison(InNotebook):
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain numbers."""
         parts = {**vars(self), "bias_of_isoflop": self.bias}
-        names = ["y", "level", "approaches", "agree", "verdict", "bias_of_isoflop", "bias_reason"]
+        names = ["y", "level", "approaches", "agree", "verdict", "bias_of_isoflop", "bias_reason", "warnings"]
         return {name: plain(parts[name]) for name in [*names, *(["lifetimes"] if self.lifetimes else [])]}
 
 
@@ -166,7 +169,8 @@ def allocate(
     if use is not None:
         check_use(use.inference, at, use.reach)
     options: dict[str, Any] = {"y": y, "resamples": resamples, "level": level, "seed": seed}
-    largest = float(np.max(pd.to_numeric(with_compute(rows).get("C", np.nan))))
+    used = pd.to_numeric(with_compute(rows).get("C", np.nan))
+    smallest, largest = float(np.min(used)), float(np.max(used))
     every = rows if milestones is None else milestones
     known = precomputed
     law, no_law = (known.law, "") if known.law else attempt(lambda: fit_selected(every, form, **options))
@@ -188,7 +192,8 @@ def allocate(
     if use is not None:
         use_law = (law, no_law) if use.law == form else attempt(lambda: fit_selected(every, use.law, **options))
         lifetimes, no_lifetimes = _lifetimes(use, *use_law, rows, at)
-    return ApproachComparison(y, approaches, agree, verdict, bias, no_bias, level, lifetimes, no_lifetimes)
+    far = tuple(far_targets(at, smallest, largest))
+    return ApproachComparison(y, approaches, agree, verdict, bias, no_bias, level, lifetimes, no_lifetimes, far)
 
 
 def _lifetimes(

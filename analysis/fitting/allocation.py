@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from analysis.laws import Law
-from analysis.laws.base import Array, Units
+from analysis.laws.base import Array, Inputs, Units
+from analysis.numbers import flops, number
 
 FARTHEST = 16.0
 """Range of the search for an optimum: distance in log N from the middle of the data (shifted with C)."""
@@ -17,6 +19,11 @@ GOLDEN = (5**0.5 - 1) / 2
 """The golden ratio, less 1."""
 CLOSE = 45
 """Golden-section steps within a grid cell: N to nine digits."""
+
+FAR_AHEAD = 100.0
+"""Ratio of a target C to the largest run's above which it is reported; Hoffmann et al. 2022 went about as far."""
+BELOW = 1.0001
+"""Ratio of the smallest run's C to a target from which the target counts as below the runs."""
 
 
 @dataclass(frozen=True)
@@ -62,10 +69,27 @@ def optimal_n(law: Law, units: Units, theta: Array, product: Array) -> Array:
 
 def log_loss(law: Law, units: Units, theta: Array, log_N: Array, log_D: Array) -> Array:
     """Return the log loss of each inner vector (p, R) at its own N and D (R, k), without repeats, at its best batch."""
+    with np.errstate(all="ignore"):
+        return law.evaluate(theta, inputs_at(law, units, theta, log_N, log_D)).h + units.log_y
+
+
+def far_targets(at: Sequence[float], smallest: float, largest: float) -> Iterator[str]:
+    """Yield a sentence for each target C far from runs that used from smallest to largest FLOPs."""
+    for C in at:
+        if C / largest > FAR_AHEAD:
+            yield (
+                f"C = {flops(C)} is {number(C / largest, 3)} times the largest run's: so far ahead, intervals hold "
+                "only if the form of the law does"
+            )
+        elif smallest / C > BELOW:
+            yield f"C = {flops(C)} is below the smallest run's, {flops(smallest)}: is that the compute you meant?"
+
+
+def inputs_at(law: Law, units: Units, theta: Array, log_N: Array, log_D: Array) -> Inputs:
+    """Return the law's centred inputs at N and D (R, k), without repeats and at the best batch of theta (p, R)."""
     params = dict(zip(law.params, law.unscale(theta, units), strict=True))
     sizes = {"N": log_N, "D": log_D, **law.others(params, log_N, log_D)}
-    with np.errstate(all="ignore"):
-        return law.evaluate(theta, {name: sizes[name] - units.log_inputs[name] for name in law.inputs}).h + units.log_y
+    return {name: sizes[name] - units.log_inputs[name] for name in law.inputs}
 
 
 def local_exponent(law: Law, units: Units, theta: Array, product: float) -> Array:

@@ -32,6 +32,15 @@ def test_three_approaches_side_by_side(balanced):
         assert target.times == pytest.approx(100, rel=0.01)
 
 
+def test_targets_below_the_runs_or_far_beyond_them_are_reported():
+    table = worlds.isoflop(World())
+    near = [float(table["C"].min()), 100 * float(table["C"].max())]
+    assert allocate(table, at=near, resamples=0).warnings == ()
+    below, beyond = allocate(table, at=[near[0] / 2, 2 * near[1]], resamples=0).warnings
+    assert "is below the smallest run's" in below
+    assert "is 200 times the largest run's" in beyond
+
+
 @pytest.mark.slow
 def test_parabolas_with_a_common_skew_are_not_biased_where_exponents_are_skewed():
     found = allocate(worlds.isoflop(SKEWED), resamples=0)
