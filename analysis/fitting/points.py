@@ -45,7 +45,8 @@ class Points:
     """The rows of one fit: raw inputs and response (n,), run and seed numbers, weights.
 
     details: training details by row, such as steps and rate (see `analysis.table.training_details`).
-    metric: of the loss, such as cross_entropy; empty where it is not known.
+    metric: of the loss, such as cross_entropy; empty where it is not known. runs_named: whether the table says which
+    run a row is of; without, each row counts as a run.
     """
 
     inputs: dict[str, Array]
@@ -62,6 +63,7 @@ class Points:
     details: Mapping[str, Array] = field(default_factory=dict)
     mixtures: tuple[Mixture, ...] = ()
     metric: str = ""
+    runs_named: bool = False
 
     @property
     def n(self) -> int:
@@ -123,6 +125,7 @@ def read_points(table: pd.DataFrame, law: Law, *, y: str, x: str | None, space: 
         details=training_details(table, chosen, y, selection.run_column),
         mixtures=tuple(one for one in mixtures_of(chosen) if one.name not in columns.values()),
         metric=metric_of(chosen),
+        runs_named="run_id" in chosen.columns,
     )
     check_determined(points, law)
     return points

@@ -148,7 +148,7 @@ def _orthogonal(residuals: Array, slopes: Array) -> tuple[Array, list[Array]]:
 def _bends(residuals: Array, law: list[Array], logs: Array) -> Misfit | None:
     """Test polynomials, up to the number of terms that the points allow."""
     spare = residuals.size - len(law)
-    terms = _orthonormal(_polynomials(logs), law, min(MOST_TERMS, spare // 3))[len(law) :]
+    terms = _orthonormal(polynomials(logs), law, min(MOST_TERMS, spare // 3))[len(law) :]
     explained = sum(float((direction * residuals).sum()) ** 2 for direction in terms)
     return _nested(residuals, spare, explained, len(terms)) if terms else None
 
@@ -232,7 +232,7 @@ def _wave_columns(logs: Array) -> Iterator[Array]:
             yield np.stack([np.sin(angle), np.cos(angle)])
 
 
-def _polynomials(logs: Array) -> Iterator[Array]:
+def polynomials(logs: Array) -> Iterator[Array]:
     """Yield monomials of the log inputs (d, n), each mapped to -1 .. 1, by degree.
 
     Beyond degree `BROAD`, powers of the mean (a run's size) come first, as most misfit is a function of size.

@@ -9,14 +9,16 @@ import numpy as np
 
 from analysis.errors import Refusal
 from analysis.fitting.certificate import LEVEL
+from analysis.fitting.objective import jacobian
 from analysis.fitting.points import Points
 from analysis.fitting.result import Fit
 from analysis.fitting.seeds import cell_numbers
 from analysis.fitting.verdict.misfit import UNLIKELY
 from analysis.fitting.verdict.run_residuals import ODD, clipped, f_test
+from analysis.fitting.verdict.serial_correlation import serial_correlation
 from analysis.laws import Law
 from analysis.laws.base import Array
-from analysis.numbers import measured, number, percent
+from analysis.numbers import measured, number, p_value, percent
 from analysis.table.recognise.roles import role_of
 
 FEW_STEPS = 100
@@ -41,6 +43,10 @@ LOCATED = 2.0
 """Ratio of the ends of the optimal N's interval up to which it counts as known, even outside the sizes run."""
 NEAR = 4.0
 """Factor beyond the sizes run up to which an optimum is known: farther off it rests on the form of the law alone."""
+SERIAL = 0.005
+"""Significance level of the correlation of neighbouring rows."""
+ALIKE = 5e-4
+"""Minimum deviation (share of y, rms) that neighbouring rows share; less hardly changes an interval."""
 FAR = 0.01
 """Minimum distance from the law (share of y) of a reported outlier."""
 
@@ -51,7 +57,7 @@ def judge_runs(found: Fit, law: Law) -> tuple[tuple[str, ...], tuple[str, ...]]:
     with np.errstate(all="ignore"):
         beyond = _distances_beyond(found, law)
         outside, known = tuple(_optimum_outside(beyond)), _is_optimum_known(found, beyond)
-        runs = (*_run_faults(found, law, points), *_other_size(found), *_rate_faults(points))
+        runs = (*_run_faults(found, law, points), *_other_size(found), *_rate_faults(points), *_curve_rows(found))
         faults = (*runs, *(() if known else outside), *_largest_runs_off(found))
         return faults, (*_outlier_remark(found), *(outside if known else ()))
 
@@ -106,6 +112,18 @@ def _variance(rest: Array, columns: Array) -> float:
     spare = len(rest) - columns.shape[1]
     weights = np.linalg.lstsq(columns, rest, rcond=1e-10)[0]
     return float(((rest - columns @ weights) ** 2).sum()) / spare if spare > 2 else np.inf
+
+
+def _curve_rows(found: Fit) -> Iterator[str]:
+    """Report neighbouring rows that deviate alike: points of learning curves, each counted as a run."""
+    engine = found.engine
+    seen = serial_correlation(engine.points, engine.residuals, jacobian(engine.problem, engine.theta))
+    if seen and seen.p_value < SERIAL and seen.common > ALIKE:
+        yield (
+            f"neighbouring rows deviate alike (correlation {number(seen.value, 2)}, {p_value(seen.p_value)}), as those "
+            "of one run's curve do, and each counts as a run: name their run with --run-column, or keep one row a run; "
+            "where each is a run of its own (--run-column none), the law may be wrong"
+        )
 
 
 def _outliers(found: Fit) -> Array:
