@@ -15,7 +15,7 @@ from analysis.fitting.certificate import Certificate
 from analysis.fitting.display.shown import Shown
 from analysis.fitting.intervals import percentile
 from analysis.fitting.objective import Problem
-from analysis.fitting.verdict.drift import excess_of, with_drifts
+from analysis.fitting.verdict.drift import excess_of, with_drifted_optimum, with_drifts
 from analysis.laws.base import Array
 from analysis.numbers import number
 
@@ -107,7 +107,10 @@ class Fit(Shown):
         return np.exp(self._drifted(self._spread(inputs), inputs))
 
     def allocate(self, C: float) -> Optimum:
-        """Return the optimal N and D for C FLOPs, with intervals. Raises `Refusal` for laws that are not in N and D."""
+        """Return the optimal N and D for C FLOPs, with intervals. Raises `Refusal` for laws that are not in N and D.
+
+        The intervals include drifts and bends that the runs do not exclude, as those of `interval`.
+        """
         if not (isinstance(C, Real) and np.isfinite(C) and C > 0):
             raise UserError(f"found C={C!r}; wanted a positive number of FLOPs")
         if self.allocation is None:
@@ -124,13 +127,24 @@ class Fit(Shown):
         best = Optimum(C, float(N), float(D), losses[0], losses[1], warnings=self._beyond(N, D), batch=batch)
         if self.engine.samples is None:
             return best
-        samples = self.engine.samples
-        Ns = np.clip(self._optimal_n(samples, product), 1e-200, 1e200)  # a degenerate refit gives 0
-        ends = percentile(np.stack([Ns, product / Ns, self._loss_at(samples, Ns, product / Ns)]), self.level)
-        low, high = ends.T.tolist()
+        refits = self.optimal_refits(C)
+        drifted = self._drifted_optimum(self._widened(refits, np.log([[best.N], [best.loss]])), best)
+        ends = np.stack([percentile(one, self.level) for one in (refits, drifted)])
+        ends = np.exp(np.stack([ends[:, :, 0].min(axis=0), ends[:, :, 1].max(axis=0)], axis=1))
+        sizes, losses = ends.tolist()
         return replace(
-            best, N_interval=(low[0], high[0]), D_interval=(low[1], high[1]), loss_interval=(low[2], high[2])
+            best,
+            N_interval=(sizes[0], sizes[1]),
+            D_interval=(float(product / sizes[1]), float(product / sizes[0])),
+            loss_interval=(losses[0], losses[1]),
         )
+
+    def optimal_refits(self, C: float) -> Array:
+        """Return the log of the optimal N for C FLOPs, and of the loss there, of each refit (2, R)."""
+        assert self.allocation is not None
+        product, samples = C / self.allocation.flops_per_nd, self._samples()
+        N = np.clip(self._optimal_n(samples, product), 1e-200, 1e200)  # a degenerate refit gives 0
+        return np.log(np.stack([N, self._loss_at(samples, N, product / N)]))
 
     def split(self, C: Array) -> tuple[Array, Array]:
         """Return the optimal N and D at each C (FLOPs), for laws that have an allocation."""
@@ -211,13 +225,14 @@ class Fit(Shown):
 
     def _spread(self, inputs: dict[str, Array]) -> Array:
         """Return the refits' log curves (m, R), farther from the fit where its error is smooth (see `excess_of`)."""
-        engine = self.engine
         curves = self._log_curve(inputs, self._samples()).T
+        return self._widened(curves, self._log_curve(inputs, self.engine.theta[:, None]).T)
+
+    def _widened(self, refits: Array, middle: Array) -> Array:
+        """Spread values of the refits (m, R) about those of the fit (m, 1) where its error is smooth."""
+        engine = self.engine
         excess = excess_of(engine.problem, engine.points, engine.theta, engine.residuals)
-        if excess == 1:
-            return curves
-        middle = self._log_curve(inputs, engine.theta[:, None]).T
-        return middle + excess * (curves - middle)
+        return refits if excess == 1 else middle + excess * (refits - middle)
 
     def _with_noise(self, curves: Array) -> Array:
         """Add a random residual, scaled for the degrees of freedom, to each refit's log curve (m, R)."""
@@ -234,6 +249,12 @@ class Fit(Shown):
         engine = self.engine
         known = (engine.problem, engine.points, engine.theta, engine.residuals)
         return with_drifts(curves, *known, inputs, seed=self.card["seed"])
+
+    def _drifted_optimum(self, optima: Array, best: Optimum) -> Array:
+        """Add random drifts and bends to the refits' log N* and log loss (2, R)."""
+        engine = self.engine
+        known = (engine.problem, engine.points, engine.theta, engine.residuals)
+        return with_drifted_optimum(optima, *known, (best.N, best.D), seed=self.card["seed"])
 
     def _optimal_n(self, theta: Array, product: float | Array) -> Array:
         problem = self.engine.problem

@@ -9,12 +9,13 @@ with its prior standard deviation.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import exp, sqrt
 
 import numpy as np
 
+from analysis.fitting.allocation import FARTHEST, inputs_at
 from analysis.fitting.objective import Problem, jacobian
 from analysis.fitting.points import Points
 from analysis.fitting.verdict.misfit import residual_deviation, residual_excess
@@ -29,6 +30,10 @@ LAST = 0.15
 """Share of the data's range, at its large end, over which a bend acts."""
 FEWEST = 5
 """Minimum residual degrees of freedom for estimating drifts."""
+STEP = 0.3
+"""Step in log N of the derivatives of a law and of a term at the optimum."""
+FLAT = 1e-9
+"""Least curvature of a law's logarithm in log N at the optimum."""
 SINGULAR = 1e-6
 """Singular values of the law's Jacobian below this share of the largest count as zero."""
 
@@ -117,27 +122,69 @@ def with_drifts(
     curves: Array, problem: Problem, points: Points, theta: Array, residuals: Array, inputs: Inputs, *, seed: int
 ) -> Array:
     """Add to each refit's log curve (m, R) at inputs (m,) one term or none, by the posterior odds."""
-    terms = [*_drifts(problem), *_bends(problem, theta)]
-    found = _estimated(terms, problem, points, theta, residuals)
+    found = _terms(problem, points, theta, residuals)
     if not found:
         return curves
-    from scipy.special import ndtri
-
-    odds = np.array([1.0, *(one.odds for one in found)])
-    ends = np.cumsum(odds / odds.sum())
-    # Evenly spaced quantiles of the mixture: the few large amounts, which its tails are, do not depend on luck.
-    at = np.random.default_rng(seed).permutation(np.arange(curves.shape[1]) + 0.5) / curves.shape[1]
-    which = np.minimum(np.searchsorted(ends, at), len(found))
-    rank = 1 - (ends[which] - at) * odds.sum() / odds[which]
-    z, moved = ndtri(np.clip(rank, 1e-9, 1 - 1e-9)), np.zeros_like(curves)
-    for k, one in enumerate(found, start=1):
-        mean, deviation = one.posterior
-        amount = np.where(which == k, mean + deviation * z, 0.0)
-        moved += effect_of(one, problem, theta, inputs)[:, None] * amount
+    effects = np.stack([effect_of(one, problem, theta, inputs) for one in found])
+    moved = effects.T @ _amounts(found, curves.shape[1], seed=seed)
     if problem.objective.space == "log":
         return curves + moved
     log_y = problem.units.log_y
     return log_y + np.log(np.maximum(np.exp(curves - log_y) + moved, 1e-300))
+
+
+def with_drifted_optimum(
+    optima: Array,
+    problem: Problem,
+    points: Points,
+    theta: Array,
+    residuals: Array,
+    best: tuple[float, float],
+    *,
+    seed: int,
+) -> Array:
+    """Add to the log N* and log response of each refit (2, R) what one term or none changes, by the posterior odds.
+
+    best: N and D of the fit's own optimum. To first order, N* moves to where the law and the term together are lowest
+    at the same C, and the response there changes by the term.
+    """
+    found = _terms(problem, points, theta, residuals)
+    if not found:
+        return optima
+    steps = STEP * np.array([[-1.0, 0.0, 1.0]])
+    path = inputs_at(problem.law, problem.units, theta[:, None], np.log(best[0]) + steps, np.log(best[1]) - steps)
+    with np.errstate(all="ignore"):
+        curve = problem.law.evaluate(theta[:, None], path).h[0]
+    inputs = {name: np.broadcast_to(x, steps.shape)[0] for name, x in path.items()}
+    effects = np.stack([effect_of(one, problem, theta, inputs) for one in found])
+    if problem.objective.space != "log":  # to shares of the response, at whose minimum a factor does not matter
+        effects = effects / np.exp(curve)
+    slope = (effects[:, 2] - effects[:, 0]) / (2 * STEP)
+    bend = (curve[0] - 2 * curve[1] + curve[2]) / STEP**2
+    changes = np.stack([-slope / max(bend, FLAT), effects[:, 1]]) @ _amounts(found, optima.shape[1], seed=seed)
+    return optima + np.clip(changes, -FARTHEST, FARTHEST)
+
+
+def _terms(problem: Problem, points: Points, theta: Array, residuals: Array) -> tuple[Drift, ...]:
+    """Estimate each drift and each bend from residuals (n,) at theta (p,)."""
+    return _estimated([*_drifts(problem), *_bends(problem, theta)], problem, points, theta, residuals)
+
+
+def _amounts(found: Sequence[Drift], count: int, *, seed: int) -> Array:
+    """Draw coefficients (k, count) of k terms: in each column that of one term or none, by the posterior odds.
+
+    They are evenly spaced quantiles of the mixture: the few large amounts, which its tails are, do not depend on luck.
+    """
+    from scipy.special import ndtri
+
+    odds = np.array([1.0, *(one.odds for one in found)])
+    ends = np.cumsum(odds / odds.sum())
+    at = np.random.default_rng(seed).permutation(np.arange(count) + 0.5) / count
+    which = np.minimum(np.searchsorted(ends, at), len(found))
+    rank = 1 - (ends[which] - at) * odds.sum() / odds[which]
+    z = ndtri(np.clip(rank, 1e-9, 1 - 1e-9))
+    mean, deviation = np.array([one.posterior for one in found]).T[:, :, None]
+    return np.where(which == np.arange(1, len(found) + 1)[:, None], mean + deviation * z, 0.0)
 
 
 def _estimated(

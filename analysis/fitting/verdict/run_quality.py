@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 import numpy as np
 
-from analysis.errors import Refusal
 from analysis.fitting.certificate import LEVEL
+from analysis.fitting.intervals import percentile
 from analysis.fitting.objective import jacobian
 from analysis.fitting.points import Points
 from analysis.fitting.result import Fit
@@ -251,11 +250,8 @@ def _is_optimum_known(found: Fit, beyond: Array) -> bool:
         return False
     N, D = (np.log(found.engine.points.inputs[name]) for name in ("N", "D"))
     middle = float(np.exp((N + D).min() / 2 + (N + D).max() / 2))
-    try:
-        ends = replace(found, level=LEVEL).allocate(middle * found.allocation.flops_per_nd).N_interval
-    except Refusal:
-        return False
-    return ends is not None and ends[1] <= LOCATED * ends[0]
+    low, high = percentile(found.optimal_refits(middle * found.allocation.flops_per_nd)[:1], LEVEL)[0]
+    return bool(high - low <= np.log(LOCATED))
 
 
 def _own_slope(found: Fit) -> Array | float:

@@ -132,3 +132,28 @@ def test_intervals_hold_a_curve_from_which_the_law_is_off_by_less_than_weakens_i
     right, inside, alone = found(0.0)
     assert not any("more than their noise" in said for said in right.warnings)
     assert inside == pytest.approx(alone, abs=0.03)
+
+
+def best_size(drift: float, C: float) -> float:
+    """Return the true optimal N for C FLOPs."""
+    N = np.geomspace(1e6, 1e12, 20001)
+    return float(N[np.argmin(truth(drift, N, C / 6 / N))])
+
+
+@pytest.mark.parametrize("space", default_cases(["log", "raw"], "raw"))
+def test_the_interval_of_the_optimal_size_allows_for_drifts_too(space: str) -> None:
+    C = 6 * 3e11 * 1e10
+    for drift, noise in ((-0.04, 3e-4), (-0.02, 3e-4), (0.02, 3e-4)):
+        found, _ = fitted(drift, noise=noise, space=space)
+        best, bare = found.allocate(C), np.exp(percentile(found.optimal_refits(C)[0], found.level))
+        assert not bare[0] < best_size(drift, C) < bare[1]
+        assert best.N_interval[0] < best_size(drift, C) < best.N_interval[1]
+        assert best.D_interval == pytest.approx([C / 6 / N for N in best.N_interval[::-1]])
+
+
+def test_the_interval_of_the_optimal_size_is_hardly_wider_where_runs_exclude_drifts() -> None:
+    found, _ = fitted(0.0, noise=3e-4)
+    C = 6 * 1e8 * 1e10
+    best, bare = found.allocate(C), np.exp(percentile(found.optimal_refits(C)[0], found.level))
+    assert best.N_interval[0] < best_size(0.0, C) < best.N_interval[1]
+    assert np.log(best.N_interval[1] / best.N_interval[0]) < 1.2 * np.log(bare[1] / bare[0])
