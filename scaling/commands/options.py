@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from scaling.commands.completion.words import complete_override
-from scaling.compose.roots import roots, sweep_name
+from scaling.compose.roots import key_of, roots, sweep_name
 from scaling.errors import UserError
 from scaling.folders import SweepFolder
 from scaling.security.rights import shared_as
@@ -54,7 +54,7 @@ def recipe_option(command: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(command)
     def with_recipe(*given: Any, arguments: tuple[str, ...], recipe: int | None, **options: Any) -> Any:
         if recipe is not None:
-            own = next((word for word in arguments if word.lstrip("+~").partition("=")[0] == "recipe_version"), None)
+            own = next((word for word in arguments if key_of(word) == "recipe_version"), None)
             if own is not None:
                 raise UserError(f"found --recipe {recipe} and {own}; wanted one of the two; drop one")
             arguments = (*arguments, f"recipe_version={recipe}")

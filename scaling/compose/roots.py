@@ -20,6 +20,11 @@ def roots(name: str) -> list[Path]:
     return list(dict.fromkeys(folder for folder in (Path(name).absolute(), shipped(name)) if folder.is_dir()))
 
 
+def key_of(override: str) -> str:
+    """Return the key that an override on the command line names."""
+    return override.lstrip("+~").partition("=")[0].strip()
+
+
 def sweep_name(given: str) -> str:
     """Return the name of a sweep that is given by its name or the path of its file."""
     path = Path(given.removesuffix(".yaml")).expanduser()

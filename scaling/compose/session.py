@@ -23,7 +23,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 
 from scaling.compose.aliases import AliasSource
 from scaling.compose.keys import where_else
-from scaling.compose.roots import roots, shipped
+from scaling.compose.roots import key_of, roots, shipped
 from scaling.compose.shadows import in_the_way, refuse_config, shadow
 from scaling.compose.sources import GROUP, OwnConfigs, SearchPath, SweepSource
 from scaling.errors import UserError, suggestion
@@ -160,7 +160,7 @@ def _no_sweep(name: str) -> str:
 def check_hydras(arguments: Sequence[str]) -> None:
     """Raise UserError for an override of Hydra's own config that nothing here follows."""
     for argument in arguments:
-        key = argument.lstrip("+~").partition("=")[0].strip()
+        key = key_of(argument)
         if re.split(r"[./]", key)[0] != "hydra" or key in HYDRAS:
             continue
         if key == "hydra/launcher":

@@ -11,6 +11,7 @@ from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 
+from scaling.compose.roots import key_of
 from scaling.dispatch.states.settled import SettledRuns
 from scaling.errors import UserError
 from scaling.folders import SweepFolder
@@ -76,18 +77,18 @@ def overrides_of(folder: SweepFolder) -> list[str]:
         raise UserError(
             f"found no command in {folder.sweep}; wanted the folder of a sweep; give --pool FILE, or run it again"
         )
-    kept = [word for word in arguments if word.partition("=")[0] not in ("name", "results")]
+    kept = [word for word in arguments if key_of(word) not in ("name", "results")]
     return [*kept, f"name={folder.name}", f"results={folder.results}"]
 
 
 def extra_overrides(arguments: Sequence[str]) -> list[str]:
     """Return the overrides of a command line that affect its runs."""
-    return [word for word in arguments if word.lstrip("+~").partition("=")[0].partition(".")[0] not in PLACE]
+    return [word for word in arguments if key_of(word).partition(".")[0] not in PLACE]
 
 
 def launcher_overrides(arguments: Sequence[str]) -> list[str]:
     """Return the overrides of a command line that choose the launcher and its keys."""
-    return [word for word in arguments if word.lstrip("+~").partition("=")[0].partition(".")[0] == "launcher"]
+    return [word for word in arguments if key_of(word).partition(".")[0] == "launcher"]
 
 
 def candidates(
@@ -121,7 +122,7 @@ def candidates(
     if count > MOST:
         raise UserError(f"found {count:,} candidates on the extended axes; wanted at most {MOST:,}; give --bounds")
     cells = ",".join(f"{key}:[{','.join(map(_written, values))}]" for key, values in wider.items())
-    fixed = [word for word in plan.arguments if word.lstrip("+~").partition("=")[0] not in wider]
+    fixed = [word for word in plan.arguments if key_of(word) not in wider]
     wider_plan = expand(loader, [*fixed, f"sweep.grid=[{{product:{{{cells}}}}}]"])
     settled = SettledRuns(plan.folder)
     return priced(_free(wider_plan.runs, settled, task), wider_plan.runs, settled, forecasts)
