@@ -57,7 +57,7 @@ class MadeSet(DataSet):
 
     def load(self, D_unique: int | None, *, stream_seed: int = 0) -> Splits:
         """Make the splits: `D_unique` training examples, or a Stream seeded by `stream_seed` if it is None."""
-        if not self._is_apart:
+        if not self._thread_safe:
             self.remember("tried", "draws", self._check_draws)
         train = self._stream(stream_seed) if D_unique is None else self._first(D_unique)
         return self.splits(train, self._held_out("validation", self.n_validation), self._held_out("test", self.n_test))
@@ -93,7 +93,9 @@ class MadeSet(DataSet):
                 ("stream", seed), ("begin", rows), lambda: self._part(rows, "stream", self.seed, seed, 0)
             )
 
-        return Stream(draw=draw, chunk=self.chunk, begin=begin if self.row_by_row else None, thread_safe=self._is_apart)
+        return Stream(
+            draw=draw, chunk=self.chunk, begin=begin if self.row_by_row else None, thread_safe=self._thread_safe
+        )
 
     def _first(self, n: int) -> Arrays:
         """Return the first `n` examples of the fixed order."""
@@ -133,7 +135,7 @@ class MadeSet(DataSet):
         return self._part(n, "order", self.seed, i)
 
     @property
-    def _is_apart(self) -> bool:
+    def _thread_safe(self) -> bool:
         """Whether nothing is drawn from global random streams, which is known only for the shipped sets."""
         return is_shipped(type(self))
 
@@ -153,7 +155,7 @@ class MadeSet(DataSet):
         return True
 
     def _part(self, n: int, *purpose: str | int) -> Arrays:
-        if self._is_apart:
+        if self._thread_safe:
             return checked(self, "drawn", self.draw(n, generator(self.name, *purpose)))
         with streams_of(self.name, *purpose):
             found = checked(self, "drawn", self.draw(n, generator(self.name, *purpose)))

@@ -65,7 +65,6 @@ class Callbacks:
         return checkpoint_interval(self.saver.cost, most=most, trained=trained if self.attempt.again else None)
 
     def _checkpoint(self) -> None:
-        """Start writing a checkpoint."""
         self.saver.save()
         self._saved = monotonic()
 

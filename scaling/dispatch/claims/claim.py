@@ -152,7 +152,6 @@ def acquire(path: Path, *, job: str = "", worker: str = "", gpus: int = 0, perio
 
 
 def _new_claim(**facts: Any) -> Claim:
-    """Return a claim of this process with a token of its own."""
     now = time.time()
     return Claim(uuid.uuid4().hex[:12], this_process(), since=now, beat=now, **facts)
 

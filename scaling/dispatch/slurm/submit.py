@@ -184,7 +184,6 @@ class Submitter:
         self._dispatch.write(facts)
 
     def _accept(self, share: JobShare, job: str, *, workers: int = 0) -> None:
-        """Record a job that SLURM has accepted."""
         facts = self._facts
         groups = {**facts.groups, share.group: (*facts.groups.get(share.group, ()), job)}
         self._write(replace(facts, jobs=(*facts.jobs, job), groups=groups, workers=facts.workers + workers))

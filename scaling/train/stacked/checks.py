@@ -23,7 +23,6 @@ def _next_fork(member: MemberState) -> int:
 
 
 def _next_check(member: MemberState) -> int:
-    """Return the next step at which the losses are checked."""
     return member.step - member.step % CHECK_STEPS + CHECK_STEPS
 
 

@@ -123,7 +123,6 @@ class StackLoop:
         self._saved = monotonic()
 
     def _stopped(self) -> list[int]:
-        """Return the positions of members that are asked to stop."""
         return [i for i, member in enumerate(self.stack.members) if member.attempt.is_to_stop]
 
     def _watch(self, now: float) -> None:

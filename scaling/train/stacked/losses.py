@@ -56,9 +56,9 @@ def _parts(y: Labels) -> list[tuple[Tensor, Tensor | None]]:
 def _cross_entropy(logs: Tensor, y: Labels, smoothed: Tensor | None) -> Tensor:
     """Return the members' mean losses (K,) of log p (K, classes, n)."""
     if isinstance(y, Mixed):
-        loss = y.share * _missed(logs, y.first) + (1 - y.share) * _missed(logs, y.second)
+        loss = y.share * missed(logs, y.first).mean(1) + (1 - y.share) * missed(logs, y.second).mean(1)
     else:
-        loss = _missed(logs, y)
+        loss = missed(logs, y).mean(1)
     return loss if smoothed is None else (1 - smoothed) * loss - smoothed * logs.mean((1, 2))
 
 
@@ -79,11 +79,6 @@ def missed(logs: Tensor, y: Tensor) -> Tensor:
         return functional.nll_loss(logs, y, reduction="none")
     rows = functional.nll_loss(logs.transpose(1, 2).flatten(0, 1), y.flatten(), reduction="none")
     return rows.view(y.shape)
-
-
-def _missed(logs: Tensor, y: Tensor) -> Tensor:
-    """Return the mean of -log p(y) for each member, (K,)."""
-    return missed(logs, y).mean(1)
 
 
 def _squared_error(outputs: Tensor, y: Labels) -> Tensor:
