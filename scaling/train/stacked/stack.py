@@ -32,7 +32,7 @@ from scaling.train.stacked.optimisers import STACKED
 from scaling.train.stacked.rows import Rows, layout_of
 from scaling.train.stacked.steps.gradients import Gradients, gradients_by_autograd, gradients_by_hand
 from scaling.train.stacked.steps.inputs import Block
-from scaling.train.stacked.steps.launch import Launch, launch_of
+from scaling.train.stacked.steps.launch import Launch, Steps, launch_of
 from scaling.train.stacked.steps.step import StackedStep
 from scaling.train.stacked.users.trial import TRIED, check_stackable_augmentation, needs_vmap
 from scaling.train.stacked.users.vmapped import NotStackable, map_module
@@ -132,9 +132,8 @@ class Stack:
             if has_dropout(module):
                 drawn += [member.dropout_generator for member in self.members]
             generators = [generator for generator in drawn if generator.device.type == self.device.type]
-            self._launch = launch_of(
-                self.config.train, step, block, module, self.device, generators=generators, shape=self.shape
-            )
+            steps = Steps(step, block, module, self.device, generators, self.shape)
+            self._launch = launch_of(self.config.train, steps)
             for member in self.members:
                 member.attempt.how["launch"] = self._launch.name
         return self._launch

@@ -31,9 +31,9 @@ def captured(monkeypatch):
     """Let each step read from buffers, as if it were captured; the widths of the stacks for which one was."""
     widths = []
 
-    def launch(train, step, block, module, device, *, generators, shape):
-        widths.append(block.members)
-        return replayed(step, block, module, device, generators=generators, capture=without_capturing)
+    def launch(train, steps):
+        widths.append(steps.block.members)
+        return replayed(steps, capture=without_capturing)
 
     def use():
         monkeypatch.setattr(stack, "launch_of", launch)

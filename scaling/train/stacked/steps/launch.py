@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -32,14 +33,27 @@ class Launch(Protocol):
         """Take the steps of a block, one for each iteration."""
 
 
+@dataclass(frozen=True)
+class Steps:
+    """The steps of a stack from a block on; module: of one of the members; generators: used by the step; shape: of an
+    example."""
+
+    step: StackedStep
+    block: Block
+    module: nn.Module
+    device: torch.device
+    generators: Sequence[torch.Generator]
+    shape: tuple[int, ...]
+
+
 class Eager:
-    """Launches each step kernel by kernel; shape: of an example; why: the reason for not using a graph, or ""."""
+    """Launches each step kernel by kernel; why: the reason for not using a graph, "" if none was wanted."""
 
     holds_rows = False
 
-    def __init__(self, step: StackedStep, shape: tuple[int, ...], device: torch.device, *, why: str = "") -> None:
+    def __init__(self, steps: Steps, *, why: str = "") -> None:
         self.name = f"eager ({why})" if why else "eager"
-        self._step, self._shape, self._device = step, shape, device
+        self._step, self._shape, self._device = steps.step, steps.shape, steps.device
 
     def prepare(self, block: Block) -> None:
         """Do nothing: launching kernels keeps this process busy."""
@@ -81,45 +95,26 @@ class Replayed:
         return self._buffers.values(block, start, stop)
 
 
-def launch_of(
-    train: Train,
-    step: StackedStep,
-    block: Block,
-    module: nn.Module,
-    device: torch.device,
-    *,
-    generators: Sequence[torch.Generator],
-    shape: tuple[int, ...],
-) -> Launch:
-    """Return the launch of a block's steps and later ones: on a GPU from a graph if the step can be captured.
-
-    module: of one of the members; generators: used by the step; shape: of an example.
-    """
-    if device.type != "cuda" or train.graph == "off":
-        return Eager(step, shape, device)
+def launch_of(train: Train, steps: Steps) -> Launch:
+    """Return the launch of a stack's steps: on a GPU from a graph if they can be captured."""
+    if steps.device.type != "cuda" or train.graph == "off":
+        return Eager(steps)
     try:
-        return replayed(step, block, module, device, generators=generators)
+        return replayed(steps)
     except NotCaptured as reason:
         log.warning(NO_GRAPH, reason)
-        return Eager(step, shape, device, why=f"no graph: {reason}")
+        return Eager(steps, why=f"no graph: {reason}")
 
 
-def replayed(
-    step: StackedStep,
-    block: Block,
-    module: nn.Module,
-    device: torch.device,
-    *,
-    generators: Sequence[torch.Generator],
-    capture: Capture = capture,
-) -> Replayed:
+def replayed(steps: Steps, *, capture: Capture = capture) -> Replayed:
     """Capture a step and return its replay; NotCaptured if a replay would differ from the step."""
-    buffers = Buffers(block, device)
-    buffers.fill(buffers.values(block, 0, 1))
+    step, device = steps.step, steps.device
+    buffers = Buffers(steps.block, device)
+    buffers.fill(buffers.values(steps.block, 0, 1))
     changed = [step.rows.trained, *step.rows.fixed.values(), *step.optimiser.changed, step.totals]
-    restorer = Restorer([*changed, buffers.places], generators, module, device)
+    restorer = Restorer([*changed, buffers.places], steps.generators, steps.module, device)
 
     def work() -> None:
         step(*buffers.read())
 
-    return Replayed(buffers, captured(work, restorer, device, generators=generators, capture=capture))
+    return Replayed(buffers, captured(work, restorer, device, generators=steps.generators, capture=capture))
