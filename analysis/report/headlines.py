@@ -99,7 +99,7 @@ def _of_frontiers(group: GroupResults) -> Iterator[Headline]:
     for y in ("loss", "error"):
         front, result = group.frontiers.get(y), group.shown(y)
         if front and front.line and result and result.fit and front.share_at_edge < TOO_MANY_EDGES:
-            yield _headline(f"best {y} falls as", result)
+            yield _headline(f"best {y}", result)
 
 
 def _of_minima(group: GroupResults) -> Iterator[Headline]:
@@ -143,7 +143,7 @@ def _of_slices(group: GroupResults) -> Iterator[Headline]:
         result = next((group.shown(group.y, one) for one in reversed(group.slices[x])), None)
         if result and result.fit and result.slice and _known(_slope(result.fit)[1]):
             at = f" at {result.slice.words}" if result.slice.words else ""
-            yield _headline(f"{group.y}{at} falls as", result)
+            yield _headline(f"{group.y}{at}", result)
 
 
 def _known(ends: Interval | None) -> bool:
@@ -154,10 +154,11 @@ def _known(ends: Interval | None) -> bool:
     return ends[0] * ends[1] > 0 and high <= KNOWN * low
 
 
-def _headline(what: str, result: LawResult) -> Headline:
-    """Return the headline of a one-variable law."""
+def _headline(response: str, result: LawResult) -> Headline:
+    """Return the headline of a one-variable law of a response, such as "best loss"."""
     assert result.fit
     slope, ends = _slope(result.fit)
+    what = f"{response} {'rises' if slope > 0 else 'falls'} as"
     value = f"{str(result.x).replace('D_unique', 'D<sub>unique</sub>')}<sup>{exponent(slope)}</sup>"
     floor = _floor(result.fit)
     note = ", ".join(filter(None, (floor, result.fit.certificate.backtest)))

@@ -612,3 +612,11 @@ def test_the_law_of_one_run_s_curve_keeps_its_floor_and_has_no_interval():
     assert (line.value, line.interval, line.status) == ("D<sup>−0.300</sup>", "", "weak")
     assert line.note.startswith("above a floor of 2, hold-out passed")
     assert "<b>D<sup>−0.300</sup></b> above a floor of 2 <span" in answer([line])
+
+
+def test_a_loss_that_rises_is_not_said_to_fall():
+    D = np.geomspace(1e9, 1e11, 12)
+    curves = [pd.DataFrame({"run_name": f"r{N:g}", "N": N, "D": D, "loss": (D / 1e9) ** 0.1}) for N in (1e8, 1e9)]
+    (group,), _ = fit_groups(load_table(pd.concat(curves)), QUICK)
+    (line,) = (line for line in headlines([group]) if line.value.startswith("D"))
+    assert (line.what.split()[-2:], line.value) == (["rises", "as"], "D<sup>0.100</sup>")
