@@ -148,7 +148,7 @@ def estimate(run: PlannedRun, speed: Speed, *, stack_share: StackShare = ALONE) 
     """
     config, quantities = run.config, run.quantities
     if run.parent is not None:
-        return speed.run + _stage_seconds(run, speed)
+        return speed.crowded * (speed.run + _stage_seconds(run, speed))
     costs = _costs(run, speed)
     drawn = stack_share.drawn * _draw_seconds(run, speed)
     if isinstance(config.optim, LeastSquares):
@@ -163,7 +163,7 @@ def estimate(run: PlannedRun, speed: Speed, *, stack_share: StackShare = ALONE) 
     compiling = COMPILE_SECONDS[speed.kind] if config.train.engine == "compile" else 0.0
     # Examples are drawn while a GPU trains; on a CPU drawing competes for its cores.
     training = max(drawn, trained) if speed.kind == "cuda" else drawn + trained
-    return _fixed_seconds(run, speed, stack_share) + compiling + training + evaluated
+    return speed.crowded * (_fixed_seconds(run, speed, stack_share) + compiling + training + evaluated)
 
 
 def _fixed_seconds(run: PlannedRun, speed: Speed, stack_share: StackShare) -> float:

@@ -41,14 +41,14 @@ def run_seconds(where: torch.device, *, step: float, curve: float) -> float:
     return max(0.0, took - run.quantities.steps * step - len(curve_steps(run)) * curve)
 
 
-def member_seconds(where: torch.device) -> float:
-    """Return the seconds of a member of a stack that takes one step."""
+def member_seconds(where: torch.device, *, step: float) -> float:
+    """Return the seconds of a member of a stack besides its step, which counts as one of a single run."""
     runs = [few_examples("stacked", steps=1, seed=seed) for seed in range(MEMBERS)]
 
     def train(folder: Path) -> None:
         train_stack([Member(run, RunFolder(folder / run.run_id), _check) for run in runs], device=str(where))
 
-    return _typical_seconds(train, where, times=RUNS) / MEMBERS
+    return max(0.0, _typical_seconds(train, where, times=RUNS) / MEMBERS - step)
 
 
 def point_seconds(where: torch.device) -> tuple[float, float]:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import UTC, datetime
+from statistics import median
 from time import perf_counter
 from typing import Any
 
@@ -15,7 +16,7 @@ from scaling.augment.standard import Standard
 from scaling.data.linear_teacher import LinearTeacher
 from scaling.data.mnist1d import Mnist1d
 from scaling.data.teacher import Teacher
-from scaling.devices import torch_version
+from scaling.devices import cores, torch_version
 from scaling.errors import UserError
 from scaling.forecast.fits import TimedStack, enough_numbers, fit_convolutions, fit_costs, fit_together
 from scaling.forecast.fixed import few_examples, member_seconds, point_seconds, run_seconds
@@ -27,6 +28,7 @@ from scaling.forecast.timing.drawing import draw_seconds
 from scaling.forecast.timing.shapes import (
     BESIDE,
     CONVOLUTIONS,
+    CROWDED,
     GROWN_STACKS,
     LARGE,
     LARGE_STACKS,
@@ -49,6 +51,7 @@ SLICES = {"cpu": 4, "cuda": 2}
 TURNS, LIMIT_SECONDS = 3, 8.0  # most repetitions and seconds for the shapes of a precision
 MOST_ERROR = 0.4  # largest relative error on three in four shapes for which a fit is accepted
 SQUARE, PRODUCT_SECONDS = {"cpu": 1_024, "cuda": 8_192}, 0.5
+MOST_OTHERS = 7  # processes that train while a CPU's steps are timed once more
 SLOW = 0.2  # of the float32 rate: precisions with slower products are not timed, because that would take long
 AUGMENTED = {"cpu": 64, "cuda": 4_096}  # images: on a GPU enough to make launching negligible
 DEFAULT_PRECISION = {"cpu": "fp32", "cuda": "tf32"}  # in which convolutions and stacks are timed
@@ -84,9 +87,9 @@ def probe_speed(device: str = "auto", *, threads: int = 1) -> Speed:
         alone = run_seconds(where, step=step, curve=curve)
         draw = {data.name: draw_seconds(data, where) for data in STREAMS}
         augment = _augment_seconds(where)
-        sharing = _sharing(processes, where)
+        sharing, crowded = _sharing(processes, where), _crowded(processes, where, threads)
         together, numbers = _together(where, costs.get(DEFAULT_PRECISION[where.type], costs["fp32"]))
-        together = replace(together, run=min(1.0, member_seconds(where) / alone) if alone else 1.0)
+        together = replace(together, run=min(1.0, member_seconds(where, step=step) / alone) if alone else 1.0)
     return Speed(
         device=hardware_name(where),
         kind=where.type,
@@ -97,6 +100,7 @@ def probe_speed(device: str = "auto", *, threads: int = 1) -> Speed:
         run=alone,
         milestone=milestone,
         curve=curve,
+        crowded=crowded,
         error=fits["fp32"][1],
         probed_at=datetime.now(UTC).isoformat(timespec="seconds"),
         products=products,
@@ -178,6 +182,26 @@ def _sharing(processes: SharingProcesses, where: torch.device) -> dict[str, floa
     except (OSError, ValueError, ZeroDivisionError) as error:
         log.warning("processes that share the GPU could not be timed (%s): each GPU gets one", error)
         return {}
+
+
+def _crowded(processes: SharingProcesses, where: torch.device, threads: int) -> float:
+    """Return how much longer steps take on a CPU while its other cores train, as they do in a sweep; 1 on a GPU."""
+    others = min(cores() - threads, MOST_OTHERS)
+    if where.type != "cpu" or others < 1:
+        return 1.0
+    log.info("timing steps while other cores train as well")
+    processes.start(others)
+    try:
+        processes.wait()
+        ratios = list[float]()
+        for run in (planned_shape(shape, "fp32") for shape in CROWDED):
+            alone = _step_seconds(run, where)
+            with processes.training():
+                ratios.append(_step_seconds(run, where) / alone)
+    except (OSError, ValueError) as error:
+        log.warning("steps beside those of other cores could not be timed (%s): they count as no longer", error)
+        return 1.0
+    return max(1.0, median(ratios))
 
 
 def _together(where: torch.device, costs: Costs) -> tuple[StackCosts, int]:

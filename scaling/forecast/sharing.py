@@ -1,11 +1,12 @@
-"""Processes that share a GPU: measure their gain, and choose their number."""
+"""Processes that train beside each other: their gain on a GPU, their number there, and what they cost a CPU's cores."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import Self
 
@@ -60,11 +61,23 @@ class SharingProcesses:
             rates[count] = sum(self._steps(count))
         return {str(count): rate / rates[1] for count, rate in rates.items()}
 
-    def _steps(self, count: int) -> list[int]:
-        """Let the first `count` processes train together, and return their numbers of steps."""
+    def wait(self) -> None:
+        """Wait until all processes are ready, so that none disturbs by its start."""
         for process in self._processes:
             self._ask(process, 0.0)
-        self._answers(self._processes)  # all are ready, and none of the others disturbs by its start
+        self._answers(self._processes)
+
+    @contextmanager
+    def training(self) -> Iterator[None]:
+        """Let all processes train during the block; afterwards wait for them."""
+        for process in self._processes:
+            self._ask(process, SECONDS)
+        yield
+        self._answers(self._processes)
+
+    def _steps(self, count: int) -> list[int]:
+        """Let the first `count` processes train together, and return their numbers of steps."""
+        self.wait()
         used = self._processes[:count]
         for process in used:
             self._ask(process, SECONDS)

@@ -73,7 +73,8 @@ class Speed:
     number of an augmented image; memory: bytes of a GPU, 0 if unknown; sharing: steps per second of several processes
     on a GPU relative to one process, by their number; together: costs of stacks; numbers: size of a stack's step, in
     numbers processed, beyond which more members gain nothing, 0 if unknown; milestone, curve: seconds besides its
-    examples of each further milestone and of each point of the learning curve, 0 if unknown.
+    examples of each further milestone and of each point of the learning curve, 0 if unknown; crowded: seconds of a step
+    on a CPU whose other cores train as well, as in a sweep, relative to one beside idle cores.
     """
 
     device: str
@@ -93,6 +94,7 @@ class Speed:
     numbers: int = 0
     milestone: float = 0.0
     curve: float = 0.0
+    crowded: float = 1.0
 
     def of(self, precision: str) -> Costs:
         """Return the costs in a precision, those of fp32 if it was not measured."""

@@ -44,7 +44,8 @@ CPU = {"device": "cpu"}
 FIXED = {  # functions of the probe, where they need not be real
     "point_seconds": lambda _: (0.0, 0.0),
     "run_seconds": lambda *_, **__: 0.1,
-    "member_seconds": lambda _: 0.05,
+    "member_seconds": lambda *_, **__: 0.05,
+    "_crowded": lambda *_: 1.0,
 }
 SUBSET = {"is": "blobs", "size": 1000}
 
@@ -193,6 +194,13 @@ def test_a_linear_model_s_exact_solution_has_no_learning_curve():
     assert estimate(run, SPEED) == estimate(run, replace(SPEED, curve=1.0))
 
 
+@pytest.mark.parametrize("kind", ["cpu", "cuda"])
+def test_all_of_a_run_takes_longer_where_other_cores_train(kind):
+    run = planned({"steps": 300, "milestones": 3})
+    speed = replace(SPEED, kind=kind)
+    assert estimate(run, replace(speed, crowded=1.2)) == pytest.approx(1.2 * estimate(run, speed))
+
+
 def test_compiling_costs_time_once_a_run():
     once, twice = (estimate(planned({"steps": n, "engine": "compile"}, data=SUBSET), SPEED) for n in (100, 200))
     eager = [estimate(planned({"steps": n}, data=SUBSET), SPEED) for n in (100, 200)]
@@ -327,7 +335,7 @@ def test_a_speed_is_kept_for_the_device(tmp_path):
 
 def test_a_probe_from_before_fixed_costs_were_told_apart_is_read():
     raw = json.loads(SPEED.to_json())
-    del raw["milestone"], raw["curve"], raw["together"]["run"]
+    del raw["milestone"], raw["curve"], raw["crowded"], raw["together"]["run"]
     assert Speed.from_json(json.dumps(raw)) == replace(SPEED, milestone=0.0, curve=0.0)
     del raw["run"]
     with pytest.raises(ValueError, match="not a whole probe"):
@@ -405,6 +413,7 @@ def test_a_probe_of_a_machine_of_known_costs_finds_them(monkeypatch):
     monkeypatch.setattr("scaling.forecast.probe._product_rate", lambda *_: 2 / COSTS.flop)
     monkeypatch.setattr("scaling.train.loop.Trainer.advance", advance)
     monkeypatch.setattr("scaling.forecast.probe._together", lambda *_: (SPEED.together, 0))
+    monkeypatch.setattr("scaling.forecast.probe._crowded", lambda *_: 1.0)
     speed = probe_speed("cpu")
     for precision in ("fp32", "bf16"):
         np.testing.assert_allclose(astuple(speed.costs[precision]), astuple(COSTS), rtol=1e-4, atol=1e-15)

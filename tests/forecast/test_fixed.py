@@ -54,7 +54,7 @@ def test_points_are_timed_by_themselves(clock):
 
 
 def test_a_member_costs_its_own_files_and_points(clock):
-    assert member_seconds(CPU) == pytest.approx(CONFIG + MILESTONE + RECORD)
+    assert member_seconds(CPU, step=0.02) == pytest.approx(CONFIG + MILESTONE + RECORD - 0.02)
     assert clock.now == pytest.approx((1 + fixed.RUNS) * MEMBERS * (CONFIG + MILESTONE + RECORD))
 
 
@@ -64,4 +64,4 @@ def test_an_error_of_a_member_is_the_probe_s(monkeypatch):
 
     monkeypatch.setattr("scaling.train.stacked.run.settle", broken)
     with pytest.raises(ValueError, match="no record"):
-        member_seconds(CPU)
+        member_seconds(CPU, step=STEP)

@@ -1,4 +1,4 @@
-"""How many processes share a GPU: as many as were seen to gain, fit into its memory, and find it idle."""
+"""How many processes share a GPU: as many as gain, fit into its memory and find it idle; and what others cost a CPU."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import os
 import sys
 
 import pytest
+import torch
 
 from scaling.dispatch.launchers import Local
 from scaling.dispatch.local.capacity import workers_for, workers_per_gpu
-from scaling.forecast import sharing
+from scaling.forecast import probe, sharing
 from scaling.forecast.sharing import SharingProcesses, processes_that_pay
 from scaling.forecast.speed import Speed, keep_speed
 
@@ -106,3 +107,30 @@ def test_processes_are_timed_together(monkeypatch):
     assert found.keys() == {"1", "2"}
     assert found["1"] == 1.0
     assert 0 < found["2"] < math.inf
+
+
+@pytest.mark.parametrize(("slower", "found"), [((1.2, 1.3, 1.1), 1.2), ((0.9, 1.0, 0.8), 1.0)])
+def test_steps_of_a_cpu_are_timed_while_its_other_cores_train(slower, found, log, monkeypatch):
+    times = iter([seconds for each in slower for seconds in (2.0, 2.0 * each)])
+    monkeypatch.setattr(probe, "_step_seconds", lambda *_: next(times))
+    monkeypatch.setattr(probe, "cores", lambda: 4)
+    with SharingProcesses("cpu") as processes:
+        assert probe._crowded(processes, torch.device("cpu"), 2) == pytest.approx(found)
+    asked = [line.split() for line in log.read_text().splitlines()]
+    assert len({process for process, _, _ in asked}) == 2  # the cores that this one's threads leave
+    assert sorted(float(seconds) for _, _, seconds in asked) == [0.0] * 2 + [sharing.SECONDS] * 6
+
+
+def test_a_single_core_has_no_others(log, monkeypatch):
+    monkeypatch.setattr(probe, "cores", lambda: 1)
+    with SharingProcesses("cpu") as processes:
+        assert probe._crowded(processes, torch.device("cpu"), 1) == 1.0
+    assert not log.exists()
+
+
+def test_a_probe_goes_on_where_other_processes_cannot_train(monkeypatch, caplog):
+    monkeypatch.setattr(sharing.sys, "executable", "/bin/false")
+    monkeypatch.setattr(probe, "cores", lambda: 2)
+    with SharingProcesses("cpu") as processes:
+        assert probe._crowded(processes, torch.device("cpu"), 1) == 1.0
+    assert "could not be timed" in caplog.text

@@ -81,6 +81,7 @@ SHAPES = (
 )
 USUAL = Shape(MLP(width=64, depth=2), 128, 784)  # of small images, to time what a run takes besides its steps
 SHARED = SHAPES[2]  # trained by processes that share a device, to measure the gain
+CROWDED = (SHAPES[2], SHAPES[5], SHAPES[8])  # timed while the other cores of a CPU train
 LARGE = (  # for a GPU, which small shapes leave idle
     Shape(MLP(width=4096, depth=4), 4096, 3072),
     Shape(Bottleneck(width=1024, depth=6), 4096, 12_288),
