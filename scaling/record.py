@@ -9,7 +9,6 @@ import platform
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -64,7 +63,7 @@ class Record:
     """A settled run; descent: what a stage started from, with the quantities of the run from scratch there; content:
     digests of the data and of the user's own code (see content/run_content.py), none in records of version 0.1.0.
 
-    On the same kind of device everything except `how` is reproducible bit for bit."""
+    On the same kind of device everything is reproducible bit for bit, except `how`: of the clock and the machine."""
 
     run_id: str
     status: Status
@@ -127,30 +126,6 @@ def read_record(folder: RunFolder) -> Record | None:
         return None
     except ValueError as error:
         raise BrokenRecord(f"found a broken record in {folder.record} ({error})") from error
-
-
-def how(
-    *,
-    seconds: float,
-    examples_per_second: float,
-    device: str,
-    precision: str,
-    attempts: int,
-    forecast_seconds: float | None,
-) -> dict[str, Any]:
-    """Return the part of a record that depends on clock and machine; precision: as computed, not as requested."""
-    return {
-        "seconds": round(seconds, 3),
-        "examples_per_second": round(examples_per_second, 1),
-        "host": platform.node(),
-        "device": device,
-        "precision": precision,
-        "versions": versions(),
-        "git": commit(),
-        "attempts": attempts,
-        "forecast_seconds": forecast_seconds,
-        "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
 
 
 @cache

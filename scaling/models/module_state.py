@@ -23,12 +23,8 @@ Restore = Callable[[], None]
 
 def restores(parts: Sequence[nn.Module]) -> list[Restore]:
     """Return functions that restore the present buffers and attributes of modules; call them without gradients."""
-    return [restore for part in parts for restore in _restores(part)]
-
-
-def _restores(part: nn.Module) -> Iterator[Restore]:
-    yield _restored(buffers_of(part), frozenset())
-    yield _restored(vars(part), TORCHS)
+    places = [place for part in parts for place in ((buffers_of(part), frozenset[str]()), (vars(part), TORCHS))]
+    return [_restored(place, others) for place, others in places]
 
 
 def _restored(place: dict[str, Any], others: frozenset[str]) -> Restore:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from math import isfinite
 
 import yaml
@@ -14,7 +16,7 @@ from scaling.content.run_content import content_of
 from scaling.folders import RunFolder, read_lines, write_atomically
 from scaling.global_streams import own_streams
 from scaling.plan.planned import PlannedRun
-from scaling.record import Record, how, read_record, write_record
+from scaling.record import Record, commit, read_record, versions, write_record
 from scaling.train.attempt import Attempt, PlacedRun, Progress, content_read
 from scaling.train.device import describe_device, find_device
 from scaling.train.evaluation import Evaluation, has_diverged, is_at_chance
@@ -99,13 +101,17 @@ def _record(attempt: Attempt, evaluation: Evaluation, forecast_seconds: float | 
         },
         points=tuple(journal.points),
         descent=run.started_from(),
-        how=how(
-            seconds=journal.seconds,
-            examples_per_second=journal.examples_per_second,
-            device=describe_device(attempt.device),
-            precision=computed_precision(run.config, attempt.device),
-            attempts=1 + sum(1 for _ in read_lines(attempt.folder.attempts)),
-            forecast_seconds=forecast_seconds,
-        )
-        | attempt.how,
+        how={
+            "seconds": round(journal.seconds, 3),
+            "examples_per_second": round(journal.examples_per_second, 1),
+            "host": platform.node(),
+            "device": describe_device(attempt.device),
+            "precision": computed_precision(run.config, attempt.device),
+            "versions": versions(),
+            "git": commit(),
+            "attempts": 1 + sum(1 for _ in read_lines(attempt.folder.attempts)),
+            "forecast_seconds": forecast_seconds,
+            "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            **attempt.how,
+        },
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import resource
 import subprocess
 import sys
@@ -25,7 +26,7 @@ from scaling.dispatch.queue import Entry, write_queue
 from scaling.folders import SweepFolder
 from scaling.plan.expand import expand
 from scaling.plan.planned import PlannedRun
-from scaling.record import Point, Record, how
+from scaling.record import Point, Record, commit, versions
 from tests.benchmarks.crowd import SAMPLE, at_work
 
 RUNS, WORKERS = 100_000, 1_000
@@ -91,14 +92,18 @@ def record_text(run: PlannedRun) -> str:
     quantities = run.quantities
     reached = (quantities.steps, quantities.D, quantities.C, quantities.C_counted, 1.0)
     point = Point(*reached, 1.0, 0.01, 0.5, 0.01, 1.0, 0.5, 1.0, 1e-3, True)
-    facts = how(
-        seconds=1.0,
-        examples_per_second=1e3,
-        device="CPU",
-        precision="fp32",
-        attempts=1,
-        forecast_seconds=1.0,
-    )
+    facts = {
+        "seconds": 1.0,
+        "examples_per_second": 1e3,
+        "host": platform.node(),
+        "device": "CPU",
+        "precision": "fp32",
+        "versions": versions(),
+        "git": commit(),
+        "attempts": 1,
+        "forecast_seconds": 1.0,
+        "finished_at": "2026-01-01T00:00:00+00:00",
+    }
     counts = {**quantities.counts.columns(), **quantities.columns()}
     data = {"metric": "cross_entropy", "has_error": True, "chance": 2.3, "chance_se": 0.0, "n_test": 100, "n_val": 100}
     record = Record(run.run_id, "finished", (), plain(run.config), counts, data, (point,), how=facts)
