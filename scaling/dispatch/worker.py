@@ -183,32 +183,28 @@ class Worker:
         return None
 
     def _attempt(self, entry: Entry, files: RunFolder) -> Result:
-        started, failure = time.time(), None
+        started = time.time()
+        end: str | BaseException = ""
         try:
-            status = self._train_one(entry, files)
+            end = self._train_one(entry, files)
         except BaseException as error:  # also sys.exit() in a run: it ends the run, not the worker
             if disk_full(error) or (isinstance(error, KeyboardInterrupt) and self.stop.reason):
                 raise
-            failure, status = error, ""
+            end = error
         try:
-            return self.conclude(entry, started, status=status, failure=failure)
+            return self.conclude(entry, started, end)
         finally:
-            failure = None  # breaks the reference cycle through its traceback, which holds the run's model
+            end = ""  # breaks the reference cycle through its traceback, which holds the run's model
 
     def conclude(
-        self,
-        entry: Entry,
-        started: float,
-        *,
-        status: str,
-        failure: BaseException | None,
-        share: float = 1.0,
-        stack: int = 1,
+        self, entry: Entry, started: float, end: str | BaseException, *, share: float = 1.0, stack: int = 1
     ) -> Result:
-        """Record how an attempt ended; status: of the record, or why it was stopped; share: of the GPUs' time."""
+        """Record how an attempt ended: the status of the record, why it was stopped, or an error; share: of the GPUs'
+        time."""
         files, task = self.task.folder.run(entry.run_id), self.task
+        failure = end if isinstance(end, BaseException) else None
+        status = attempts.cause_of(end) if isinstance(end, BaseException) else end
         if failure is not None:
-            status = attempts.cause_of(failure)
             log.info("run %s (%s) failed: %s", entry.run_id, entry.label, one_line(failure))  # the command says it
         step, gpus = self.heartbeat.step(entry.run_id), task.gpus * share
         attempt = ended_attempt(started, job=task.job, gpus=gpus, cause=status, step=step, failure=failure, stack=stack)

@@ -179,7 +179,7 @@ class Team:
         try:
             run = entry.planned_run()
         except Exception as error:
-            self._conclude(entry, status="", failure=error, seconds=0.0)
+            self._conclude(entry, error, seconds=0.0)
             return None
         return Member(
             run,
@@ -195,16 +195,15 @@ class Team:
         if isinstance(result, Exception):
             if disk_full(result):
                 raise result
-            self._conclude(entry, status="", failure=result, seconds=ending.seconds)
+            self._conclude(entry, result, seconds=ending.seconds)
         else:
             status = self.worker.cause_of_stop(entry.run_id) if result is None else str(result.status)
-            self._conclude(entry, status=status, failure=None, seconds=ending.seconds)
+            self._conclude(entry, status, seconds=ending.seconds)
 
-    def _conclude(self, entry: Entry, *, status: str, failure: BaseException | None, seconds: float) -> None:
+    def _conclude(self, entry: Entry, end: str | BaseException, *, seconds: float) -> None:
         share = min(1.0, seconds / max(time.time() - self.started, 1e-9))
-        self.results[entry.run_id] = self.worker.conclude(
-            entry, self.started, status=status, failure=failure, share=share, stack=self.sizes[entry.run_id]
-        )
+        size = self.sizes[entry.run_id]
+        self.results[entry.run_id] = self.worker.conclude(entry, self.started, end, share=share, stack=size)
         self.worker.drop(entry.run_id)
         del self.left[entry.run_id]
 
