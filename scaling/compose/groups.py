@@ -21,7 +21,7 @@ from scaling.compose.interpolation import Composed, named_in
 from scaling.compose.keys import accepts_key, value_at
 from scaling.compose.session import PRIMARY, compose, one_sentence_errors
 from scaling.errors import UserError
-from scaling.internals.hydra import HYDRA, ConfigFiles, compose_without_hydra
+from scaling.internals.hydra import HYDRA, ConfigFiles, compose_without_hydra, group_options
 
 Choice = tuple[tuple[str, str], ...]  # groups and the chosen member of each
 
@@ -32,6 +32,7 @@ class Composer:
     def __init__(self, loader: ConfigLoader) -> None:
         self._loader = loader
         self._files = ConfigFiles(loader)
+        self._is_group: dict[str, bool] = {}
 
     def __call__(self, overrides: Sequence[str]) -> Composed:
         """Compose all keys except Hydra's own; UserError names the group, key or value that is wrong.
@@ -45,6 +46,12 @@ class Composer:
             if added == list(overrides):
                 raise
             return self._composed(added)
+
+    def is_group(self, key: str) -> bool:
+        """Return whether a key chooses a member of a group."""
+        if key not in self._is_group:
+            self._is_group[key] = "." not in key and bool(group_options(self._loader, key))
+        return self._is_group[key]
 
     def _composed(self, overrides: Sequence[str]) -> Composed:
         if not any(line.lstrip("+~").startswith(HYDRA) for line in overrides):
@@ -122,6 +129,21 @@ class GroupConfigs:
             fixed = [line for line in self._fixed if not _chooses(line, groups)]
             self._composed[choice] = self._composer([*fixed, *(f"{key}={quoted(value)}" for key, value in choice)])
         return self._composed[choice]
+
+    def of_cell(self, cell: Mapping[str, Any]) -> tuple[Composed, dict[str, Any]]:
+        """Return the config of a cell's choice of group members, and the values of its other keys."""
+        chosen = {key: value for key, value in cell.items() if self._composer.is_group(key)}
+        config = self(tuple((key, _member(key, value)) for key, value in chosen.items()))
+        return config, {key: value for key, value in cell.items() if key not in chosen}
+
+
+def _member(group: str, value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Mapping) and value:
+        wrong = f"a member of the group {group}; wanted the name of one, or its keys; write {group}.{next(iter(value))}"
+        raise UserError(f"found {value} as {wrong}")
+    raise UserError(f"found {value!r} as a member of the group {group}; wanted the name of one; write {group}: [NAME]")
 
 
 def _chooses(line: str, groups: set[str]) -> bool:

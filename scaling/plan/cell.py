@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import Any
 
 from scaling.accounting import COUNT_COLUMNS
-from scaling.compose.groups import Choice
 from scaling.compose.interpolation import Composed
 from scaling.compose.keys import accepts_key, names_of, value_at, where_else
 from scaling.config import RunConfig, plain, read_config, read_group, read_part
@@ -65,21 +64,6 @@ def check_axes(blocks: Sequence[Block], rules: Rules) -> None:
             raise UserError(
                 f"found {key} as an axis of the grid and {computed} under set:; wanted one of the two; drop one"
             )
-
-
-def split_choice(cell: Mapping[str, Any], is_group: Callable[[str], bool]) -> tuple[Choice, dict[str, Any]]:
-    """Return a cell's choice of group members, and the values of its other keys."""
-    chosen = tuple((key, _member(key, value)) for key, value in cell.items() if is_group(key))
-    return chosen, {key: value for key, value in cell.items() if not is_group(key)}
-
-
-def _member(group: str, value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, Mapping) and value:
-        wrong = f"a member of the group {group}; wanted the name of one, or its keys; write {group}.{next(iter(value))}"
-        raise UserError(f"found {value} as {wrong}")
-    raise UserError(f"found {value!r} as a member of the group {group}; wanted the name of one; write {group}: [NAME]")
 
 
 @dataclass(frozen=True)

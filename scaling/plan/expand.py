@@ -7,7 +7,7 @@ faster than composing every cell.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,8 @@ from scaling.compose.shadows import check_config
 from scaling.config import GROUPS, RUN_KEYS, Mirror, read_group, read_part
 from scaling.errors import UserError, check_keys
 from scaling.folders import SHARED_FOLDERS
-from scaling.internals.hydra import group_options
 from scaling.limits import Limits
-from scaling.plan.cell import KEYS, Parents, Rules, plan_cell, read_rules, split_choice
+from scaling.plan.cell import KEYS, Parents, Rules, plan_cell, read_rules
 from scaling.plan.graph import Graph, add_stages, keep_at_least, read_stages, run_lookup
 from scaling.plan.grid import Block, Cell, check_cells, read_grid
 from scaling.plan.plan import Dropped, Plan
@@ -45,7 +44,7 @@ def expand(loader: ConfigLoader, arguments: Sequence[str]) -> Plan:
     _check_no_clock(dict(argument.lstrip("+").partition("=")[::2] for argument in arguments))
     results = _results(config.of_plan("results"))
     sweep = _sweep(config, request)
-    graph = _graph(loader, composer, request, config, sweep, results)
+    graph = _graph(composer, request, config, sweep, results)
     single = request.sweep is None and not request.axes
     if single:
         overrides = request.of_run(without=FOR_STAGES_TOO)
@@ -92,7 +91,6 @@ def _sweep(config: Composed, request: Request) -> Mapping[str, Any]:
 
 
 def _graph(
-    loader: ConfigLoader,
     composer: Composer,
     request: Request,
     config: Composed,
@@ -100,21 +98,20 @@ def _graph(
     results: Path,
 ) -> Graph:
     """Plan the runs of the grid and of the stages; UserError if no cell can be run."""
-    is_group = _group_test(loader)
     rules = read_rules(sweep, without=frozenset([*request.fixed, *request.axes]))
     given = read_grid(sweep["grid"]) if sweep.get("grid") is not None else [Block()]
-    blocks = with_overrides(request, given, rules, config, is_group)
+    blocks = with_overrides(request, given, rules, config, composer.is_group)
     check_cells(blocks)
     _check_one_plan(config, blocks, rules)
     configs = GroupConfigs(composer, request.lines, config)
-    graph = _plan_cells(blocks, configs, is_group, rules, _parents(request, results))
+    graph = _plan_cells(blocks, configs, rules, _parents(request, results))
     if not graph.runs:
         reason = graph.dropped[0].reason if graph.dropped else "the grid has no cells"
         raise UserError(reason if len(graph.dropped) == 1 else f"found no cell of the grid that can be run: {reason}")
     if read_part(bool, sweep.get("trunk", False), where="sweep.trunk"):
         graph.runs = share_trunks(graph.runs)
     shared = [f"{key}={request.fixed[key]}" for key in FOR_STAGES_TOO if key in request.fixed]
-    return add_stages(graph, read_stages(sweep.get("stages") or []), GroupConfigs(composer, shared), is_group)
+    return add_stages(graph, read_stages(sweep.get("stages") or []), GroupConfigs(composer, shared))
 
 
 def _check_one_plan(config: Composed, blocks: Sequence[Block], rules: Rules) -> None:
@@ -142,14 +139,13 @@ def _check_no_clock(keys: Mapping[str, Any]) -> None:
 def _plan_cells(
     blocks: Sequence[Block],
     configs: GroupConfigs,
-    is_group: Callable[[str], bool],
     rules: Rules,
     parents: Parents,
 ) -> Graph:
     graph = Graph({})
     for cell in _cells(blocks):
-        chosen, values = split_choice(cell, is_group)
-        outcome = plan_cell(configs(chosen), values, rules, parents)
+        config, values = configs.of_cell(cell)
+        outcome = plan_cell(config, values, rules, parents)
         if isinstance(outcome, Dropped):
             graph.dropped.append(Dropped(cell, outcome.reason))
         elif outcome.run_id in graph.runs:
@@ -227,17 +223,6 @@ def _cells(blocks: Sequence[Block]) -> Iterator[Cell]:
             if forbidden:
                 raise UserError(f"found {forbidden[0]} as an axis of the grid; wanted keys of one run; take it out")
             yield cell
-
-
-def _group_test(loader: ConfigLoader) -> Callable[[str], bool]:
-    known: dict[str, bool] = {}
-
-    def is_group(key: str) -> bool:
-        if key not in known:
-            known[key] = "." not in key and bool(group_options(loader, key))
-        return known[key]
-
-    return is_group
 
 
 def _check_one_line(key: str, text: str) -> None:

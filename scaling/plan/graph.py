@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from scaling.compose.groups import Choice
-from scaling.compose.interpolation import Composed
+from scaling.compose.groups import GroupConfigs
 from scaling.config import Keep, read_stored_config
 from scaling.errors import UserError, check_keys
 from scaling.folders import RunFolder
-from scaling.plan.cell import Parents, Rules, check_axes, plan_cell, read_rules, split_choice
+from scaling.plan.cell import Parents, Rules, check_axes, plan_cell, read_rules
 from scaling.plan.grid import Block, Cell, read_grid
 from scaling.plan.plan import Dropped
 from scaling.plan.planned import PlannedRun, plan_run
@@ -26,8 +26,6 @@ KEYS = ("name", "of", "at", "base", "grid", "where", "set")
 FIRST = "train"  # the name of the grid's runs in `of:`
 AT = ("last", "milestones")
 KEPT: tuple[Keep, ...] = ("none", "last", "milestones")  # which weights a run keeps, from fewest to most
-
-Configs = Callable[[Choice], Composed]  # the config for a choice of groups
 
 
 @dataclass(frozen=True)
@@ -94,15 +92,15 @@ def _read_entry(raw: Any) -> StageEntry:
     return StageEntry(name, str(raw.get("of") or FIRST), at, base, blocks, rules)
 
 
-def add_stages(graph: Graph, entries: Sequence[StageEntry], configs: Configs, is_group: Callable[[str], bool]) -> Graph:
+def add_stages(graph: Graph, entries: Sequence[StageEntry], configs: GroupConfigs) -> Graph:
     """Add the runs of every stage to the graph, and let their parents keep the weights that they need."""
     by_stage: dict[str, list[str]] = {FIRST: list(graph.runs)}
     for entry in entries:
         found: list[PlannedRun] = []
         for parent in [graph.runs[run_id] for run_id in by_stage[entry.of]]:
             for step in parent.quantities.milestones if entry.at == "milestones" else parent.quantities.milestones[-1:]:
-                for cell in _cells(entry):
-                    outcome = _plan_stage(entry, parent, step, cell, configs, is_group)
+                for cell in chain.from_iterable(block.cells() for block in entry.blocks):
+                    outcome = _plan_stage(entry, parent, step, cell, configs)
                     if isinstance(outcome, Dropped):
                         graph.dropped.append(outcome)
                         continue
@@ -114,27 +112,16 @@ def add_stages(graph: Graph, entries: Sequence[StageEntry], configs: Configs, is
     return graph
 
 
-def _cells(entry: StageEntry) -> Iterator[Cell]:
-    for block in entry.blocks:
-        yield from block.cells()
-
-
 def _plan_stage(
-    entry: StageEntry,
-    parent: PlannedRun,
-    step: int,
-    cell: Cell,
-    configs: Configs,
-    is_group: Callable[[str], bool],
+    entry: StageEntry, parent: PlannedRun, step: int, cell: Cell, configs: GroupConfigs
 ) -> PlannedRun | Dropped:
     """Plan the run of a stage that starts from a step of its parent, with the keys of a cell."""
     keys = {**entry.base, **cell}
-    chosen, values = split_choice(keys, is_group)
-    values = {**values, "parent.step": step}
+    config, values = configs.of_cell(keys)
     own = {f"{entry.name}.{key}" if key in parent.overrides else key: value for key, value in cell.items()}
     shown = {**parent.overrides, "stage": entry.name, "parent.step": step, **own}
     parents = Parents(find=lambda _: parent, own_data="data" in keys)
-    outcome = plan_cell(configs(chosen), values, entry.rules, parents)
+    outcome = plan_cell(config, {**values, "parent.step": step}, entry.rules, parents)
     if isinstance(outcome, Dropped):
         return Dropped(shown, outcome.reason)
     return dataclasses.replace(outcome, overrides=shown, task=f"{entry.name}:{outcome.config.data.name}")
