@@ -15,7 +15,7 @@ from PIL import Image
 
 from scaling.compose.session import session
 from scaling.dispatch.order import order_of
-from scaling.dispatch.slurm.snapshot import import_path, take_snapshot
+from scaling.dispatch.slurm.snapshot import LARGE, import_path, take_snapshot
 from scaling.errors import UserError
 from scaling.folders import SweepFolder
 from scaling.forecast.learned import shape_of
@@ -151,6 +151,22 @@ def test_the_copy_of_a_package_holds_no_results_and_no_copy_of_itself(tmp_path, 
     code = folder.jobs / "1" / "code"
     copy_code(code, folder, runs)
     assert {path.name for path in (code / "bare_nets").iterdir()} == {"net.py"}
+
+
+def test_large_data_in_a_package_is_linked_and_code_is_copied(tmp_path, monkeypatch):
+    nets = tmp_path / "bare_nets"
+    nets.mkdir()
+    (nets / "net.py").write_text("from torch import nn\n\ndef made(outputs):\n    return nn.LazyLinear(outputs)\n")
+    for name, size in (("images.npy", LARGE + 1), ("long.py", LARGE + 1), ("labels.json", 10)):
+        (nets / name).write_bytes(b"#" * size)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with session() as loader:
+        runs = expand(loader, ["model=custom", "model.module=bare_nets.net.made", "data=teacher", "train.steps=1"]).runs
+    copy_code(tmp_path / "code", SweepFolder(tmp_path, "own"), runs)
+    copied = {path.name: path.is_symlink() for path in (tmp_path / "code" / "bare_nets").iterdir()}
+    assert copied == {"images.npy": True, "labels.json": False, "long.py": False, "net.py": False}
+    assert (tmp_path / "code" / "bare_nets" / "images.npy").stat().st_size == LARGE + 1
 
 
 def test_why_the_code_cannot_be_copied_is_said(tmp_path, monkeypatch):

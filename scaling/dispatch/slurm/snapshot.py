@@ -7,8 +7,10 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
+from importlib.machinery import all_suffixes
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import scaling
 from scaling.dispatch.queue import Entry
@@ -17,6 +19,7 @@ from scaling.folders import SHARED_FOLDERS, SweepFolder, write_atomically
 from scaling.security.modules import is_own_file
 
 SKIP = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
+LARGE = 1 << 20  # bytes of a file that is taken for data
 ROOT = Path(scaling.__file__).resolve().parent  # the package itself
 
 
@@ -24,7 +27,7 @@ def take_snapshot(target: Path, queue: Iterable[Entry], folder: SweepFolder) -> 
     """Copy this package and the user's own modules to `target`, with the commit and diff.
 
     The user's modules are those that the runs name and all that are loaded from the working directory, which includes
-    what they import, without the sweep's results. UserError if the copy fails.
+    what they import, without the sweep's results; large files that are no code are linked. UserError if the copy fails.
     """
     skip = _no_code(folder)
     try:
@@ -107,8 +110,17 @@ def _copy_module(name: str, target: Path, skip: Callable[[str, list[str]], set[s
         if file is not None and _is_local(file):
             shutil.copy2(file, target)
         return
+    how: dict[str, Any] = {"dirs_exist_ok": True, "ignore_dangling_symlinks": True}
     for folder in filter(_is_local, folders):  # several for a package without an __init__.py
-        shutil.copytree(folder, target / name, ignore=skip, dirs_exist_ok=True, ignore_dangling_symlinks=True)
+        shutil.copytree(folder, target / name, ignore=skip, copy_function=_copy_or_link, **how)
+
+
+def _copy_or_link(source: str, target: str) -> None:
+    """Copy a file of a package, or link to it if it is large and no code."""
+    if Path(source).stat().st_size > LARGE and not source.endswith(tuple(all_suffixes())):
+        Path(target).symlink_to(Path(source).resolve())
+    else:
+        shutil.copy2(source, target)
 
 
 def _is_local(path: str) -> bool:
