@@ -148,7 +148,7 @@ def estimate(run: PlannedRun, speed: Speed, *, stack_share: StackShare = ALONE) 
     """
     config, quantities = run.config, run.quantities
     if run.parent is not None:
-        return speed.crowded * (speed.run + _stage_seconds(run, speed))
+        return speed.crowded * (_fixed_seconds(run, speed, stack_share) + _stage_seconds(run, speed))
     costs = _costs(run, speed)
     drawn = stack_share.drawn * _draw_seconds(run, speed)
     if isinstance(config.optim, LeastSquares):
@@ -169,7 +169,8 @@ def estimate(run: PlannedRun, speed: Speed, *, stack_share: StackShare = ALONE) 
 def _fixed_seconds(run: PlannedRun, speed: Speed, stack_share: StackShare) -> float:
     """Return the seconds of a run besides its steps and the examples that it evaluates: files, model, milestones."""
     begins = run.fork.step if run.fork else 0
-    points = 0 if isinstance(run.config.optim, LeastSquares) else sum(step > begins for step in curve_steps(run))
+    by_steps = run.config.stage.trains and not isinstance(run.config.optim, LeastSquares)
+    points = sum(step > begins for step in curve_steps(run)) if by_steps else 0
     further = len(run.quantities.milestones) - 1
     alone = speed.run + further * speed.milestone + points * speed.curve
     return alone * (speed.together.run if stack_share.runs > 1 else 1)

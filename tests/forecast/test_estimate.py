@@ -19,12 +19,13 @@ from scaling.forecast.fits import FASTER, fit_convolutions, fit_costs
 from scaling.forecast.probe import probe_speed, small_trainer
 from scaling.forecast.speed import Costs, Speed, keep_speed, known_speed, speed_path
 from scaling.forecast.timing.shapes import CONVOLUTIONS, SHAPES, Shape, planned_shape
-from scaling.forecast.work import ACTIVATION_BYTES, StackShare, memory_bytes, step_work
+from scaling.forecast.work import ACTIVATION_BYTES, ALONE, StackShare, memory_bytes, step_work
 from scaling.models.bottleneck import Bottleneck
 from scaling.plan.planned import Fork
 from scaling.train.device import torch_threads
 from scaling.train.feed.feed import BLOCK_BYTES
 from scaling.train.sizes import EVALUATED_ROWS
+from tests.stages.family import child_run, parent_run
 from tests.train.runs import planned
 from tests.waiting import Clock
 
@@ -186,6 +187,16 @@ def test_a_run_costs_time_besides_its_steps():
     assert fixed({"steps": 300}) == pytest.approx(0.01 + 4 * 0.001)  # steps 64, 128, 256, 300
     assert fixed({"steps": 300}, Fork("trunk", 200)) == pytest.approx(0.01 + 2 * 0.001)
     assert fixed({"steps": 300, "milestones": 4}) == pytest.approx(0.01 + 3 * 0.003)  # which are a curve themselves
+
+
+@pytest.mark.parametrize(("stage", "points"), [("finetune", 4), ("probe", 4), ("ridge", 0), ("tta", 0)])
+def test_a_stage_costs_time_besides_its_steps_as_any_run(stage, points):
+    speed, length = replace(SPEED, curve=0.001), {"epochs": None, "steps": 300} if points else {}
+    run = child_run(parent_run(), stage, train=length)
+    share = StackShare(members=4, runs=4)
+    alone, member = (estimate(run, speed, stack_share=each) for each in (ALONE, share))
+    assert alone - estimate(run, replace(speed, run=0.0, curve=0.0)) == pytest.approx(0.01 + points * 0.001)
+    assert alone - member == pytest.approx((1 - speed.together.run) * (0.01 + points * 0.001))
 
 
 def test_a_linear_model_s_exact_solution_has_no_learning_curve():
