@@ -30,6 +30,7 @@ from scaling.augment.standard import Standard
 from scaling.config import RunConfig, Train, part
 from scaling.data import memory
 from scaling.data.base import Arrays, DataSet, Splits
+from scaling.errors import UserError
 from scaling.models.bottleneck import Bottleneck
 from scaling.models.mlp import MLP
 from scaling.optim.lion import Lion
@@ -122,7 +123,7 @@ def main() -> None:
     where = torch.device(sys.argv[1] if len(sys.argv) > 1 else "cpu")
     until = perf_counter() + float(sys.argv[2] if len(sys.argv) > 2 else "inf")
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-    console = Console(width=110)
+    console, failed = Console(width=110), False
     console.print(f"batch of {BATCH[where.type]:,}, {PIXELS} pixels, {PRECISION[where.type]}, {hardware_name(where)}")
     with TemporaryDirectory(prefix="scaling-bench-") as folder, matmul_precision(PRECISION[where.type]):
         file = Path(folder) / "images.npy"
@@ -134,11 +135,17 @@ def main() -> None:
                     continue
                 memory.MAPPED_BYTES, mapped.HELD_SHARE = 0, 0.0 if place == "mapped" else 0.5  # as if it were too large
                 run = planned(file, model, augment, where.type, engine)
-                first, seconds, products = step_seconds(run, where)
+                try:
+                    first, seconds, products = step_seconds(run, where)
+                except (UserError, RuntimeError) as error:  # the other rows are measured all the same
+                    console.print(f"{name:12} {said:18} {place:6} {engine:8} failed: {error}")
+                    failed = True
+                    continue
                 rate = run.quantities.counts.C_counted(run.quantities.batch) / seconds
                 images = run.quantities.batch / seconds
                 words = f"{name:12} {said:18} {place:6} {engine:8} {first:5.1f} s first,"
                 console.print(f"{words} {images:11,.0f} images/s {rate / 1e9:9,.0f} GFLOP/s {rate / products:5.0%}")
+    sys.exit(failed)
 
 
 if __name__ == "__main__":

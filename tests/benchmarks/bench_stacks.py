@@ -81,9 +81,12 @@ def quickstart(folder: Path, device: str) -> Iterator[Row]:
 
 
 def run(command: list[str]) -> tuple[float, float]:
-    """Run a command and return its seconds, of the wall and of CPU."""
+    """Run a command and return its seconds, of the wall and of CPU; end with what it says if it fails."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return timed(lambda: subprocess.run(command, check=True, capture_output=True, env=environment))
+    try:
+        return timed(lambda: subprocess.run(command, check=True, capture_output=True, text=True, env=environment))
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"{error}\n{error.stderr[-2000:]}")
 
 
 def show(title: str, rows: Iterable[Row], console: Console) -> None:
