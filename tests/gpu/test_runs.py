@@ -11,7 +11,9 @@ from scaling.train.device import free_bytes
 from scaling.train.errors import OutOfMemory
 from scaling.train.feed import mapped
 from scaling.train.run import train_run
+from scaling.train.step.prepared import Step
 from tests.train.runs import essence, folder_of, planned, stopped_after
+from tests.train.test_run import TOO_LITTLE_MEMORY
 
 PIXELS = {"is": "blobs", "size": 320, "pixels": True}
 
@@ -86,3 +88,18 @@ def test_too_large_a_model_is_told_so_and_the_next_run_goes(tmp_path, little_mem
     with pytest.raises(OutOfMemory, match="too little memory"):
         trained(large, tmp_path)
     assert trained(planned({"steps": 20}), tmp_path).status == "finished"
+
+
+@pytest.mark.parametrize("words", TOO_LITTLE_MEMORY)
+def test_too_little_memory_in_a_step_is_told_so_and_the_same_run_goes_afterwards(words, tmp_path, monkeypatch):
+    """In the words of CUDA, its libraries and the host: in the warm-up of a capture, and in a step by kernels."""
+
+    def fail(*_):
+        raise RuntimeError(words)
+
+    run = planned({"steps": 40})
+    with monkeypatch.context() as patch:
+        patch.setattr(Step, "_gradients", fail)
+        with pytest.raises(OutOfMemory, match="too little memory"):
+            trained(run, tmp_path)
+    assert trained(run, tmp_path).how["launch"] == "graph"

@@ -30,6 +30,19 @@ from tests.train.runs import essence, folder_of, planned
 from tests.waiting import Clock
 
 CPU = torch.device("cpu")
+TOO_LITTLE_MEMORY = [
+    "CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported",
+    "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+    "CUDA driver error: out of memory",
+    "CUDA driver error: CUDA_ERROR_OUT_OF_MEMORY",
+    "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+    "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
+    "cusolver error: CUSOLVER_STATUS_ALLOC_FAILED, when calling `cusolverDnCreate(handle)`",
+    "cuFFT error: CUFFT_ALLOC_FAILED",
+    "[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes",
+    "unable to mmap 16 bytes from file <x>: Cannot allocate memory (12)",
+    "std::bad_alloc",
+]
 
 
 def trained(run, tmp_path, **keys):
@@ -292,22 +305,7 @@ def test_smaller_parts_of_a_batch_are_not_advised_where_they_are_refused(keys, t
         trained(run, tmp_path)
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        "CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported",
-        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
-        "CUDA driver error: out of memory",
-        "CUDA driver error: CUDA_ERROR_OUT_OF_MEMORY",
-        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
-        "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
-        "cusolver error: CUSOLVER_STATUS_ALLOC_FAILED, when calling `cusolverDnCreate(handle)`",
-        "cuFFT error: CUFFT_ALLOC_FAILED",
-        "[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes",
-        "unable to mmap 16 bytes from file <x>: Cannot allocate memory (12)",
-        "std::bad_alloc",
-    ],
-)
+@pytest.mark.parametrize("words", TOO_LITTLE_MEMORY)
 def test_every_word_for_too_little_memory_is_known(words):
     with pytest.raises(OutOfMemory), explain_memory_errors(planned({"steps": 5}).config, CPU):
         raise RuntimeError(words)
