@@ -62,6 +62,14 @@ def test_several_threads_make_as_many_of_the_next():
     assert sorted(made) == list(range(9))
 
 
+def test_a_long_order_is_drawn_while_the_epoch_before_it_is_read(monkeypatch):
+    monkeypatch.setattr(feeds, "LONG_ORDER", 8)
+    drawn, stream = [], feeds.stream
+    monkeypatch.setattr(feeds, "stream", lambda *names: drawn.append(names[-1]) or stream(*names))
+    feeds.Permutations(10, 0, CPU).index(0, 5)
+    wait_for(lambda: drawn == [0, 1])
+
+
 def test_an_error_is_raised_where_its_value_is_asked_for():
     ahead = Ahead(lambda i: 1 // (2 - i))
     assert [ahead(0), ahead(1)] == [0, 1]
