@@ -6,10 +6,10 @@ They are written into a hidden folder. A killed process leaves it behind, and th
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -51,12 +51,12 @@ def write_prepared(
     """
     final = prepared_folder(folder, image_size=image_size, channels=channels)
     rows = _rows(pictures)
-    unfinished = Unfinished(final.with_name(f".{final.name}.partial"), originals)
-    unfinished.begin(room=sum(len(pictures[split].labels) for split in rows) * channels * image_size**2)
+    image = (channels, image_size, image_size)
+    unfinished = Unfinished(final.with_name(f".{final.name}.partial"), originals, image)
+    unfinished.begin(images=sum(len(pictures[split].labels) for split in rows))
     published = None
     for split, parts in rows.items():
-        report = partial(watch, split)
-        _write_split(pictures[split], parts, unfinished, split, size=image_size, channels=channels, watch=report)
+        _write_split(split, pictures[split], parts, unfinished, watch)
         published = _write_places(pictures[split], parts, unfinished.folder) or published
     examples = {name: len(part) for parts in rows.values() for name, part in parts.items()}
     images = {
@@ -77,22 +77,26 @@ def write_prepared(
 
 @dataclass(frozen=True)
 class Unfinished:
-    """A folder of arrays that are being written, and the progress; originals: fingerprint of their source."""
+    """A folder of arrays that are being written, and the progress.
+
+    originals: fingerprint of their source; image: shape of an image.
+    """
 
     folder: Path
     originals: str
+    image: tuple[int, int, int]
 
     @property
     def progress(self) -> Path:
         """The file with the number of pictures of each split that are on disk."""
         return self.folder / "progress.json"
 
-    def begin(self, *, room: int) -> None:
-        """Make the folder, or continue one from the same originals; UserError if there are not `room` bytes free."""
+    def begin(self, *, images: int) -> None:
+        """Make the folder, or continue one from the same originals; UserError if there is no room for the images."""
         if self._read().get("originals") != self.originals:
             shutil.rmtree(self.folder, ignore_errors=True)
         taken = sum(path.stat().st_blocks * 512 for path in self.folder.glob("*"))
-        _check_room(self.folder.parent, room - taken)
+        _check_room(self.folder.parent, images * math.prod(self.image) - taken)
         self.folder.mkdir(exist_ok=True)
         write_atomically(self.progress, json.dumps({"done": {}, **self._read(), "originals": self.originals}))
 
@@ -168,14 +172,7 @@ def _places(names: Sequence[str] | None) -> np.ndarray | None:
 
 
 def _write_split(
-    pictures: Pictures,
-    parts: Mapping[str, np.ndarray],
-    unfinished: Unfinished,
-    split: str,
-    *,
-    size: int,
-    channels: int,
-    watch: Callable[[int, int], None],
+    split: str, pictures: Pictures, parts: Mapping[str, np.ndarray], unfinished: Unfinished, watch: Watch
 ) -> None:
     """Write the pictures of an original split into the arrays of its `parts`, on from where another process stopped.
 
@@ -188,12 +185,13 @@ def _write_split(
     for index, (name, rows) in enumerate(parts.items()):
         part_of[rows], place[rows] = index, np.arange(len(rows))
         path, mode = unfinished.folder / f"{name}-images.npy", "r+" if done else "w+"
-        shape = (len(rows), channels, size, size)
+        shape = (len(rows), *unfinished.image)
         arrays.append(np.lib.format.open_memmap(path, mode=mode, dtype=np.uint8, shape=shape))
         np.save(unfinished.folder / f"{name}-labels.npy", pictures.labels[rows])
     noted = monotonic()
     if done:  # by a process before
-        watch(done, total)
+        watch(split, done, total)
+    channels, size, _ = unfinished.image
     for start, images in pixels(pictures, size=size, channels=channels, start=done) if done < total else ():
         done = start + len(images)
         if done > total:
@@ -206,6 +204,6 @@ def _write_split(
                 array.flush()
             unfinished.note(split, done)
             noted = monotonic()
-        watch(done, total)
+        watch(split, done, total)
     if done != total:
         raise UserError(f"found {done} {split} pictures with {total} labels; wanted one each; mend the originals")
