@@ -82,6 +82,11 @@ class Exponents:
     law: Fit | None
 
     @property
+    def weak(self) -> bool:
+        """Tell whether the law is weak, as it is where sizes beyond the grid might be better."""
+        return self.law is not None and (self.law.certificate.status == "weak" or self.front.share_at_edge > 0)
+
+    @property
     def lines(self) -> tuple[PowerLine | None, PowerLine | None, PowerLine | None]:
         """Return the log-log lines of y, optimal N and optimal D; None for one with too few points.
 

@@ -17,6 +17,7 @@ from matplotlib.axes import Axes
 from analysis.figures.style import GREY, HUES, label, legend, log_axes, margins
 from analysis.numbers import count
 from analysis.table.results import find_runs, read_logs
+from analysis.table.select import OWN_TASK
 
 LOSSES = ("train_loss", "val_loss", "loss")
 """Losses on the training, validation and test examples; a log has the first two, computed from a few examples."""
@@ -74,6 +75,8 @@ def learning_numbers(table: pd.DataFrame, curves: pd.DataFrame) -> list[Learning
     """Collect the panels of a table's runs from their curves; empty where there are none."""
     if curves.empty or "N" not in table.columns:
         return []
+    if "task" in table.columns and (own := table["task"] == OWN_TASK).any():
+        table = table[own]  # the losses of stages are on other data
     known = [name for name in ("N", "width") if name in table.columns]
     rows = curves[curves["train_loss"].notna()]
     rows = rows.merge(table[["run_id", *known]].drop_duplicates("run_id"), on="run_id")

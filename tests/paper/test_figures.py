@@ -111,6 +111,14 @@ def test_the_figure_and_the_conventions_table_give_one_interval():
     powers = [replace(one, law=law) for one, law in zip(found, wide, strict=True)]
     assert zhai_numbers(rows, "error", powers[0]).curve.interval == "[−0.400, −0.100]"
     assert convention_table(powers, "error").rows[0][1].endswith("[−0.400, −0.100]")
+    inside, at_edge = (
+        replace(powers[0].front, points=tuple(replace(point, edge=edge) for point in powers[0].front.points))
+        for edge in (False, True)
+    )
+    assert zhai_numbers(rows, "error", replace(powers[0], front=at_edge)).curve.weak
+    assert zhai_numbers(rows, "error", replace(powers[0], front=inside)).curve.weak == (
+        wide[0].certificate.status == "weak"
+    )
 
 
 @pytest.mark.slow

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 
 from analysis.estimates.conventions import OURS, Exponents, counted_by
 from analysis.figures.equation import Curve, curve_of_fit, draw_curve
-from analysis.figures.style import HUES, MARKERS, label, legend_below, literal, log_axes, margins
+from analysis.figures.style import HUES, MARKERS, label, legend_above, literal, log_axes, margins
 from analysis.table.cells import cells
 
 
@@ -42,7 +42,7 @@ def frontier_numbers(groups: Mapping[str, tuple[pd.DataFrame, Exponents]], y: st
         convention, y_label = one.convention, label(y, rows)
         table = cells(counted_by(rows, convention), y).sort_values("C")
         ends = (float(table["C"].min()), float(table["C"].max()))
-        curve = curve_of_fit(one.law, "C", *ends) if one.law else None
+        curve = replace(curve_of_fit(one.law, "C", *ends), weak=one.weak) if one.law else None
         points = one.front.points
         best = (np.array([p.x for p in points]), np.array([p.y for p in points]))
         found.append(Group(name, table["C"].to_numpy(float), table[y].to_numpy(float), best, curve))
@@ -58,7 +58,9 @@ def draw_frontiers(ax: Axes, numbers: FrontierNumbers) -> None:
         if group.curve is not None:
             draw_curve(ax, group.curve, hue)
     C = np.concatenate([group.C for group in numbers.groups])
-    margins(ax, C, np.concatenate([group.y for group in numbers.groups]), room=0.1)
-    legend_below(ax)
+    margins(
+        ax, C, np.concatenate([*(g.y for g in numbers.groups), *(g.curve.reach for g in numbers.groups if g.curve)])
+    )
+    legend_above(ax)
     log_axes(ax)
     ax.set(xlabel=numbers.x_label, ylabel=numbers.y_label)

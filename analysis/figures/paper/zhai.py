@@ -5,7 +5,7 @@ The points of one model and data set are joined over epochs; the dashed line is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -53,7 +53,7 @@ def zhai_numbers(rows: pd.DataFrame, y: str, found: Exponents) -> ZhaiNumbers:
         N, examples = float(group["N"].iloc[0]), float(group["D_unique"].iloc[0])
         series.append(Series(N, examples, group["C"].to_numpy(float), group[y].to_numpy(float)))
     ends = (float(table["C"].min()), float(table["C"].max()) * 3)
-    curve = curve_of_fit(found.law, "C", *ends) if found.law else None
+    curve = replace(curve_of_fit(found.law, "C", *ends), weak=found.weak) if found.law else None
     return ZhaiNumbers(tuple(series), curve, convention.C_label, label(y, rows), convention.N_label)
 
 
@@ -66,7 +66,7 @@ def draw_zhai(ax: Axes, numbers: ZhaiNumbers) -> None:
         ax.scatter(one.C, one.y, s=area[one.examples], color=colour[one.N], alpha=0.75, lw=0, zorder=3)
     if numbers.curve is not None:
         interval = f"\nexponent in {numbers.curve.interval}" if numbers.curve.interval else ""
-        text = numbers.curve.equation + interval
+        text = numbers.curve.equation + interval + "  (weak)" * numbers.curve.weak
         ax.plot(numbers.curve.x, numbers.curve.y, color=INK, ls=(0, (5, 2)), lw=1.3, zorder=5, label=text)
         if numbers.curve.band is not None:
             ax.fill_between(numbers.curve.x, *numbers.curve.band, color=INK, alpha=0.1, lw=0)

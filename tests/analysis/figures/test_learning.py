@@ -39,6 +39,9 @@ def test_points_come_before_the_log_and_the_log_before_nothing(tmp_path):
     assert panels[0].y_label == "cross-entropy (nats)"
     assert [panel.title.split(" (")[0] for panel in panels] == ["width 8", "width 16"]
     assert panels[1].curves[0][2].tolist() == [2.1, 1.7, 1.6]
+    table = load_table(folder)
+    stages = table.assign(task=["test" if run_id == logged else "probe:digits" for run_id in table["run_id"]])
+    assert [len(panel.curves) for panel in learning_numbers(stages, found)] == [1]
 
 
 def test_a_table_without_steps_has_no_curves(tmp_path):
