@@ -101,7 +101,8 @@ def _ends(model: Countable, module: nn.Module, passes: Passes, names: Sequence[s
             )
     inner = [name for name in names if name and not any(_within(other, name) for other in names if other != name)]
     entered = [name for name in passes.entered if name in inner]
-    left = [name for name in passes.left if name in inner]
+    parts = dict(module.named_modules())
+    left = [name for name in passes.left if name in inner and any(p.requires_grad for p in own_parameters(parts[name]))]
     embed, head = model.embed, model.head
     if len(names) > 1:
         head = head or ("head" if hasattr(module, "head") else [*names, *left][-1])

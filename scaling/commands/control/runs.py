@@ -71,7 +71,10 @@ def retry(
     refuse_paused(sweep, path=as_typed(sweep.path))
     wanted = runs_to_retry(read_status(sweep), runs=None if failed else chosen(sweep, words, where))
     if not wanted:
-        raise UserError(f"found no run to try again in {folder}; wanted failed or cancelled runs; see `scaling status`")
+        raise UserError(
+            f"found no run to try again in {folder}; wanted failed runs, or the names of cancelled ones; "
+            f"see `scaling status`"
+        )
     refuse_stale(stale_in(sweep), ways_out="`scaling run` shows the choices")
     entries, last = entries_to_retry(sweep, wanted), last_dispatch(sweep)
     with trusting(True):  # queue and dispatch are the user's own, and were checked when they were planned

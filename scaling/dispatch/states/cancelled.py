@@ -11,6 +11,8 @@ from scaling.security.reading import parse_json, read_text
 
 def cancelled_runs(folder: SweepFolder) -> frozenset[str]:
     """Return the runs of a sweep that were cancelled by name."""
+    if not folder.cancelled.exists():
+        return frozenset()
     try:
         return frozenset(parse_json(read_text(folder.cancelled)))
     except (FileNotFoundError, ValueError, TypeError):

@@ -15,6 +15,7 @@ from scaling.dispatch.claims.claim import PERIODS, Claim, read_claim
 from scaling.dispatch.dispatches import Dispatch, DispatchFolder, dispatches, unreadable_dispatches
 from scaling.dispatch.launcher import launcher_of_dispatch
 from scaling.dispatch.states.attempts import FAILURES, FRUITLESS_TRIES, failed_for_good, fruitless, read_attempts
+from scaling.dispatch.states.cancelled import cancelled_runs
 from scaling.dispatch.states.front import front_runs
 from scaling.dispatch.states.index import Index
 from scaling.dispatch.states.paused import paused_words
@@ -96,14 +97,20 @@ class Reader:
         left = eta(runs, workers=workers + list((jobs or {}).values()).count("RUNNING"))
         return Status(self._folder.name, runs, left, jobs or {}, notes, bool(paused))
 
-    def _notes(self, runs: Iterable[RunState]) -> Iterator[str]:
+    def _notes(self, runs: Sequence[RunState]) -> Iterator[str]:
         if self._silent:
             yield self._silent
         yield from quiet_words(self._folder, runs)
-        front = [run_id for run_id in front_runs(self._folder) if run_id not in self._settled]
-        if front:
-            named = ", ".join(front[:NAMED]) + (", …" if len(front) > NAMED else "")
-            yield f"{named}: first in the queue (`scaling first`)"
+        noted = {
+            "first in the queue (`scaling first`)": front_runs(self._folder),
+            "cancelled by name; `scaling retry` with their names takes them up again": sorted(
+                cancelled_runs(self._folder) & {run.run_id for run in runs}
+            ),
+        }
+        for what, ids in noted.items():
+            left = [run_id for run_id in ids if run_id not in self._settled]
+            if left:
+                yield f"{', '.join(left[:NAMED])}{', …' if len(left) > NAMED else ''}: {what}"
         for error in self._records.broken.values():
             yield f"{error}; the next `scaling run` sets it aside and trains the run again"
 

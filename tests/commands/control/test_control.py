@@ -65,6 +65,11 @@ def test_one_run_is_named_alike(sweep):
         the_one(sweep, ["optim=lion"])
 
 
+def test_status_names_the_runs_that_were_cancelled_by_name(sweep, scaling):
+    scaling("cancel", "results/mine", "optim=sgd")
+    assert "note: bb3: cancelled by name; `scaling retry` with their names" in scaling("status", "results/mine")
+
+
 def test_first_says_how_many_runs_it_moved(sweep, scaling):
     assert scaling("first", "results/mine", "optim=sgd") == "1 run of results/mine goes first\n"
     assert "note: bb3: first in the queue" in scaling("status", "results/mine")
