@@ -13,10 +13,13 @@ from analysis.table.recognise.clusters import is_run_name
 from analysis.table.recognise.roles import role_of
 from analysis.table.recognise.statuses import is_status, plain_name
 from analysis.table.remarks import MIXED, POOLED
+from analysis.table.swept import is_swept
 from analysis.wording import listed
 
 OURS = {"run_id", "lr_rule", "overrides"}
-"""Columns that identify a table of `scaling`, whose recipes are compared by `RECIPE` instead."""
+"""Columns that identify a table of `scaling`, whose recipes are compared by `RECIPE`."""
+OUR_KINDS = ("family", "data")
+"""Columns of such a table that split it into kinds, as the settings that its sweep varies do."""
 SETTINGS = re.compile(
     r"(^|_)(lr|learning_rate|rate|batch|batch_size|bs|weight_decay|wd|warmup|warmup_steps|dropout|momentum|beta1|beta2|"
     r"label_smoothing|clip|experts|num_experts|n_experts|top_k|granularity|sparsity|capacity_factor|resolution|patch_size|"
@@ -60,9 +63,8 @@ class Mixture:
 
 def with_mixtures(rows: pd.DataFrame, pool: Sequence[str], y: str) -> pd.DataFrame:
     """Return the rows with their mixed columns noted, and which of them the user pools."""
-    if set(rows.columns) >= OURS:
-        return rows
-    found = [name for name in rows.columns if name != y and _splits(rows, name)]
+    ours = set(rows.columns) >= OURS
+    found = _own_kinds(rows) if ours else [name for name in rows.columns if name != y and _splits(rows, name)]
     rows.attrs[POOLED] = sorted({*pool, *rows.attrs.get(POOLED, ())})
     rows.attrs[MIXED] = {name: one.words for name, one in _mixtures(rows, found).items()}
     return rows
@@ -113,6 +115,16 @@ def _splits(rows: pd.DataFrame, name: str) -> bool:
     ):
         return False
     return bool(SETTINGS.search(word)) or not _follows(rows, name)
+
+
+def _own_kinds(rows: pd.DataFrame) -> list[str]:
+    """Return the columns that split the runs of a sweep into kinds; of several that split them alike, the first."""
+    found: dict[tuple[int, ...], str] = {}
+    for name in rows.columns:
+        code = pd.factorize(rows[name].astype(str))[0] if name in OUR_KINDS or is_swept(name) else ()
+        if len(set(code)) > 1 and (name in OUR_KINDS or not _follows(rows, name)):
+            found.setdefault(tuple(code), name)
+    return list(found.values())
 
 
 def _follows(rows: pd.DataFrame, name: str) -> str:

@@ -16,6 +16,7 @@ import pandas as pd
 from analysis.errors import UserError
 from analysis.files import is_name, read_file
 from analysis.table.select import OWN_TASK
+from analysis.table.swept import setting, swept_keys, without_constants
 
 log = logging.getLogger(__name__)
 
@@ -64,15 +65,16 @@ def read_results(folder: str | Path) -> pd.DataFrame:
     columns: dict[str, list[Any]] = {}
     owner: list[int] = []
     folders = [runs / run_id if runs else None for run_id in plan["run_id"].tolist()]
+    swept = swept_keys(plan["overrides"]) if "overrides" in plan else []
     for i, (run, text) in enumerate(zip(folders, _read_all(folders), strict=True)):
-        for row in _rows_of(run, text) if run else [{"status": "missing", "reason": ""}]:
+        for row in _rows_of(run, text, swept) if run else [{"status": "missing", "reason": ""}]:
             for key in row:
                 if key not in columns:  # in the order of the record, so that equal tables give equal files
                     columns[key] = [None] * len(owner)
             owner.append(i)
             for key, values in columns.items():
                 values.append(row.get(key))
-    return _join(plan, np.array(owner, dtype=int), columns, _forecasts(folder))
+    return without_constants(_join(plan, np.array(owner, dtype=int), columns, _forecasts(folder)))
 
 
 def read_runs(folder: Path, ids: Sequence[str]) -> pd.DataFrame:
@@ -135,8 +137,11 @@ def _read(run: Path | None) -> bytes | None:
         return b""
 
 
-def _rows_of(run: Path, text: bytes | None) -> list[dict[str, Any]]:
-    """Return the rows of one run: its milestones, or one row with the reason why there are none."""
+def _rows_of(run: Path, text: bytes | None, swept: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """Return the rows of one run: its milestones, or one row with the reason why there are none.
+
+    swept: keys of its config that become columns.
+    """
     if text is None:
         return [_unsettled(run)]
     try:
@@ -147,19 +152,20 @@ def _rows_of(run: Path, text: bytes | None) -> list[dict[str, Any]]:
         if record.get("run_id", run.name) != run.name:
             log.warning("%s is that of run %s: the run counts as missing", run / "record.json", record["run_id"])
             return [{"status": "missing", "reason": f"its record.json is that of run {record['run_id']}"}]
-        return _milestones(record)
+        return _milestones(record, swept)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         log.warning("%s is damaged: the run counts as missing and has to be done again", run / "record.json")
         return [{"status": "missing", "reason": "its record.json is damaged"}]
 
 
-def _milestones(record: dict[str, Any]) -> list[dict[str, Any]]:
+def _milestones(record: dict[str, Any], swept: Sequence[str]) -> list[dict[str, Any]]:
     """Return one row per milestone; for a stage that started from another run, one row at that run's milestone."""
     counts, points, descent = record["counts"], record["points"], record.get("descent")
     if descent:
         counts = {**descent["counts"], **descent["run"]}
         points = [{**point, **descent["point"]} for point in points[-1:]]
-    whole = _whole(record, counts)
+        swept = [key for key in swept if key.startswith("model.")]  # its data is not that of its training run
+    whole = {**_whole(record, counts), **{key: setting(record.get("config"), key) for key in swept}}
     if not points:
         return [{**whole, "final": True}]
     # A point's lr is that of its last step, which a schedule may have decayed to 0; the run's lr is in the plan.

@@ -9,6 +9,7 @@ import pytest
 
 from analysis.errors import Refusal, UserError
 from analysis.table.cells import cells
+from analysis.table.mixtures import mixtures_of
 from analysis.table.read import derive_column, load_table, rename_columns
 from analysis.table.remarks import remarks_of
 from analysis.table.results import precisions
@@ -58,6 +59,38 @@ def test_columns_stand_in_one_order_and_the_rate_is_the_run_s(tmp_path, sweep):
     point = ["step", "loss", "error", "final", "a_new_number"]
     assert [name for name in behind if name in point] == point
     assert set(read["lr"]) == {1e-3}  # a cosine ends at 0, which is no setting to choose rows by
+
+
+def with_setting(folder):
+    """Note a setting that every other run has: in the overrides of the plan, or at its default in the config alone."""
+    plan = pd.read_csv(folder / "plan.csv", dtype=str)
+    plan["overrides"] = [f"model.width=8 model.dropout={0.3 if i % 2 else 0} seed=0" for i in range(len(plan))]
+    plan.loc[0, "overrides"] = "model.width=8 seed=0"
+    plan.to_csv(folder / "plan.csv", index=False)
+    for i, run_id in enumerate(plan["run_id"]):
+        path = folder.parent / "runs" / run_id / "record.json"
+        record = json.loads(path.read_text())
+        record["config"] = {"model": {"dropout": 0.3 if i % 2 else 0.0, "bias": True}}
+        path.write_text(json.dumps(record))
+    return folder
+
+
+def test_settings_that_a_sweep_varies_are_columns_and_kinds_of_runs(tmp_path, sweep):
+    folder = with_setting(write_results(sweep, tmp_path))
+    read = load_table(folder)
+    assert read["model.dropout"].tolist() == [0.3 if i % 2 else 0.0 for i in range(len(sweep))]
+    assert not {"model.width", "model.bias", "data.size"} & set(read.columns)
+    rows, _ = select_rows(read, y="loss")
+    [mixture] = mixtures_of(rows)
+    assert mixture.words == "runs of 2 values of model.dropout (0, 0.3) are pooled"
+    assert mixtures_of(select_rows(read, y="loss", where="`model.dropout` == 0.3")[0]) == ()
+    write_table(read, tmp_path / "t.csv")
+    assert [one.name for one in mixtures_of(select_rows(load_table(tmp_path / "t.csv"), y="loss")[0])] == [mixture.name]
+
+
+def test_families_and_data_sets_of_a_sweep_are_kinds_of_runs(sweep):
+    two = pd.concat([sweep, sweep.assign(run_id=sweep["run_id"] + "b", family="conv", data="digits")])
+    assert [one.name for one in mixtures_of(select_rows(two, y="loss")[0])] == ["family"]  # the data goes with it
 
 
 def test_results_folder_can_be_nested_and_moved(tmp_path, sweep):
