@@ -11,12 +11,13 @@ import numpy as np
 import pandas as pd
 
 from analysis.errors import Refusal, UserError
+from analysis.estimates.tuning.deviations import Deviations, common_deviations, mean_responses
 from analysis.estimates.tuning.key_law import KeyLaw, fit_key_law
-from analysis.estimates.tuning.paraboloid import Paraboloid, fit_paraboloid, parameters
+from analysis.estimates.tuning.paraboloid import SYMMETRIC, Paraboloid, fit_in_window, fit_paraboloid, parameters
+from analysis.estimates.valleys.curve import Parabola
 from analysis.fitting.display.plain import PlainData, plain
 from analysis.fitting.intervals import percentile
 from analysis.numbers import number, percent
-from analysis.table.cells import seed_deviations
 from analysis.table.columns import require_columns
 from analysis.table.remarks import remarks_of
 from analysis.wording import counted, listed
@@ -26,9 +27,6 @@ CLOSE = 0.05
 
 STEADY = 0.9
 """Minimum share of resamples with an optimum inside the values tried; below it the optimum counts as flat."""
-
-FEW_DEVIATIONS = 8
-"""Minimum number of deviations of seeds from their mean for using them as noise; with fewer, residuals are used."""
 
 
 @dataclass(frozen=True)
@@ -117,13 +115,13 @@ def tuned(
     if rows.empty or (rows[names] <= 0).any(axis=None):
         raise UserError(f"found no rows, or one whose {listed(names)} are not all positive; wanted numbers above zero")
     groups = [group for _, group in rows.groupby(size_and_length(rows), sort=True)]
-    noise = _noise(groups, list(keys), y)
+    common = common_deviations(groups, list(keys), y)
     rng = np.random.default_rng(seed)
-    optima = tuple(_optimum(group, list(keys), y, noise, resamples, level, rng) for group in groups)
+    optima = tuple(_optimum(group, list(keys), y, common, resamples, level, rng) for group in groups)
     if all(optimum.status == "few" for optimum in optima):
         raise Refusal(f"no size and length has enough values of {listed(keys)} ({optima[0].reason}); try more")
     laws = tuple(_law(optima, index, level, seed) for index in range(len(keys)))
-    warnings = (*remarks_of(rows, mixed=False), *_warnings(optima, laws, keys, noise))
+    warnings = (*remarks_of(rows, mixed=False), *_warnings(optima, laws, keys, common.noise))
     return Tuned(tuple(keys), y, optima, laws, level, warnings)
 
 
@@ -144,45 +142,23 @@ def _split(numbers: pd.Series, lengths: pd.Series) -> pd.Series:
     return (order["number"].diff().ne(0) | (order["log"].diff() > CLOSE)).cumsum().reindex(lengths.index)
 
 
-def _means(group: pd.DataFrame, keys: list[str], y: str) -> pd.DataFrame:
-    """Return the mean of y over runs with equal keys: columns of the keys, mean and n."""
-    return group.groupby(keys, sort=True)[y].agg(mean="mean", n="size").reset_index()
-
-
-def _noise(groups: Sequence[pd.DataFrame], keys: list[str], y: str) -> np.ndarray:
-    """Return relative noise to resample from: deviations of seeds from their means, else the fits' residuals."""
-    deviations = np.concatenate([seed_deviations(group, y, keys) for group in groups])
-    if len(deviations) >= FEW_DEVIATIONS:
-        return deviations
-    return np.concatenate([_residual_deviations(_means(group, keys, y), keys) for group in groups])
-
-
-def _residual_deviations(table: pd.DataFrame, keys: list[str]) -> np.ndarray:
-    z, means = np.log(table[keys].to_numpy(float)), table["mean"].to_numpy(float)
-    paraboloid = fit_paraboloid(z, means[None])
-    if paraboloid is None:
-        return np.empty(0)
-    n, p = len(paraboloid.window), parameters(len(keys))
-    return (means[paraboloid.window] / paraboloid.value(z[paraboloid.window]) - 1) * np.sqrt(n / (n - p))
-
-
 def _optimum(
     group: pd.DataFrame,
     keys: list[str],
     y: str,
-    noise: np.ndarray,
+    common: Deviations,
     resamples: int,
     level: float,
     rng: np.random.Generator,
 ) -> Optimum:
     """Find the optimum at one N and D, with resampled optima (k, keys), logarithms, NaN outside the values tried."""
-    table = _means(group, keys, y)
+    table = mean_responses(group, keys, y)
     tried, means = table[keys].to_numpy(float), table["mean"].to_numpy(float)
     z, draws = np.log(tried), np.empty((0, len(keys)))
-    paraboloid = fit_paraboloid(z, means[None])
+    paraboloid = fit_paraboloid(z, means[None], Parabola(common.skew.mean))
     minimum = np.full(len(keys), np.nan) if paraboloid is None else paraboloid.minima()[0]
-    if paraboloid is not None and resamples and len(noise):
-        draws = _resampled_minima(paraboloid, z, table["n"], noise, resamples, rng)
+    if paraboloid is not None and resamples and len(common.noise):
+        draws = _resampled_minima(paraboloid, z, table["n"], common, resamples, rng)
     status, reason = _status(z, means, minimum, draws, keys)
     if status == "flat" and paraboloid is not None and len(keys) > 1:
         reason += f", or tune without {keys[paraboloid.least()]}, on which it depends least"
@@ -198,25 +174,33 @@ def _optimum(
         best=tuple(np.exp(minimum).tolist() if ok else tried[lowest].tolist()),
         y=height,
         interval=_interval(draws, level) if ok and len(draws) else None,
-        cost=tuple((np.diag(paraboloid.curvature[0]) * np.log(2) ** 2 / height).tolist())
-        if ok and paraboloid
-        else None,
+        cost=tuple(paraboloid.rise(minimum, np.log(2)).tolist()) if ok and paraboloid else None,
         paraboloid=paraboloid,
         draws=draws,
     )
 
 
 def _resampled_minima(
-    paraboloid: Paraboloid, z: np.ndarray, seeds: pd.Series, noise: np.ndarray, resamples: int, rng: np.random.Generator
+    paraboloid: Paraboloid,
+    z: np.ndarray,
+    seeds: pd.Series,
+    common: Deviations,
+    resamples: int,
+    rng: np.random.Generator,
 ) -> np.ndarray:
     """Return the minima (resamples, keys) of paraboloids fitted to a paraboloid's own values with noise added.
 
-    z: (n, keys), logarithms of the values tried; seeds: number of runs at each. NaN without a minimum inside.
+    z: (n, keys), logarithms of the values tried; seeds: number of runs at each. NaN without a minimum inside. The skew
+    varies among the resamples, alike for all optima.
     """
-    jitter = np.stack([rng.choice(noise, (resamples, n)).mean(axis=1) for n in seeds], axis=1)
-    window = paraboloid.window
-    again = fit_paraboloid(z[window], paraboloid.value(z[window]) * (1 + jitter[:, window]))
-    return np.empty((0, z.shape[1])) if again is None else again.minima()
+    jitter = np.stack([rng.choice(common.noise, (resamples, n)).mean(axis=1) for n in seeds], axis=1)
+    values, minima = paraboloid.value(z) * (1 + jitter), np.full((resamples, z.shape[1]), np.nan)
+    shapes = common.skew.draws() if z.shape[1] == 1 else (SYMMETRIC,)
+    for first, shape in enumerate(shapes):
+        again = fit_in_window(z, values[first :: len(shapes)], paraboloid.window, shape)
+        if again is not None:
+            minima[first :: len(shapes)] = again.minima()
+    return minima
 
 
 def _status(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -28,16 +29,18 @@ class Skew:
     """The posterior of the skew: Student's t with mean and scale, from a normal prior about 0.
 
     freedom: degrees of freedom, those of the noise where residuals determine the skew; infinite for the prior alone.
+    prior: standard deviation of the prior.
     """
 
     mean: float = 0.0
     deviation: float = PRIOR
     freedom: float = np.inf
+    prior: float = PRIOR
 
     @property
     def absorbed(self) -> float:
         """Return the degrees of freedom that the skew takes from the residuals: from 0, the prior alone, to 1."""
-        return 1 - (self.deviation / PRIOR) ** 2
+        return 1 - (self.deviation / self.prior) ** 2
 
     def draws(self) -> tuple[Parabola, ...]:
         """Return curves whose skews are evenly spaced quantiles."""
@@ -50,17 +53,21 @@ class Skew:
 def common_skew(valleys: Sequence[Valley]) -> Skew:
     """Estimate the skew of all curves from the residuals of parabolas, weighted by the number of seeds."""
     usable = [one for one in valleys if one.freedom > 0 and np.isfinite(one.curve.u[0])]
-    spare = sum(one.freedom for one in usable) - 1
+    return skew_of(partial(_rests, usable), sum(one.freedom for one in usable) - 1)
+
+
+def skew_of(rests: Callable[[float], np.ndarray], spare: int, *, prior: float = PRIOR) -> Skew:
+    """Estimate the skew by the residuals of curves with that skew; spare: their degrees of freedom."""
+    found = Skew(deviation=prior, prior=prior)
     if spare < FEWEST:
-        return Skew()
-    found = Skew()
+        return found
     for _ in range(STEPS):
-        rest, low, high = (_rests(usable, found.mean + step) for step in (0.0, -STEP, STEP))
+        rest, low, high = (rests(found.mean + step) for step in (0.0, -STEP, STEP))
         slope = (high - low) / (2 * STEP)
         noise = max(float(rest @ rest) / spare, EXACT**2)
-        known = float(slope @ slope) / noise + PRIOR**-2
-        step = -(float(slope @ rest) / noise + found.mean * PRIOR**-2) / known
-        found = Skew(float(np.clip(found.mean + step, -MOST, MOST)), known**-0.5)
+        known = float(slope @ slope) / noise + prior**-2
+        step = -(float(slope @ rest) / noise + found.mean * prior**-2) / known
+        found = replace(found, mean=float(np.clip(found.mean + step, -MOST, MOST)), deviation=known**-0.5)
     return replace(found, freedom=spare / max(found.absorbed, 1e-9) ** 2)
 
 

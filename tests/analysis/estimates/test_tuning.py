@@ -22,6 +22,7 @@ from analysis.report.headlines import tuned_headlines
 from analysis.report.tables.rates_table import rates_table
 from analysis.table.read import load_table
 from tests.analysis import worlds
+from tests.default_cases import default_cases
 
 HEIGHT, B, C = 0.01, -0.3, -0.1  # lr* = HEIGHT (N / 10^4)^B (D / 4 10^5)^C
 CURVATURE = 0.02
@@ -31,13 +32,13 @@ def best_lr(N, D):
     return HEIGHT * (N / 1e4) ** B * (D / 4e5) ** C
 
 
-def table(*, noise=0.003, seeds=2, tried=8, offset=0.0, sizes=4, lengths=3, random=0):
+def table(*, noise=0.003, seeds=2, tried=8, offset=0.0, sizes=4, lengths=3, random=0, steeper=0.0):
     rng = np.random.default_rng(random)
     rows = []
     for N in 1e3 * 4 ** np.arange(sizes):
         for D in 1e5 * 4 ** np.arange(lengths):
             for z in offset + np.linspace(-1.6, 1.9, tried):
-                loss = (1 + N**-0.3 + D**-0.2) * (1 + CURVATURE * z**2)
+                loss = (1 + N**-0.3 + D**-0.2) * (1 + CURVATURE * z**2 * (1 + steeper * z))
                 rows += [
                     {"N": N, "D": D, "lr": best_lr(N, D) * np.exp(z), "seed": seed, "status": "finished", "final": True}
                     | {"val_loss": loss * np.exp(noise * rng.standard_normal())}
@@ -263,3 +264,19 @@ def test_allocate_and_the_report_say_what_the_rates_beside_a_sweep_do(tmp_path, 
     assert rates_table(beside, load_table(source), 0.95) is None
     with pytest.raises(UserError, match="no tries of a learning rate"):
         cli(["allocate", str(source), "--resamples", "0", "--tuned", str(source)], standalone_mode=False)
+
+
+@pytest.mark.parametrize("steeper", default_cases([0.0, 0.1, -0.1], 0.1))
+def test_the_interval_of_an_optimum_holds_it_where_the_loss_is_steeper_on_one_side(steeper: float) -> None:
+    inside = []
+    for random in range(6):
+        runs = table(random=random, steeper=steeper)
+        optima = tuned(runs, resamples=200).optima
+        inside += [one.interval[0][0] < best_lr(one.N, one.D) < one.interval[0][1] for one in optima if one.ok]
+    assert np.mean(inside) > 0.88
+
+
+def test_with_few_values_the_skew_is_not_known_and_the_interval_wider() -> None:
+    runs = table(random=3, tried=5, sizes=1, lengths=1, noise=1e-3)
+    (optimum,) = tuned(runs, resamples=200).optima
+    assert optimum.interval[0][1] > 1.1 * optimum.interval[0][0]
