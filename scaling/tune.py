@@ -90,33 +90,9 @@ def label(group: Group) -> str:
     return ", ".join(f"{key}={value}" for key, value in group) or "all runs"
 
 
-def open_studies(
-    folder: SweepFolder, ranges: Sequence[Range], groups: Mapping[Group, Any], *, seed: int
-) -> dict[Group, optuna.Study]:
-    """Open or continue one study for each group of runs."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    folder.path.mkdir(parents=True, exist_ok=True)
-    storage = JournalStorage(JournalFileBackend(str(folder.path / "tune.journal")))
-    studies = {}
-    for group in groups:
-        name = f"{', '.join(one.text for one in ranges)} at {label(group)}"
-        study = optuna.create_study(storage=storage, study_name=name, load_if_exists=True)
-        if "seed" not in study.user_attrs:
-            study.set_user_attr("seed", seed)
-        drawn = sampler_seed(seed, name, tried=len(study.trials))
-        study.sampler = optuna.samplers.TPESampler(seed=drawn, n_startup_trials=STARTUP, constant_liar=True)
-        studies[group] = study
-    return studies
-
-
 def sampler_seed(seed: int, study: str, *, tried: int) -> int:
     """Return a seed from SHA-256, 32 bits, that differs between studies, and for a study that is continued."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{study}/{tried}".encode()).digest()[:4])
-
-
-def values_left(study: optuna.Study, tries: int) -> int:
-    """Return how many more values a study has to propose to reach `tries`."""
-    return max(0, tries - sum(BEYOND not in trial.user_attrs for trial in study.get_trials()))
 
 
 @dataclass(frozen=True)
@@ -127,6 +103,38 @@ class Search:
     group: Group
     runs: Sequence[PlannedRun]
     ranges: Sequence[Range]
+
+    def values_left(self, tries: int) -> int:
+        """Return how many more values the study has to propose to reach `tries`."""
+        return max(0, tries - sum(BEYOND not in trial.user_attrs for trial in self.study.get_trials()))
+
+    def next(self, *, tries: int, at_once: int, widened: bool) -> list[Proposal]:
+        """Return what to train next; nothing if enough was tried.
+
+        First what an interrupted command has left, then up to `at_once` new values, then those beyond the ends.
+        """
+        if self.study.get_trials(states=[TrialState.RUNNING]):
+            return self.interrupted()
+        if more := min(at_once, self.values_left(tries)):
+            return [self.propose() for _ in range(more)]
+        return self.widen() if widened else []
+
+    def tell(self, proposal: Proposal, folder: SweepFolder) -> None:
+        """Report the mean validation loss of a proposal's runs, or a failure if one failed or is impossible."""
+        losses = [_val_loss(folder.run(run.run_id)) for run in proposal.runs]
+        if not losses or any(loss is None for loss in losses):
+            self.study.tell(proposal.trial, state=TrialState.FAIL)
+        else:
+            self.study.tell(proposal.trial, sum(loss for loss in losses if loss is not None) / len(losses))
+
+    def best(self) -> Best | None:
+        """Return the best values, None if none has finished."""
+        done = self.study.get_trials(states=[TrialState.COMPLETE])
+        if not done:
+            return None
+        chosen = min(done, key=_loss)
+        values = {key: rounded(value, self.runs[0], key) for key, value in chosen.params.items()}
+        return Best(self.group, values, _loss(chosen), len(done))
 
     def interrupted(self) -> list[Proposal]:
         """Return the proposals of which an interrupted command has no result."""
@@ -183,6 +191,25 @@ class Search:
         return Proposal(self.group, trial.number, values, runs, beyond)
 
 
+def open_searches(
+    folder: SweepFolder, ranges: Sequence[Range], groups: Mapping[Group, Sequence[PlannedRun]], *, seed: int
+) -> dict[Group, Search]:
+    """Open or continue the search of each group of runs."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    folder.path.mkdir(parents=True, exist_ok=True)
+    storage = JournalStorage(JournalFileBackend(str(folder.path / "tune.journal")))
+    searches = {}
+    for group, runs in groups.items():
+        name = f"{', '.join(one.text for one in ranges)} at {label(group)}"
+        study = optuna.create_study(storage=storage, study_name=name, load_if_exists=True)
+        if "seed" not in study.user_attrs:
+            study.set_user_attr("seed", seed)
+        drawn = sampler_seed(seed, name, tried=len(study.trials))
+        study.sampler = optuna.samplers.TPESampler(seed=drawn, n_startup_trials=STARTUP, constant_liar=True)
+        searches[group] = Search(study, group, runs, ranges)
+    return searches
+
+
 def radical_inverse(number: int, base: int) -> float:
     """Return the number with its digits mirrored at the point: a sequence that fills [0, 1) evenly (van der Corput)."""
     value, scale = 0.0, 1.0
@@ -200,31 +227,6 @@ def _legal(run: PlannedRun, values: Mapping[str, float]) -> bool:
     except ValueError:
         return False
     return True
-
-
-def next_round(
-    studies: Mapping[Group, optuna.Study],
-    groups: Mapping[Group, list[PlannedRun]],
-    ranges: Sequence[Range],
-    *,
-    tries: int,
-    at_once: int,
-    widened: bool,
-) -> list[Proposal]:
-    """Return what to train next for every group; nothing if each has tried enough.
-
-    First what an interrupted command has left, then up to `at_once` new values, then those beyond the ends.
-    """
-    proposals = []
-    for group, study in studies.items():
-        search, more = Search(study, group, groups[group], ranges), min(at_once, values_left(study, tries))
-        if study.get_trials(states=[TrialState.RUNNING]):
-            proposals += search.interrupted()
-        elif more:
-            proposals += [search.propose() for _ in range(more)]
-        elif widened:
-            proposals += search.widen()
-    return proposals
 
 
 def rounded(value: float, run: PlannedRun, key: str) -> float:
@@ -247,15 +249,6 @@ def was_tried(proposal: Proposal, folder: SweepFolder) -> bool:
     return all(one.record.exists() or one.attempts.exists() for one in files)
 
 
-def tell(study: optuna.Study, proposal: Proposal, folder: SweepFolder) -> None:
-    """Report the mean validation loss of a proposal's runs to a study, or a failure if one failed or is impossible."""
-    losses = [_val_loss(folder.run(run.run_id)) for run in proposal.runs]
-    if not losses or any(loss is None for loss in losses):
-        study.tell(proposal.trial, state=TrialState.FAIL)
-    else:
-        study.tell(proposal.trial, sum(loss for loss in losses if loss is not None) / len(losses))
-
-
 def _val_loss(files: RunFolder) -> float | None:
     record = read_record(files)
     return record.points[-1].val_loss if record is not None and record.status == "finished" else None
@@ -263,15 +256,3 @@ def _val_loss(files: RunFolder) -> float | None:
 
 def _loss(trial: FrozenTrial) -> float:
     return math.inf if trial.value is None else trial.value
-
-
-def best(studies: Mapping[Group, optuna.Study], groups: Mapping[Group, Sequence[PlannedRun]]) -> list[Best]:
-    """Return the best values for each group, those left out that never finished."""
-    found = []
-    for group, study in studies.items():
-        done = study.get_trials(states=[TrialState.COMPLETE])
-        if done:
-            chosen = min(done, key=_loss)
-            values = {key: rounded(value, groups[group][0], key) for key, value in chosen.params.items()}
-            found.append(Best(group, values, _loss(chosen), len(done)))
-    return found

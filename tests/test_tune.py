@@ -17,7 +17,7 @@ from scaling.compose.write_rules import write_rules
 from scaling.errors import UserError
 from scaling.folders import SweepFolder
 from scaling.plan.expand import expand
-from scaling.tune import Range, next_round, open_studies, values_left
+from scaling.tune import Range, open_searches
 
 LR = [Range("optim.lr", 1e-4, 1.0)]
 DECAY = [*LR, Range("optim.weight_decay", 1e-3, 1.0)]
@@ -28,8 +28,9 @@ def groups_of(*overrides, by=(), tuned=("optim.lr",)):
         return group_runs(expand(loader, list(overrides)).runs, by, tuned)
 
 
-def a_round(studies, groups, ranges=LR, *, tries=4, at_once=4, widened=True):
-    return next_round(studies, groups, ranges, tries=tries, at_once=at_once, widened=widened)
+def a_round(searches, *, tries=4, at_once=4, widened=True):
+    found = (search.next(tries=tries, at_once=at_once, widened=widened) for search in searches.values())
+    return [proposal for proposals in found for proposal in proposals]
 
 
 def test_every_size_and_length_is_a_group_of_its_seeds():
@@ -64,10 +65,10 @@ def test_each_size_is_tried_at_values_of_its_own_the_same_every_time(tmp_path):
     groups = groups_of("model.width=8,16", "train.steps=1")
 
     def values(folder, *, seed=0, tries=4):
-        studies = open_studies(SweepFolder(tmp_path, folder), LR, groups, seed=seed)
-        proposals = a_round(studies, groups, tries=tries)
+        searches = open_searches(SweepFolder(tmp_path, folder), LR, groups, seed=seed)
+        proposals = a_round(searches, tries=tries)
         for proposal in proposals:
-            studies[proposal.group].tell(proposal.trial, proposal.values["optim.lr"])
+            searches[proposal.group].study.tell(proposal.trial, proposal.values["optim.lr"])
         return [proposal.values["optim.lr"] for proposal in proposals]
 
     first = values("once")
@@ -80,35 +81,35 @@ def test_each_size_is_tried_at_values_of_its_own_the_same_every_time(tmp_path):
 def test_what_an_interrupted_command_has_proposed_is_tried_first(tmp_path):
     groups = groups_of("train.steps=1")
     folder = SweepFolder(tmp_path, "tune")
-    left = a_round(open_studies(folder, LR, groups, seed=0), groups)
-    again = a_round(open_studies(folder, LR, groups, seed=0), groups)
+    left = a_round(open_searches(folder, LR, groups, seed=0))
+    again = a_round(open_searches(folder, LR, groups, seed=0))
     assert [(one.trial, one.values) for one in again] == [(one.trial, one.values) for one in left]
 
 
 @pytest.mark.parametrize("direction", [1, -1])
 def test_a_range_whose_end_is_the_best_is_widened_and_not_for_ever(tmp_path, direction):
     groups = groups_of("train.steps=1")
-    studies = open_studies(SweepFolder(tmp_path, "tune"), [Range("optim.lr", 0.01, 0.04)], groups, seed=0)
-    study, tried = studies[()], []
-    while proposals := a_round(studies, groups, [Range("optim.lr", 0.01, 0.04)]):
+    searches = open_searches(SweepFolder(tmp_path, "tune"), [Range("optim.lr", 0.01, 0.04)], groups, seed=0)
+    search, tried = searches[()], []
+    while proposals := a_round(searches):
         for one in proposals:
             tried.append(one.values["optim.lr"])
-            study.tell(one.trial, -direction * one.values["optim.lr"])
+            search.study.tell(one.trial, -direction * one.values["optim.lr"])
     outside = [value for value in tried if not 0.01 <= value <= 0.04]
     assert 3 <= len(outside) <= 5
     assert max(tried) / 0.04 <= 16
     assert min(tried) * 16 >= 0.0099
-    assert values_left(study, 4) == 0  # what lies outside counts as no try
+    assert search.values_left(4) == 0  # what lies outside counts as no try
 
 
 def test_a_range_is_not_widened_beyond_what_the_config_allows(tmp_path):
     groups, ranges = groups_of("train.steps=1", "optim=sgd"), [Range("optim.momentum", 0.5, 0.95)]
-    [study] = (studies := open_studies(SweepFolder(tmp_path, "x"), ranges, groups, seed=0)).values()
+    [search] = (searches := open_searches(SweepFolder(tmp_path, "x"), ranges, groups, seed=0)).values()
     tried = []
-    while proposals := a_round(studies, groups, ranges, tries=2):
+    while proposals := a_round(searches, tries=2):
         tried += proposals
         for proposal in proposals:
-            study.tell(proposal.trial, -proposal.values["optim.momentum"])
+            search.study.tell(proposal.trial, -proposal.values["optim.momentum"])
     assert max(proposal.values["optim.momentum"] for proposal in tried) < 1
     assert all(len(proposal.runs) == 1 for proposal in tried)
 
@@ -132,21 +133,21 @@ def test_a_key_that_is_no_matter_of_tuning_is_refused(key, said):
 
 def test_an_optimum_inside_is_not_widened(tmp_path):
     groups = groups_of("train.steps=1")
-    studies = open_studies(SweepFolder(tmp_path, "tune"), LR, groups, seed=0)
-    for one in a_round(studies, groups, tries=6, at_once=6):
-        studies[()].tell(one.trial, abs(one.values["optim.lr"] - 0.01))
-    assert a_round(studies, groups, tries=6) == []
+    searches = open_searches(SweepFolder(tmp_path, "tune"), LR, groups, seed=0)
+    for one in a_round(searches, tries=6, at_once=6):
+        searches[()].study.tell(one.trial, abs(one.values["optim.lr"] - 0.01))
+    assert a_round(searches, tries=6) == []
 
 
 def test_several_keys_are_tried_together_and_whole_numbers_stay_whole(tmp_path):
     groups = groups_of("train.steps=1", tuned=["optim.lr", "optim.weight_decay"])
-    studies = open_studies(SweepFolder(tmp_path, "two"), DECAY, groups, seed=0)
-    proposals = a_round(studies, groups, DECAY)
+    searches = open_searches(SweepFolder(tmp_path, "two"), DECAY, groups, seed=0)
+    proposals = a_round(searches)
     assert {tuple(one.values) for one in proposals} == {("optim.lr", "optim.weight_decay")}
     assert proposals[0].runs[0].config.optim.weight_decay == proposals[0].values["optim.weight_decay"]
     batch = [Range("train.batch", 8, 64)]
-    studies = open_studies(SweepFolder(tmp_path, "batch"), batch, groups, seed=0)
-    assert {type(one.values["train.batch"]) for one in a_round(studies, groups, batch)} == {int}
+    searches = open_searches(SweepFolder(tmp_path, "batch"), batch, groups, seed=0)
+    assert {type(one.values["train.batch"]) for one in a_round(searches)} == {int}
 
 
 def test_values_are_tried_once_kept_and_gone_on_with(scaling):

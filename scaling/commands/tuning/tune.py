@@ -160,17 +160,18 @@ def _search(
     groups = group_runs(plan.runs, by, [one.key for one in ranges])
     planner = TrialPlanner(plan, [one.key for one in ranges])
     with shared_as(plan.results):
-        studies = tuning.open_studies(plan.folder, ranges, groups, seed=seed)
+        searches = tuning.open_searches(plan.folder, ranges, groups, seed=seed)
         held = ""
-        while not held and (
-            proposals := tuning.next_round(studies, groups, ranges, tries=tries, at_once=at_once, widened=widen)
-        ):
-            planned = planner.planned(proposals)
+        while not held:
+            each = (search.next(tries=tries, at_once=at_once, widened=widen) for search in searches.values())
+            planned = planner.planned([proposal for proposals in each for proposal in proposals])
+            if not planned:
+                break
             held = _train_proposals(plan, planned, console)  # what is held back is tried first the next time
             for proposal in planned:
                 if not held or tuning.was_tried(proposal, plan.folder):
-                    tuning.tell(studies[proposal.group], proposal, plan.folder)
-        return tuning.best(studies, groups)
+                    searches[proposal.group].tell(proposal, plan.folder)
+        return [best for search in searches.values() if (best := search.best()) is not None]
 
 
 def _check(plan: Plan, ranges: Sequence[Range]) -> None:

@@ -12,7 +12,7 @@ from scaling.compose.session import session
 from scaling.errors import UserError
 from scaling.folders import SweepFolder
 from scaling.plan.expand import expand
-from scaling.tune import Range, next_round, open_studies
+from scaling.tune import Range, open_searches
 
 SWEEP = """\
 # Widths, tuned.
@@ -34,8 +34,9 @@ def proposals(tmp_path, monkeypatch):
         with session() as loader:
             plan = expand(loader, ["sweep=mine"])
         groups = group_runs(plan.runs, (), ["optim.lr"])
-        studies = open_studies(SweepFolder(tmp_path, "studies"), LR, groups, seed=0)
-        found = next_round(studies, groups, LR, tries=4, at_once=4, widened=True)
+        searches = open_searches(SweepFolder(tmp_path, "studies"), LR, groups, seed=0)
+        each = [search.next(tries=4, at_once=4, widened=True) for search in searches.values()]
+        found = [proposal for proposals in each for proposal in proposals]
         return found, TrialPlanner(plan, ["optim.lr"])
 
     return propose
