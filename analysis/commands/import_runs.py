@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +60,7 @@ def import_runs(
     content: dict[str, Any] = {"path": folder, **facts, "runs": len(imported.runs), "milestones": points, "new": new}
     content |= {"left_out": list(imported.left_out), "remarks": remarks}
     lines = [_head(imported, folder, new=new), *(f"left out: {text}" for text in imported.left_out)]
-    lines += [f"note: {text}" for text in remarks]
+    lines += [f"note: {text}" for text in remarks] + [f"next: scaling report {shlex.quote(folder)}"]
     answer(content, json_path, lambda: click.echo(printable("\n".join(lines))))
 
 

@@ -175,7 +175,9 @@ def test_an_import_that_was_killed_is_made_again(theirs, scaling):
     half = scaling.folder / "results" / "theirs" / ".import.json.4711"
     half.parent.mkdir(parents=True)
     half.write_text('{"tab')
-    assert "9 runs in results/theirs" in scaling("import", "theirs.csv", "--as", "theirs")
+    said = scaling("import", "theirs.csv", "--as", "theirs")
+    assert "9 runs in results/theirs" in said
+    assert said.splitlines()[-1] == "next: scaling report results/theirs"
 
 
 def test_neither_a_sweep_nor_a_folder_of_something_else_is_imported(theirs, scaling):
