@@ -268,7 +268,9 @@ def _sentence(error: ValidationError, kind: Any, raw: Any, where: str) -> str:
         return f"found no value for {key}; wanted one; add {key}=VALUE"
     if first["input"] is None:
         return f"found no value for {key} (null), which has to be given; {_wanted(first['msg'])}; add {key}=VALUE"
-    return f"found {key}={first['input']!r}; {_wanted(first['msg'])}; change it"
+    several = isinstance(first["input"], str) and {",", ";", "("} & set(first["input"])
+    advice = "write several values of a sweep as a list, such as [1, 2]" if several else "change it"
+    return f"found {key}={first['input']!r}; {_wanted(first['msg'])}; {advice}"
 
 
 def _wanted(message: str) -> str:

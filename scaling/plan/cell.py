@@ -185,6 +185,8 @@ def _assigned(raw: Mapping[str, Any], path: Sequence[str], value: Any, of: tuple
     if head not in raw:
         config, key = of
         if not accepts_key(config, key):
+            if (plain := key.strip(" +~")) != key:
+                raise UserError(f"found the key {key!r} in the sweep; wanted no signs or blanks; write {plain}")
             inside = key.removesuffix(".".join(path))
             known = [f"{inside}{name}" for name in names_of(raw)]
             hint = where_else(config, key) or suggestion(f"{inside}{head}", known)

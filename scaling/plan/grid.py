@@ -65,9 +65,11 @@ def _read_block(raw: Any) -> Block:
         raise UserError(f"found a grid block with {found}; wanted exactly one of {', '.join(KINDS)}; change it")
     [(kind, body)] = raw.items()
     if kind == "list":
-        if not isinstance(body, Sequence) or not body or not all(isinstance(item, Mapping) for item in body):
+        if not isinstance(body, Sequence) or isinstance(body, str) or not body:
             raise UserError("found a list block without cells; wanted a list of {key: value} cells; add them")
         for item in body:
+            if not isinstance(item, Mapping):
+                raise UserError(f"found {item!r} in a list block; wanted a cell such as {{model.width: 8}}; change it")
             _check_keys(item)
         return Block(items=[dict(item) for item in body])
     if not isinstance(body, Mapping) or not body:
@@ -90,6 +92,8 @@ def _check_keys(body: Mapping[Any, Any]) -> None:
 
 
 def _read_axis(key: str, values: Any) -> tuple[Any, ...]:
+    if isinstance(values, Mapping) and list(values) == ["values"]:
+        raise UserError(f"found {key}: {{values: …}} in the grid; wanted the list alone; write {key}: [1, 2]")
     if isinstance(values, Mapping) and set(values) & RANGE_KEYS:
         return spaced(values, where=key)
     if isinstance(values, Sequence) and not isinstance(values, str):
@@ -170,7 +174,7 @@ def _linear(spec: Mapping[str, Any], start: float, stop: float, where: str) -> l
     return [start + (stop - start) * i / max(1, num - 1) for i in range(num)]
 
 
-def check_count(count: int, where: str) -> None:
+def check_count(count: float, where: str) -> None:
     """Raise UserError for a range of more than MOST_CELLS values, before it is made."""
     if count > MOST_CELLS:
         raise UserError(f"found a range of {count:.3g} values for {where}; wanted at most {MOST_CELLS:,}; narrow it")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf, isfinite
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, QuotedString
+from hydra.core.override_parser.types import Override, QuotedString, RangeSweep
 
 from scaling.compose.groups import leaves, quoted
 from scaling.compose.interpolation import PLAN_KEYS, Composed
@@ -19,7 +20,7 @@ from scaling.compose.session import check_hydras, one_sentence_errors
 from scaling.errors import UserError
 from scaling.internals.hydra import group_options
 from scaling.plan.cell import Rules, check_axes
-from scaling.plan.grid import Block, without_rounding
+from scaling.plan.grid import Block, check_count, without_rounding
 
 SWEEP = "sweep"
 ONLY_QUOTED = re.compile(r"[^A-Za-z0-9_/\\+.$%*@?|:,\s-]")  # characters outside Hydra's grammar of plain values
@@ -158,7 +159,21 @@ def _values(override: Override) -> tuple[Any, ...]:
         raise UserError(f"found {line}, several values of what is no key of a run; wanted one; change it")
     if not override.is_discrete_sweep():
         raise UserError(f"found {line}; wanted a list or a range of values; write it as a,b,c")
-    return tuple(_unquoted(value) for value in override.sweep_iterator())
+    swept = override.value()
+    if isinstance(swept, RangeSweep):
+        _check_range(swept, key, line)
+    values = tuple(_unquoted(value) for value in override.sweep_iterator())
+    if not values:
+        raise UserError(f"found {line}, which has no values; wanted at least one; change it")
+    return values
+
+
+def _check_range(swept: RangeSweep, key: str, line: str | None) -> None:
+    """Raise UserError for a range without end, or of too many values, before it is made."""
+    count = ((swept.stop or 0) - (swept.start or 0)) / swept.step if swept.step else inf
+    if not isfinite(count):
+        raise UserError(f"found {line}, which has no end; wanted numbers, and a step other than 0; change it")
+    check_count(count, key)
 
 
 def _unquoted(value: Any) -> Any:

@@ -55,6 +55,41 @@ def test_values_of_a_range_have_no_rounding_errors_of_its_steps(mine):
     assert {lr for (lr,) in of(rates, "optim.lr")} == {0.1, 0.2, 0.3, 0.4}
 
 
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ("range(8,16,0)", "has no end"),
+        ("range(nan,3)", "has no end"),
+        ("range(1,1e12)", "found a range of 1e+12 values for model.width"),
+        ("range(16,8)", "found model.width=range(16,8), which has no values"),
+        ("glob(*)", "has no values"),
+        ("8;16", "write several values of a sweep as a list"),
+    ],
+)
+def test_values_that_are_none_or_without_end_are_refused(here, values, named):
+    with pytest.raises(UserError) as caught:
+        planned("train.steps=3", f"model.width={values}")
+    assert named in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("block", "named"),
+    [
+        ("list: [{seed: 1}, seed=2]", "found 'seed=2' in a list block"),
+        ("product: {model.width: {values: [8, 16]}}", "write model.width: [1, 2]"),
+        ("product: {+model.width: [8]}", "found the key '+model.width' in the sweep; wanted no signs or blanks"),
+        ("product: {'model.width ': [8]}", "write model.width"),
+    ],
+)
+def test_a_block_in_another_tool_s_grammar_is_refused_by_what_it_has(here, block, named):
+    (here / "sweeps" / "odd.yaml").write_text(
+        f"# @package _global_\ntrain: {{steps: 3}}\nsweep: {{grid: [{{{block}}}]}}\n"
+    )
+    with pytest.raises(UserError) as caught:
+        planned("sweep=odd")
+    assert named in str(caught.value)
+
+
 def test_dictionaries_merge_in_their_order_as_hydra_merges_them(mine):
     [only] = of(
         planned("model={width: 8}", "model={depth: 1}", "model={width: 12}", "train={steps: 20}"),
