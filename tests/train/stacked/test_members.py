@@ -191,8 +191,10 @@ def test_modules_that_cannot_be_stacked_are_trained_one_by_one_and_it_is_said(na
 
 def test_the_time_is_divided_among_the_members(tmp_path, monkeypatch):
     """Those that stay longer have more of it, and the record says as much as its attempt."""
-    monkeypatch.setattr("scaling.train.stacked.clock.monotonic", Clock(pace=0.01))  # seconds a look
-    ends = together(RUNS, tmp_path)
+    clock = Clock(pace=0.01)  # seconds a look
+    monkeypatch.setattr("scaling.train.stacked.clock.monotonic", clock)
+    began, ends = clock.now, together(RUNS, tmp_path)
+    assert sum(end.seconds for end in ends) == pytest.approx(clock.now - began, rel=0.1)
     assert ends[2].seconds < ends[1].seconds < ends[0].seconds
     assert [end.result.how["seconds"] for end in ends] == [pytest.approx(end.seconds, abs=0.02) for end in ends]
 
