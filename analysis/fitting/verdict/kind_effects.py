@@ -59,15 +59,16 @@ class FactorFit:
     exponents: dict[str, float]
 
 
-def difference_p_value(found: Fit, mixture: Mixture) -> float:
+def difference_p_value(found: Fit, mixture: Mixture, beside: Sequence[Mixture] = ()) -> float:
     """Return the p value of a difference between a column's kinds, linearly around the fit; 0 where it is untestable.
 
-    The smaller p value of two alternatives: a factor for each kind, and a factor and exponents for each kind.
+    The smaller p value of two alternatives: a factor for each kind, and a factor and exponents for each kind. beside:
+    columns whose kinds have a factor each in both.
     """
     if mixture.follows in found.engine.points.columns.values():
         return 0.0
     problem = found.engine.problem
-    slopes = jacobian(problem, found.engine.theta)
+    slopes = np.concatenate([jacobian(problem, found.engine.theta), *map(design_of, beside)])
     return linear_p_value(found.engine.residuals, slopes, list(problem.inputs.values()), mixture)
 
 

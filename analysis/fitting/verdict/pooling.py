@@ -25,7 +25,7 @@ from analysis.fitting.verdict.kind_effects import (
 )
 from analysis.numbers import exponent, interval, p_value, percent
 from analysis.table.remarks import MOST_SAID, pooled_columns
-from analysis.wording import in_quotes, ticked
+from analysis.wording import in_quotes, listed, ticked
 
 if TYPE_CHECKING:
     from analysis.fitting.result import Fit
@@ -80,8 +80,22 @@ def with_pooling(found: Fit) -> Fit:
         if one.moves_exponent and not mixture.pooled:
             raise Refusal(f"{mixture.words}{one.finding}; {_what_to_do(mixture)}")
         tests[mixture.name] = one
+    tests = {name: _beside_others(found, one, [*tests.values()]) for name, one in tests.items()}
     warnings = _sentences([tests[mixture.name] for mixture in mixtures])
     return replace(found, warnings=(*found.warnings, *warnings)) if warnings else found
+
+
+def _beside_others(found: Fit, one: PoolingTest, tests: list[PoolingTest]) -> PoolingTest:
+    """Test kinds that look alike again beside the columns whose kinds differ, which may hide their difference."""
+    others = [each.mixture for each in tests if each.differs]
+    if one.finding != ALIKE or not others:
+        return one
+    p = difference_p_value(found, one.mixture, beside=others)
+    if not 0 < p < UNLIKELY:
+        return one
+    return replace(
+        one, finding=f"; they differ among runs of one {listed([each.name for each in others])} ({p_value(p)})"
+    )
 
 
 def _sentences(tests: list[PoolingTest]) -> list[str]:

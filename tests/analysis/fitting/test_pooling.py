@@ -38,6 +38,20 @@ def test_kinds_that_do_not_differ_are_pooled_and_said():
     assert f"runs of 2 values of {column} (a, b) are pooled; they do not differ visibly" in found.warnings
 
 
+def test_kinds_whose_difference_others_hide_are_said_to_differ():
+    """Runs of one data set differ by their tokenizer; another data set makes up for it on average."""
+    runs = table()
+    third = np.arange(len(runs)) % 3
+    tokenizer, data, factor = (np.array(values)[third] for values in (["a", "b", "a"], ["x", "x", "y"], [1, 1.08, 1.2]))
+    said = fit(runs.assign(tokenizer=tokenizer, data=data, loss=runs["loss"] * factor), resamples=0).warnings
+    assert any("values of tokenizer (a, b) are pooled; they differ among runs of one data (p" in text for text in said)
+    said = fit(
+        runs.assign(tokenizer=np.array(["a", "b"])[kinds(runs, large=False)], data=data, loss=runs["loss"] * factor),
+        resamples=0,
+    ).warnings
+    assert not any("differ among" in text for text in said)
+
+
 def test_kinds_that_move_an_exponent_by_less_than_its_digits_are_pooled():
     """As those of a table without noise, whose intervals have no width."""
     N, D = (axis.ravel() for axis in np.meshgrid(np.geomspace(1e6, 1e9, 6), np.geomspace(1e8, 1e10, 6)))
