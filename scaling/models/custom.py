@@ -120,9 +120,10 @@ def load_factory(path: str) -> Callable[..., Any]:
     try:
         found = getattr(import_module(module), name)
     except (Exception, SystemExit) as error:
+        advice = f"write model.module={path.replace(':', '.')}" if ":" in path else "change it"
         raise UserError(
             f"found model.module={path}, which cannot be imported ({import_words(error)}); wanted package.Class, "
-            f"importable from the current directory; change it"
+            f"importable from the current directory; {advice}"
         ) from error
     if not callable(found):
         raise UserError(f"found model.module={path}, which cannot be called; wanted a class or a function; change it")

@@ -107,6 +107,8 @@ def _check_one_line(arguments: Sequence[str]) -> None:
 def _check_one_sweep(overrides: Sequence[Override]) -> None:
     values = [override.value() for override in overrides if override.key_or_group == SWEEP]
     names = [value for value in values if isinstance(value, str)]  # sweep={where: …} beside it sets keys of it
+    if "." in names:  # what `sweep=` becomes as a path
+        raise UserError("found sweep= without a name; wanted that of a sweep, such as sweep=quickstart, or none at all")
     if len(set(names)) > 1:
         raise UserError(
             f"found {' and '.join(f'{SWEEP}={name}' for name in names)}; wanted one sweep in a command; run one after "

@@ -129,6 +129,7 @@ def test_what_it_is_told_is_what_makes_it():
     ("keys", "said"),
     [
         ({"module": "nowhere.Net"}, "cannot be imported"),
+        ({"module": f"{NETS}:Conv"}, "write model.module=.*nets.Conv"),
         ({"module": f"{NETS}.Nothing"}, "cannot be imported"),
         ({"module": f"{NETS}.Conv"}, "missing a required argument: 'width'"),
         ({"module": f"{NETS}.Conv", "width": 4, "kwargs": {"colour": 1}}, "colour"),

@@ -55,6 +55,11 @@ def test_values_of_a_range_have_no_rounding_errors_of_its_steps(mine):
     assert {lr for (lr,) in of(rates, "optim.lr")} == {0.1, 0.2, 0.3, 0.4}
 
 
+def test_a_sweep_without_a_name_is_refused(here):
+    with pytest.raises(UserError, match="found sweep= without a name"):
+        planned("sweep=")
+
+
 @pytest.mark.parametrize(
     ("values", "named"),
     [
