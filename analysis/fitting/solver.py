@@ -69,22 +69,15 @@ def solve(
     np.empty(KEPT_BYTES, dtype=np.uint8)
     count = starts.shape[1]
     size = max(1, CHUNK_VALUES // problem.n)
+    w = np.broadcast_to(np.ones(problem.n) if weights is None else weights, (count, problem.n))
+    y = np.broadcast_to(problem.response if response is None else response, (count, problem.n))
     pieces = [slice(i, min(i + size, count)) for i in range(0, count, size)]
-
-    def work(piece: slice) -> Solution:
-        w = _rows(np.ones(problem.n) if weights is None else weights, piece)
-        y = _rows(problem.response if response is None else response, piece)
-        return _Batch(problem, starts[:, piece], w, y, anneal).run(majority=majority, steps=steps)
-
-    done = [work(piece) for piece in pieces]
+    batches = (_Batch(problem, starts[:, piece], w[piece], y[piece], anneal) for piece in pieces)
+    done = [batch.run(majority=majority, steps=steps) for batch in batches]
     return Solution(
         np.concatenate([part.theta for part in done], axis=1),
         *(np.concatenate([getattr(part, name) for part in done]) for name in ("value", "gradient_norm", "converged")),
     )
-
-
-def _rows(array: Array, piece: slice) -> Array:
-    return array[piece] if array.ndim == 2 else np.broadcast_to(array, (piece.stop - piece.start, len(array)))
 
 
 class _Batch:
@@ -99,10 +92,8 @@ class _Batch:
         self.batch = starts.shape[1]
         self.member = np.arange(self.batch)
         self.annealing = anneal
-        self.result = np.empty_like(self.theta)
-        self.result_value = np.full(self.batch, np.inf)
-        self.result_norm = np.full(self.batch, np.inf)
-        self.result_converged = np.zeros(self.batch, dtype=bool)
+        value, norm = np.full((2, self.batch), np.inf)
+        self.result = Solution(np.empty_like(self.theta), value, norm, np.zeros(self.batch, dtype=bool))
 
     def run(self, *, majority: bool = False, steps: int | None = None) -> Solution:
         with np.errstate(all="ignore"):
@@ -112,14 +103,15 @@ class _Batch:
                 if not len(self.member) or (majority and self._agreed()):
                     break
             self._retire(np.ones(len(self.member), dtype=bool), converged=False)
-        return Solution(self.result, self.result_value, self.result_norm, self.result_converged)
+        return self.result
 
     def _agreed(self) -> bool:
         """Tell whether more than half of the members have converged to the lowest optimum."""
         if 2 * len(self.member) >= self.batch:
             return False
-        there = self.result_value <= self.result_value.min() * (1 + SAME) + 1e-32
-        return 2 * int((there & self.result_converged).sum()) > self.batch
+        value = self.result.value
+        there = value <= value.min() * (1 + SAME) + 1e-32
+        return 2 * int((there & self.result.converged).sum()) > self.batch
 
     def _begin(self) -> None:
         state = State(self.problem, self.theta, self.weights, self.response)
@@ -225,13 +217,12 @@ class _Batch:
         at_low, at_high = theta <= self.low, theta >= self.high
         gradient = self.gradient[:, finished]
         free = np.where((at_low & (gradient > 0)) | (at_high & (gradient < 0)), 0.0, gradient)
-        norm = np.abs(free).max(axis=0)
-        self.result[:, where] = theta
         state = State(self.problem, theta, self.weights[finished], self.response[finished])
         value = self.problem.objective.value(state.r, state.weights)
-        self.result_value[where] = np.where(np.isfinite(value), value, np.inf)
-        self.result_norm[where] = norm
-        self.result_converged[where] = converged
+        self.result.theta[:, where] = theta
+        self.result.value[where] = np.where(np.isfinite(value), value, np.inf)
+        self.result.gradient_norm[where] = np.abs(free).max(axis=0)
+        self.result.converged[where] = converged
         keep = ~finished
         self.member, self.weights, self.response = self.member[keep], self.weights[keep], self.response[keep]
         self.theta, self.gradient = self.theta[:, keep], self.gradient[:, keep]
