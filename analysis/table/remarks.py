@@ -18,13 +18,16 @@ MOST_SAID = 5
 """Maximum number of columns with the same finding that get a sentence each."""
 
 
+def _noted(table: pd.DataFrame, key: str, note: object) -> pd.DataFrame:
+    """Return the table with a note under a key of its attrs."""
+    table = table.copy(deep=False)
+    table.attrs[key] = note
+    return table
+
+
 def with_remarks(table: pd.DataFrame, *texts: str) -> pd.DataFrame:
     """Return the table with these sentences added to its remarks, without duplicates."""
-    if not texts:
-        return table
-    table = table.copy(deep=False)
-    table.attrs[KEY] = list(dict.fromkeys([*table.attrs.get(KEY, []), *texts]))
-    return table
+    return _noted(table, KEY, list(dict.fromkeys([*table.attrs.get(KEY, []), *texts]))) if texts else table
 
 
 def with_left_out(table: pd.DataFrame, left_out: Sequence[str]) -> pd.DataFrame:
@@ -39,27 +42,19 @@ def left_out_words(left_out: Sequence[str]) -> str:
 
 def with_taken(table: pd.DataFrame, taken: dict[str, str]) -> pd.DataFrame:
     """Return the table with a note of the columns that were recognised automatically, such as {"N": "params"}."""
-    if not taken:
-        return table
-    table = table.copy(deep=False)
-    table.attrs[TAKEN] = {**table.attrs.get(TAKEN, {}), **taken}
-    return table
+    return _noted(table, TAKEN, {**table.attrs.get(TAKEN, {}), **taken}) if taken else table
 
 
 def without_note(table: pd.DataFrame, column: str) -> pd.DataFrame:
     """Return the table without the note that this column was recognised automatically, as the user now defines it."""
-    if column not in table.attrs.get(TAKEN, {}):
-        return table
-    table = table.copy(deep=False)
-    table.attrs[TAKEN] = {name: old for name, old in table.attrs[TAKEN].items() if name != column}
-    return table
+    taken = table.attrs.get(TAKEN, {})
+    left = {name: old for name, old in taken.items() if name != column}
+    return _noted(table, TAKEN, left) if column in taken else table
 
 
 def with_moved(table: pd.DataFrame, moved: Mapping[str, str]) -> pd.DataFrame:
     """Return the table with a note of the renamed columns, such as {"Model Size": "N"}."""
-    table = table.copy(deep=False)
-    table.attrs[MOVED] = {**table.attrs.get(MOVED, {}), **moved}
-    return table
+    return _noted(table, MOVED, {**table.attrs.get(MOVED, {}), **moved})
 
 
 def with_pooled(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
@@ -69,9 +64,7 @@ def with_pooled(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     unknown = [name for name in columns if name not in table.columns]
     if unknown:
         raise UserError(f"found no column {unknown[0]!r} to pool; the table has {listed(table.columns)}; name another")
-    table = table.copy(deep=False)
-    table.attrs[POOLED] = sorted({*columns, *table.attrs.get(POOLED, ())})
-    return table
+    return _noted(table, POOLED, sorted({*columns, *table.attrs.get(POOLED, ())}))
 
 
 def with_former_names(table: pd.DataFrame, of: str | None = None) -> pd.DataFrame:
@@ -84,14 +77,11 @@ def remarks_of(table: pd.DataFrame, *, mixed: bool = True) -> tuple[str, ...]:
     """Return the remarks of a table as sentences. mixed: include those on mixed columns."""
     taken = [f"{name} is taken from {old}" for name, old in table.attrs.get(TAKEN, {}).items()]
     first = (f"{', '.join(taken)} (--columns NAME=COLUMN takes another)",) if taken else ()
-    return (*first, *table.attrs.get(KEY, []), *(_mixed_words(table.attrs.get(MIXED, {})) if mixed else ()))
+    kinds = table.attrs.get(MIXED, {}) if mixed else {}
+    said = list(kinds.values()) if len(kinds) <= MOST_SAID else [pooled_columns(list(kinds))]
+    return (*first, *table.attrs.get(KEY, []), *said)
 
 
 def pooled_columns(names: Sequence[str]) -> str:
     """Return a phrase that lists many pooled columns."""
     return f"{len(names)} columns of several values each ({listed(names, MOST_SAID - 1)}) are pooled"
-
-
-def _mixed_words(mixed: Mapping[str, str]) -> list[str]:
-    """Return the sentences on mixed columns; a single one if there are many."""
-    return list(mixed.values()) if len(mixed) <= MOST_SAID else [pooled_columns(list(mixed))]
