@@ -179,14 +179,10 @@ def _complete(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _bins(table: pd.DataFrame, x: str) -> np.ndarray:
     """Return the bin of each cell: its budget, or one of PER_DECADE bins per decade of x."""
-    if x == "C" and "budget" in table.columns and table["budget"].notna().all() and not _milestones(table):
+    known = x == "C" and "budget" in table.columns and table["budget"].notna().all()
+    if known and (table["C"] >= AT_END * table["budget"]).all():  # no milestones: whole batches leave C near its budget
         return pd.factorize(table["budget"], sort=True)[0]
     return np.floor(np.log10(table[x].to_numpy(float)) * PER_DECADE).astype(int)
-
-
-def _milestones(table: pd.DataFrame) -> bool:
-    """Tell whether there are rows before the end of their run: whole batches alone leave C near its budget."""
-    return bool((table["C"] < AT_END * table["budget"]).any())
 
 
 def _points(table: pd.DataFrame, chosen: np.ndarray, bins: np.ndarray, x: str, y: str) -> tuple[FrontierPoint, ...]:

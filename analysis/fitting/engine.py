@@ -17,7 +17,7 @@ from analysis.fitting.objective import Objective, Problem, residuals
 from analysis.fitting.points import Points
 from analysis.fitting.resample import MOST_VALUES, Samples, check_resample, refit, resamples_differ
 from analysis.fitting.result import Engine, Fit, Minimised
-from analysis.fitting.seeds import lack_of_fit, weights_from_seeds
+from analysis.fitting.seeds import lack_of_fit
 from analysis.fitting.solver import solve
 from analysis.fitting.uncertainty import Uncertainty
 from analysis.laws import Law
@@ -145,13 +145,6 @@ def _options(search: SearchSettings, points: Points, starts: int) -> dict[str, A
     """Return the options of a fit for its card."""
     options = {name: value for name, value in vars(search).items() if name not in INNER}
     return options | {"starts": starts, "weighted": bool(np.ptp(points.weights)), "tried": {}}
-
-
-def with_seed_weights(points: Points, weights: str, space: str) -> Points:
-    """Set the rows' weights from the scatter between seeds."""
-    if weights != "seeds":
-        raise UserError(f"found weights={weights!r}; wanted 'seeds' or none")
-    return replace(points, weights=weights_from_seeds(points, np.log(points.y) if space == "log" else points.y))
 
 
 def _scaled_problem(points: Points, law: Law, objective: Objective) -> Problem:

@@ -6,11 +6,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from analysis.errors import UserError
-from analysis.fitting.engine import SearchSettings, fit_points, with_seed_weights
+from analysis.fitting.engine import SearchSettings, fit_points
 from analysis.fitting.objective import Objective
 from analysis.fitting.points import Selection, read_points
 from analysis.fitting.result import Fit
+from analysis.fitting.seeds import weights_from_seeds
 from analysis.laws import Law
 
 if TYPE_CHECKING:
@@ -58,17 +61,12 @@ def _words(names: Sequence[str]) -> tuple[str, ...]:
     return found
 
 
-def fit_law(
-    frame: pd.DataFrame,
-    law: Law,
-    *,
-    y: str,
-    x: str | None,
-    settings: Settings,
-) -> Fit:
+def fit_law(frame: pd.DataFrame, law: Law, *, y: str, x: str | None, settings: Settings) -> Fit:
     """Fit one law to the rows of a table. Raises `UserError` and `Refusal` as `fit` does."""
     space = settings.objective.space
     points = read_points(frame, law, y=y, x=x, space=space, selection=settings.selection)
-    if settings.weights is not None:
-        points = with_seed_weights(points, settings.weights, space)
+    if settings.weights == "seeds":
+        points = replace(points, weights=weights_from_seeds(points, np.log(points.y) if space == "log" else points.y))
+    elif settings.weights is not None:
+        raise UserError(f"found weights={settings.weights!r}; wanted 'seeds' or none")
     return fit_points(points, law, y=y, objective=settings.objective, search=settings.search)

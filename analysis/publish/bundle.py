@@ -68,13 +68,13 @@ def bundle(folder: Path, *, law_options: LawOptions, say: Callable[[str], None] 
             _copy(folder / file, staged / file)
         archive = f"{name}.tar.gz"
         write_report(staged, table=table, law_options=law_options, figures=True, called=archive, say=say)
-        for file in READ_BY_THE_REPORT:
-            _remove(staged / file)
         table.to_csv(staged / "table.csv", index=False)
         (staged / "versions.json").write_text(json.dumps(_versions(folder, table), indent=1, sort_keys=True) + "\n")
         runs = table["run_id"].nunique() if "run_id" in table.columns else len(table)
         (staged / "README.md").write_text(README.format(name=name, runs=f"{runs:,}"))
-        files = {path.relative_to(staged).as_posix(): path.read_bytes() for path in staged.rglob("*") if path.is_file()}
+        paths = [path.relative_to(staged) for path in staged.rglob("*") if path.is_file()]
+        paths = [path for path in paths if path.parts[0] not in READ_BY_THE_REPORT]
+        files = {path.as_posix(): (staged / path).read_bytes() for path in paths}
     refuse_secrets(files, os.environ)
     refuse_private(files, [Path(made), Path.home(), Path.cwd(), folder.resolve().parent])
     return pack(name, files)
@@ -93,13 +93,6 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copytree(source, target)
     elif source.is_file():
         shutil.copyfile(source, target)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def _versions(folder: Path, table: pd.DataFrame) -> dict[str, Any]:

@@ -124,17 +124,13 @@ def _section(case: Case, figures: Path | None, *, many: bool, say: Callable[[str
         drawn((one for one in group_figures(group) if one.name not in twice), f"{i}_" if len(groups) > 1 else "")
         for i, group in enumerate(groups, 1)
     ]
-    own, tables = drawn(paper_figures(case)), _conventions(case, task, suffix)
+    own, conventions = drawn(paper_figures(case)), convention_table(case.exponents, case.y, task)
+    tables = (replace(conventions, name=f"conventions{suffix}"),) if conventions else ()
     found, why = side_by_side(groups)
     if found:
         own = (*drawn([comparison_figure(found)]), *own)
     refused += [why] if why else []
     return Section(task, tuple(groups), tuple(refused), own, tuple(of_groups), tables, found)
-
-
-def _conventions(case: Case, task: str, suffix: str) -> tuple[TextTable, ...]:
-    found = convention_table(case.exponents, case.y, task)
-    return (replace(found, name=f"conventions{suffix}"),) if found else ()
 
 
 def anchor(task: str) -> str:

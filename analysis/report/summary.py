@@ -166,12 +166,8 @@ def _facts(ends: pd.DataFrame, status: pd.Series) -> list[tuple[str, str]]:
 
 def _recipe(ends: pd.DataFrame) -> list[tuple[str, str]]:
     names = [name for name in RECIPE if name in ends.columns and ends[name].notna().any()]
-    return [(RECIPE_WORDS.get(name, name), _recipe_values(ends[name])) for name in names]
-
-
-def _recipe_values(column: pd.Series) -> str:
-    """Write the values of a recipe's key; "none" where it was not set."""
-    return _values(column.astype(object).where(column.notna(), "none"), write=setting)
+    known = ends[names].astype(object).where(ends[names].notna(), "none")
+    return [(RECIPE_WORDS.get(name, name), _values(known[name], write=setting)) for name in names]
 
 
 def _troubles(ends: pd.DataFrame, status: pd.Series) -> tuple[Trouble, ...]:

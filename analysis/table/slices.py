@@ -75,9 +75,7 @@ def _fixed(rows: pd.DataFrame, x: str, held: str) -> tuple[list[str], bool]:
     named = [name for name in (*IDENTITY, *RECIPE) if name in rows.columns and name != x and name not in FOLLOWS[x]]
     keys = list(dict.fromkeys([*named, held] if held else named))
     along = [*keys, "D"] if x == "D" else ["D"]
-    apart = x != "D_unique" and {"D", "D_unique"} <= set(rows.columns) and _ambiguous(rows, along, "D_unique")
+    if x == "D_unique" or not {"D", "D_unique"} <= set(rows.columns):
+        return keys, False
+    apart = bool((rows.groupby(along, dropna=False)["D_unique"].nunique() > 1).any())
     return (list(dict.fromkeys([*keys, "D_unique"])) if apart else keys), apart
-
-
-def _ambiguous(rows: pd.DataFrame, keys: list[str], name: str) -> bool:
-    return bool((rows.groupby(keys, dropna=False)[name].nunique() > 1).any())

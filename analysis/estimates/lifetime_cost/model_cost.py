@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,13 +68,12 @@ def in_seconds(path: Path | str, rows: pd.DataFrame, *, size: str, inference: fl
         log_use = np.log(inference)
     sizes = (float(measured[size].min()), float(measured[size].max()))
     remarks = _remarks(taken, measured)
-    return tuple(
-        ModelCost(
-            unit, partial(_training, training), partial(_use, _curve(measured[size], each), log_use), LARGER, sizes,
-            remarks,
-        )
-        for unit, each in ways.items()
-    )  # fmt: skip
+
+    def cost(unit: str, use: Curve) -> ModelCost:
+        trained, used = lambda N, D: training.at(N) + D, lambda N: use.at(N) + log_use
+        return ModelCost(unit, trained, used, LARGER, sizes, remarks)
+
+    return tuple(cost(unit, _curve(measured[size], each)) for unit, each in ways.items())
 
 
 @dataclass(frozen=True)
@@ -92,14 +90,6 @@ class Curve:
         """Return log seconds per example at log N."""
         beyond = np.maximum(0.0, log_N - self.log_N[-1])
         return np.asarray(np.interp(log_N, self.log_N, self.log_seconds) + beyond)
-
-
-def _training(curve: Curve, log_N: Array, log_D: Array) -> Array:
-    return curve.at(log_N) + log_D
-
-
-def _use(curve: Curve, log_use: float, log_N: Array) -> Array:
-    return curve.at(log_N) + log_use
 
 
 def _curve(sizes: pd.Series, seconds: pd.Series) -> Curve:

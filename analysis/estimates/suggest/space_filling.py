@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from analysis.estimates.suggest.design import COST_POWER
 from analysis.numbers import number
 
 if TYPE_CHECKING:
@@ -15,17 +16,15 @@ if TYPE_CHECKING:
     from analysis.estimates.suggest.prices import Prices
     from analysis.laws.base import Array
 
-COST_POWER = 0.4
-"""A choice maximises squared distance / cost^power, as gain is weighed against cost in `design`."""
-
 
 def fill(
     made: pd.DataFrame, pool: pd.DataFrame, prices: Prices, *, by: Sequence[str], limit: float, most: int
 ) -> list[int]:
     """Choose candidates (positions in pool), each far from the runs made and chosen, relative to its cost.
 
-    by: positive columns; distances are in their logarithms, scaled by the range of runs and candidates together. If
-    nothing has been run, the cheapest comes first. most: maximum number of runs; limit: maximum total cost.
+    A choice maximises squared distance / cost^power, as gain is weighed against cost in `design`. by: positive columns;
+    distances are in their logarithms, scaled by the range of runs and candidates together. If nothing has been run, the
+    cheapest comes first. most: maximum number of runs; limit: maximum total cost.
     """
     seen, free = (np.log(table[list(by)].to_numpy(dtype=float)) for table in (made, pool))
     every = np.concatenate([seen, free])

@@ -171,7 +171,9 @@ class Seeking:
         now = self.half_width([])
         nothing = _nothing(self.asked, "law", interval=now, laws=dict(self.weights))
         if float(self.prices.alone.min()) > limit:
-            return replace(nothing, reason=_too_dear(self.prices, limit))
+            cheapest = number(float(self.prices.alone.min()))
+            reason = f"the cheapest candidate costs {cheapest}, more than the limit of {number(limit)}"
+            return replace(nothing, reason=reason)
         power = power_for(design, limit) if self.of_the_law and within >= limit else COST_POWER
         options: dict[str, Any] = {"most": self.asked.most, "power": power}
         chosen = choose(design, limit=within, **options) or choose(design, limit=limit, **options)
@@ -267,10 +269,6 @@ def _spread(
     warning = f"no law can be fitted yet ({why}): these runs are spread over {' and '.join(by)}"
     rows, costs = tuple(pool.index[chosen].tolist()), tuple(prices.steps(chosen))
     return replace(nothing, rows=rows, cost=prices.of(chosen), costs=costs, warnings=(warning,))
-
-
-def _too_dear(prices: Prices, limit: float) -> str:
-    return f"the cheapest candidate costs {number(float(prices.alone.min()))}, more than the limit of {number(limit)}"
 
 
 def _rivals_of(found: Fit, seed: int) -> Iterable[np.ndarray]:

@@ -39,13 +39,9 @@ def trial_rows(
     without = int(rows[list(names)].isna().any(axis=1).sum())
     remark = f"{counted(without, 'row')} without {listed(names)} left out"
     rows = with_remarks(rows.dropna(subset=list(names)), *([remark] if without else []))
-    _one_recipe(rows, names, {*chosen.get("pool", ()), *_columns_of(keys)})
+    differ = {"lr_rule", *(COLUMNS.get(key) or key.partition(".")[0] for key in keys)}  # optim for optim.weight_decay
+    _one_recipe(rows, names, {*chosen.get("pool", ()), *differ})
     return names, rows
-
-
-def _columns_of(keys: Sequence[str]) -> set[str]:
-    """Return the recipe columns that differ between values of the keys: lr_rule, optim for optim.weight_decay, …"""
-    return {"lr_rule", *(COLUMNS.get(key) or key.partition(".")[0] for key in keys)}
 
 
 def _one_recipe(rows: pd.DataFrame, names: Sequence[str], pool: set[str]) -> None:

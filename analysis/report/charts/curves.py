@@ -16,11 +16,8 @@ MOST_POINTS = 100_000
 def curves_of(curves: pd.DataFrame) -> dict[str, dict[str, list[Any]]]:
     """Return step and losses of each run."""
     rows = curves.head(MOST_POINTS).sort_values(["run_id", "step"])
-    return {
-        str(run): {name: numbers(points[name].to_numpy(float)) for name in ("step", *_known(points))}
-        for run, points in rows.groupby("run_id", sort=False)
-    }
-
-
-def _known(points: pd.DataFrame) -> list[str]:
-    return [name for name in LOSSES if points[name].notna().any()]
+    found = {}
+    for run, points in rows.groupby("run_id", sort=False):
+        known = [name for name in LOSSES if points[name].notna().any()]
+        found[str(run)] = {name: numbers(points[name].to_numpy(float)) for name in ("step", *known)}
+    return found

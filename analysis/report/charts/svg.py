@@ -226,12 +226,7 @@ def _colours(title: str, entries: Sequence[tuple[str, str]]) -> list[tuple[Chart
     every = math.ceil(len(entries) / KEYS)
     chosen = [one for i, one in enumerate(entries) if i % every == 0 or i == len(entries) - 1]
     some = f" ({len(chosen)} of {len(entries)})" if every > 1 else ""
-    return [(None, f"{title}{some}:"), *((_dot(colour), words) for colour, words in chosen)]
-
-
-def _dot(colour: str) -> Chart:
-    """Return the mark that shows a colour."""
-    return {"k": "dots", "c": colour, "s": 6}
+    return [(None, f"{title}{some}:"), *(({"k": "dots", "c": colour, "s": 6}, words) for colour, words in chosen)]
 
 
 def _entry(x: float, y: float, mark: Chart | None, words: str) -> str:

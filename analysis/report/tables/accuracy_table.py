@@ -62,7 +62,8 @@ def result_table(rows: pd.DataFrame, y: str = "error") -> TextTable | None:
         return None
     cells = _ordered(_means(rows, chosen, y), [] if "variant" in chosen else chosen)
     tasks = sorted(set(cells["column"]), key=lambda task: (":" in task, task))
-    lines = [_cells(setting, chosen, group, tasks, y) for setting, group in _by(cells, chosen)]
+    groups: Any = cells.groupby(chosen, dropna=False, sort=False)
+    lines = [_cells(setting, chosen, group, tasks, y) for setting, group in groups]
     heads = tuple(WORDS.get(name, name) for name in chosen) + tuple(tasks)
     right = tuple(i for i, name in enumerate(chosen) if name in NUMBERS) + tuple(range(len(chosen), len(heads)))
     what = "Test accuracy, %" if y == "error" else f"Test {y}"
@@ -94,10 +95,6 @@ def _note(cells: pd.DataFrame) -> str:
 def _n_settings(rows: pd.DataFrame) -> int:
     chosen = _settings(rows)
     return len(rows[chosen].drop_duplicates()) if chosen else 0
-
-
-def _by(cells: pd.DataFrame, chosen: Sequence[str]) -> Any:
-    return cells.groupby(list(chosen), dropna=False, sort=False)
 
 
 def _ordered(cells: pd.DataFrame, chosen: Sequence[str]) -> pd.DataFrame:
