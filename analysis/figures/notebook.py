@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -26,55 +25,50 @@ if TYPE_CHECKING:
 
 def plot_fit(fit: Fit, ax: Axes | None = None) -> Axes:
     """Draw the runs of a fit and its law: a curve with its band over one variable, else measured against fitted."""
-    with _styled(ax) as own:
-        (_over_one if len(fit.engine.points.inputs) == 1 else _measured_over_fitted)(fit, own)
-    return own
+    return _drawn(_over_one if len(fit.engine.points.inputs) == 1 else _measured_over_fitted, fit, ax)
 
 
 def plot_residuals(fit: Fit, ax: Axes | None = None) -> Axes:
     """Draw the residuals of a fit in per cent."""
-    with _styled(ax) as own:
-        draw_residuals(own, residual_numbers(fit))
-    return own
+    return _drawn(lambda own, found: draw_residuals(own, residual_numbers(found)), fit, ax)
 
 
 def plot_frontier(found: Frontier, ax: Axes | None = None) -> Axes:
     """Draw the points of a frontier and the line through them."""
-    x, y = (np.array([getattr(point, name) for point in found.points]) for name in "xy")
-    with _styled(ax) as own:
-        own.scatter(x, y, s=14, color=INK, zorder=3)
-        if found.line:
-            ends = float(x.min()), float(x.max())
-            draw_curve(own, curve_of_line(found.line, symbol_of(found.y), found.x, *ends), LAW, known=ends)
-            legend_above(own)
-        margins(own, x, y)
-        log_axes(own)
-        own.set(xlabel=label(found.x), ylabel=label(found.y))
-    return own
+    return _drawn(_line_through_points, found, ax)
 
 
 def plot_isoflop(found: IsoFlop, ax: Axes | None = None) -> Axes:
     """Draw the isoFLOP curve of each budget with its means and its minimum, as a report does."""
-    with _styled(ax) as own:
-        draw_valleys(own, valley_numbers(found))
-    return own
+    return _drawn(lambda own, found: draw_valleys(own, valley_numbers(found)), found, ax)
 
 
 def plot_comparison(found: Comparison, ax: Axes | None = None) -> Axes:
     """Draw the compute multiplier of a comparison over compute."""
-    with _styled(ax) as own:
-        draw_multiplier(own, comparison_numbers(found))
+    return _drawn(lambda own, found: draw_multiplier(own, comparison_numbers(found)), found, ax)
+
+
+def _drawn(draw: Callable[[Axes, Any], None], found: object, ax: Axes | None) -> Axes:
+    """Draw a result on the axes, or on new ones, in the style of the figures."""
+    with figure_style():
+        own = ax or plt.subplots(layout="constrained")[1]
+        draw(own, found)
     return own
 
 
-@contextmanager
-def _styled(ax: Axes | None) -> Iterator[Axes]:
-    """Yield the axes, or new ones, in the style of the figures."""
-    with figure_style():
-        yield ax or plt.subplots(layout="constrained")[1]
+def _line_through_points(ax: Axes, found: Frontier) -> None:
+    x, y = (np.array([getattr(point, name) for point in found.points]) for name in "xy")
+    ax.scatter(x, y, s=14, color=INK, zorder=3)
+    if found.line:
+        ends = float(x.min()), float(x.max())
+        draw_curve(ax, curve_of_line(found.line, symbol_of(found.y), found.x, *ends), LAW, known=ends)
+        legend_above(ax)
+    margins(ax, x, y)
+    log_axes(ax)
+    ax.set(xlabel=label(found.x), ylabel=label(found.y))
 
 
-def _over_one(fit: Fit, ax: Axes) -> None:
+def _over_one(ax: Axes, fit: Fit) -> None:
     points = fit.engine.points
     ((name, x),) = points.inputs.items()
     column = points.columns[name]
@@ -88,7 +82,7 @@ def _over_one(fit: Fit, ax: Axes) -> None:
     legend_above(ax)
 
 
-def _measured_over_fitted(fit: Fit, ax: Axes) -> None:
+def _measured_over_fitted(ax: Axes, fit: Fit) -> None:
     """Draw measured against fitted values, coloured by the first input."""
     points = fit.engine.points
     first, values = next(iter(points.inputs.items()))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+import pandas as pd
 
 from analysis.errors import Refusal, UserError
 from analysis.laws import LAWS
@@ -23,8 +24,6 @@ from analysis.table.training_details import training_details
 from analysis.wording import in_quotes, listed, ticked
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from analysis.table.mixtures import Mixture
 
 
@@ -231,10 +230,7 @@ def setting_numbers(inputs: Mapping[str, Array]) -> Array:
 
 def codes(values: Array) -> Array:
     """Number the distinct values 0, 1, … in order of first appearance."""
-    _, first, inverse = np.unique(values, return_index=True, return_inverse=True)
-    rank = np.empty(len(first), dtype=int)
-    rank[np.argsort(first)] = np.arange(len(first))
-    return rank[inverse.reshape(-1)]
+    return pd.factorize(values, use_na_sentinel=False)[0]
 
 
 def _flops_per_nd(rows: pd.DataFrame) -> float:

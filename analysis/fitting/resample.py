@@ -65,8 +65,10 @@ def refit(
             response = _flipped(problem, at[:, :1], cluster, size, rng)
             done = _best(problem, at, points.weights, response, size)
         else:
-            weighted = resample == WEIGHTS
-            times = _random_weights(cluster, size, rng) if weighted else _draw(cluster, size, len(at) + 1, rng)
+            if resample == WEIGHTS:
+                times = rng.standard_exponential((size, int(cluster.max()) + 1))[:, cluster]
+            else:
+                times = _draw(cluster, size, len(at) + 1, rng)
             done = _best(problem, at, points.weights * times, None, size)
         theta.append(done[0])
         converged += int(done[1].sum())
@@ -105,11 +107,6 @@ def _draw(cluster: Array, size: int, fewest: int, rng: np.random.Generator) -> A
             break
         times[poor] = rng.multinomial(k, np.full(k, 1 / k), size=int(poor.sum()))
     return times[:, cluster].astype(float)
-
-
-def _random_weights(cluster: Array, size: int, rng: np.random.Generator) -> Array:
-    """Draw exponential weights of mean 1 for the rows (size, n), the same for all rows of a cluster."""
-    return rng.standard_exponential((size, int(cluster.max()) + 1))[:, cluster]
 
 
 def jackknife(problem: Problem, points: Points, at: Array, resample: str) -> Array:

@@ -72,12 +72,9 @@ def _lines(path: Path, content: bytes, rows: int) -> tuple[int, ...] | None:
     if kind not in TEXTS:
         return None
     text = decode(PACKED.get(path.name.lower().rpartition(".")[2], bytes)(content))
-    found = _lines_of_json(text) if kind == "jsonl" else _lines_of_csv(text)
+    begun = [number for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    found = begun if kind == "jsonl" else _lines_of_csv(text)
     return tuple(found) if len(found) == rows else None
-
-
-def _lines_of_json(text: str) -> list[int]:
-    return [number for number, line in enumerate(text.splitlines(), 1) if line.strip()]
 
 
 def _lines_of_csv(text: str) -> list[int]:

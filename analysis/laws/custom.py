@@ -161,9 +161,11 @@ def own_law(
             f"found the law {name!r} with params {params!r}, inputs {inputs!r} and the value {value!r}; wanted a "
             'function value(p, x), params={"E": (0, 5)}, and inputs=("N",)'
         )
-    logs = {param: low > 0 for param, (low, _) in limits.items()}
+    unknown = [param for param in exponents or {} if param not in limits]
+    if unknown:
+        raise UserError(f"found the exponent {unknown[0]!r} of the law {name!r}; wanted one of {listed(list(limits))}")
     bounds = {
-        param: Bound(float(np.log(low)), float(np.log(high))) if logs[param] else Bound(low, high)
+        param: Bound(float(np.log(low)), float(np.log(high))) if low > 0 else Bound(low, high)
         for param, (low, high) in limits.items()
     }
     law = CustomLaw(
@@ -173,7 +175,7 @@ def own_law(
         formula=formula or f"{name}({', '.join(columns)})",
         source="given by the user",
         bounds=bounds,
-        exponents=_exponents(name, exponents or {}, limits),
+        exponents=dict(exponents or {}),
         limits=tuple(limits.values()),
         value=value,
         slopes=slopes,
@@ -227,10 +229,3 @@ def _limits(param: str, ends: Any) -> tuple[float, float]:
     if not (np.isfinite(low) and np.isfinite(high) and low < high):
         raise UserError(f"found the limits {ends!r} of {param}; wanted two finite numbers, the lower first")
     return low, high
-
-
-def _exponents(name: str, exponents: Mapping[str, str], limits: Mapping[str, Any]) -> dict[str, str]:
-    unknown = [param for param in exponents if param not in limits]
-    if unknown:
-        raise UserError(f"found the exponent {unknown[0]!r} of the law {name!r}; wanted one of {listed(list(limits))}")
-    return dict(exponents)

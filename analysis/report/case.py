@@ -77,7 +77,7 @@ def has_all(rows: pd.DataFrame, *columns: str) -> bool:
 
 def crops_of(rows: pd.DataFrame) -> pd.Series:
     """Return the number of random image crops over which each row's predictions are averaged; NaN without crops."""
-    recipe = rows["stage_recipe"] if "stage_recipe" in rows.columns else pd.Series(None, index=rows.index, dtype=object)
+    recipe = rows.get("stage_recipe", pd.Series(None, index=rows.index, dtype=object))
     return recipe.astype(str).str.extract(r"\bcrops=(\d+)", expand=False).astype(float)
 
 
@@ -97,7 +97,7 @@ def epoch_groups(rows: pd.DataFrame) -> pd.Series:
     Each group is named by its epochs on the largest data set, where rounding matters least; NaN without epochs.
     """
     epochs = rows["epochs"].astype(float)
-    size = rows["D_unique"].astype(float) if "D_unique" in rows.columns else pd.Series(1.0, index=rows.index)
+    size = rows.get("D_unique", pd.Series(1.0, index=rows.index)).astype(float)
     values = np.sort(epochs.dropna().unique())
     logs = np.log(values)
     group = dict(zip(values, np.cumsum(np.diff(logs, prepend=logs[:1]) > 0.1), strict=True))

@@ -39,13 +39,9 @@ def fit_groups(
     return [_fit_group(group, law_options) for group in groups], refused
 
 
-def _responses(group: Group) -> list[str]:
-    """Return the responses to analyse: the group's own, and error where it is usable."""
-    return [y for y in ("loss", "error") if y == group.y or is_usable(group.rows, y)]
-
-
 def _fit_group(group: Group, law_options: LawOptions) -> GroupResults:
-    names, notes = _responses(group), list(group.notes)
+    names = [y for y in ("loss", "error") if y == group.y or is_usable(group.rows, y)]
+    notes = list(group.notes)
     minima: dict[str, IsoFlop] = {}
     frontiers: dict[str, Frontier] = {}
     for y in names:

@@ -110,7 +110,8 @@ def split(table: pd.DataFrame, task: str | None = None) -> tuple[list[Group], li
         return [], [str(refusal)]
     own = table[table["task"].astype(str) == named] if named else table
     pool = tuple(table.attrs.get(POOLED, ()))
-    kinds, refused = _large(_kinds(rows, pool), _varied(rows))
+    varied = [name for name in ("family", "data", *RECIPE) if name in rows.columns and rows[name].nunique() > 1]
+    kinds, refused = _large(_kinds(rows, pool), varied)
     return [_group(own, chosen, name, Subset(where, named, pool), left_out) for name, where, chosen in kinds], refused
 
 
@@ -126,11 +127,6 @@ def varies_N_and_D(rows: pd.DataFrame) -> bool:
 
 Kind = tuple[str, str, pd.DataFrame]
 """The name of a group, the condition that selects it, its rows."""
-
-
-def _varied(rows: pd.DataFrame) -> list[str]:
-    names = ("family", "data", *RECIPE)
-    return [name for name in names if name in rows.columns and rows[name].nunique() > 1]
 
 
 def _kinds(rows: pd.DataFrame, pool: Sequence[str]) -> list[Kind]:

@@ -184,9 +184,7 @@ def _troubles(ends: pd.DataFrame, status: pd.Series) -> tuple[Trouble, ...]:
 
 def _words(rows: pd.DataFrame, name: str) -> pd.Series:
     """Return a column as text, empty where missing."""
-    if name not in rows.columns:
-        return pd.Series("", index=rows.index)
-    return rows[name].astype(object).fillna("").astype(str)
+    return rows.get(name, pd.Series("", index=rows.index)).astype(object).fillna("").astype(str)
 
 
 def _values(column: pd.Series, most: int = 12, write: Callable[[object], str] | None = None) -> str:

@@ -238,9 +238,7 @@ def _forecasts(folder: Path) -> pd.DataFrame | None:
 
 def precisions(table: pd.DataFrame) -> pd.Series:
     """Return the precision of each row; where a stage's differs from its training run's, the latter comes first."""
-    own = (
-        table["precision"].astype(object) if "precision" in table else pd.Series(None, index=table.index, dtype=object)
-    )
+    own = table.get("precision", pd.Series(None, index=table.index)).astype(object)
     if "origin" not in table.columns:
         return own
     first = table["origin"].map(dict(zip(table["run_id"], own, strict=True))).astype(object)
@@ -278,7 +276,7 @@ def _join(
     table["precision"] = precisions(table)
     if forecasts is not None:
         forecast = table["run_id"].map(forecasts.drop_duplicates("run_id").set_index("run_id")["seconds"])
-        known = table["forecast_seconds"] if "forecast_seconds" in table else pd.Series(np.nan, index=table.index)
+        known = table.get("forecast_seconds", pd.Series(np.nan, index=table.index))
         table["forecast_seconds"] = pd.to_numeric(known, errors="coerce").fillna(forecast)
     for name in table.columns:
         if name in NUMBERS or name in RUN.values() or name.partition("_")[0] in ("N", "D"):

@@ -73,7 +73,7 @@ def result_table(rows: pd.DataFrame, y: str = "error") -> TextTable | None:
 def _means(rows: pd.DataFrame, chosen: Sequence[str], y: str) -> pd.DataFrame:
     """Return mean, deviation, runs and seeds of each setting and task."""
     value = 100 * (1 - rows[y]) if y == "error" else rows[y]
-    seed = rows["seed"] if "seed" in rows.columns else pd.Series(0, index=rows.index)
+    seed = rows.get("seed", pd.Series(0, index=rows.index))
     grouped = rows.assign(value=value, seed=seed).groupby([*chosen, "column"], dropna=False, sort=False)
     named = {
         "mean": ("value", "mean"),
@@ -143,8 +143,8 @@ def _named(rows: pd.DataFrame) -> pd.DataFrame:
         added["model"] = [symbol(*model) for model in zip(rows["family"], rows["depth"], rows["width"], strict=True)]
     if "epochs" in rows.columns:
         added["epochs"] = epoch_groups(rows)
-    task = rows["task"].map(str) if "task" in rows.columns else pd.Series(OWN_TASK, index=rows.index)
-    data = rows["data"].map(str) if "data" in rows.columns else task
+    task = rows.get("task", pd.Series(OWN_TASK, index=rows.index)).map(str)
+    data = rows.get("data", task).map(str)
     added["column"] = data if _crops_only(rows, task) else task.where(task != OWN_TASK, data)
     if "overrides" in rows.columns and is_ablation(rows):
         added["variant"] = variants_of(rows["overrides"])

@@ -71,12 +71,7 @@ class RunTable:
 
     def is_number(self, column: str) -> bool:
         """Tell whether a column is numeric, so right-aligned."""
-        return column in self._numbers
-
-    @cached_property
-    def _numbers(self) -> set[str]:
-        kinds = self.ends.dtypes.items()
-        return {str(name) for name, kind in kinds if pd.api.types.is_any_real_numeric_dtype(kind)}
+        return pd.api.types.is_any_real_numeric_dtype(self.ends[column])
 
     def unit(self, column: str) -> str:
         """Return the unit of a column; empty if it has none."""

@@ -108,7 +108,7 @@ def _status_words(column: pd.Series, name: str) -> pd.Series | None:
         wanted = (word for word in (*FINISHED, *(UNFINISHED if last in COLUMNS[:3] else ())) if word)
         return words if words.isin(tuple(wanted)).any() else None
     if name in CODES:
-        return _by(column, _exit_code, "failed")
+        return _by(column, lambda code: _nothing(code) or str(code).strip() in ("0", "0.0", "0:0"), "failed")
     flag = BEFORE.sub("", name)
     if flag in FLAGS and (marks := _booleans(column)) is not None:
         bad = "excluded" if flag in CHOSEN else "unfinished" if FLAGS[flag] else SAME.get(flag, flag)
@@ -157,10 +157,6 @@ def _by(column: pd.Series, good: Callable[[object], bool], bad: str) -> pd.Serie
     """Return "finished" where a value is good, else the word `bad`; None where no value is good."""
     fine = column.map(good).to_numpy(bool)
     return pd.Series(["finished" if one else bad for one in fine], index=column.index) if fine.any() else None
-
-
-def _exit_code(value: object) -> bool:
-    return _nothing(value) or str(value).strip() in ("0", "0.0", "0:0")
 
 
 def _nothing(value: object) -> bool:
