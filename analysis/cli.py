@@ -115,15 +115,13 @@ def frontier(
               help="The curve of each budget: a parabola in log N with one skew, or the law fitted.")  # fmt: skip
 @interval_options
 @json_option
-def isoflop(chosen: TableChoice, y: str, shape: str, json_path: str | None, **options: Any) -> None:
+def isoflop(chosen: TableChoice, y: str, json_path: str | None, **options: Any) -> None:
     """Find the best size at each compute budget, and fit the law N*(C) to those inside the grid."""
     from analysis.estimates.isoflop import isoflop as find
-    from analysis.estimates.valleys.law_shape import fitted_shape
     from analysis.terminal import show_isoflop
 
     rows, left_out = chosen.rows(y)
-    of_law = fitted_shape(rows, y) if shape == "chinchilla" else None
-    found = find(rows, y=y, shape=of_law, **options)
+    found = find(rows, y=y, **options)
     answer({**found.to_dict(), "left_out": left_out}, json_path, lambda: show_isoflop(found))
 
 

@@ -27,7 +27,6 @@ from analysis.estimates.multiplier import Comparison
 from analysis.estimates.multiplier import compare as compare_groups
 from analysis.estimates.suggest.ledger import Ledger, read_ledger
 from analysis.estimates.suggest.suggest import Suggestion, suggest
-from analysis.estimates.valleys.law_shape import fitted_shape
 from analysis.fitting.fit import fit
 from analysis.fitting.result import Fit
 from analysis.fitting.settings import settings_of
@@ -116,8 +115,7 @@ def isoflop(
         raise UserError(f"found shape={shape!r}; wanted parabola or chinchilla")
     settings_of(resamples=resamples, level=level, seed=seed)
     rows = _rows(table, y, selection)
-    of_law = fitted_shape(rows, y) if shape == "chinchilla" else None
-    return isoflop_of_rows(rows, y=y, shape=of_law, resamples=resamples, level=level, seed=seed)
+    return isoflop_of_rows(rows, y=y, shape=shape, resamples=resamples, level=level, seed=seed)
 
 
 def allocate(

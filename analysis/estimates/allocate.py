@@ -19,7 +19,7 @@ from analysis.estimates.lifetime_cost.lifetime import Lifetime, cheapest_models,
 from analysis.estimates.lifetime_cost.model_cost import ModelCost, in_seconds
 from analysis.estimates.powerline import PowerLine
 from analysis.estimates.selected import fit_selected
-from analysis.estimates.valleys.law_shape import shape_of
+from analysis.estimates.valleys.curve import Shape
 from analysis.fitting.allocation import far_targets
 from analysis.fitting.display.in_notebook import InNotebook
 from analysis.fitting.display.plain import plain
@@ -175,7 +175,7 @@ def allocate(
     known = precomputed
     law, no_law = (known.law, "") if known.law else attempt(lambda: fit_selected(every, form, **options))
     minima, no_minima = (known.minima, "") if known.minima else attempt(lambda: isoflop(rows, **options))
-    shape = shape_of(law) if law else None
+    shape = Shape.of(law) if law else None
     shaped, no_shaped = attempt(lambda: isoflop(rows, shape=shape, **options)) if shape else (None, no_law)
     front, no_front = (known.front, "") if known.front else attempt(lambda: frontier(every, **options))
     envelope = (front.N_line, front.D_line, front.warnings) if front else (None, None, ())

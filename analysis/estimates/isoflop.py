@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ import pandas as pd
 from analysis.errors import Refusal
 from analysis.estimates.mixed_kinds import best_kinds, refuse_mixed_kinds
 from analysis.estimates.powerline import PowerLine, power_line
+from analysis.estimates.selected import fit_selected
 from analysis.estimates.valleys.curve import FEWEST_SIZES, Parabola, Shape, Valley, find_minima
 from analysis.estimates.valleys.misfit import misfits, scatter_words, unequal
 from analysis.estimates.valleys.noise import Noise, draw_minima, noise_of
@@ -100,18 +101,20 @@ def isoflop(
     rows: pd.DataFrame,
     *,
     y: str = "loss",
-    shape: Shape | None = None,
+    shape: Literal["parabola", "chinchilla"] | Shape = "parabola",
     resamples: int = 1000,
     level: float = 0.95,
     seed: int = 0,
 ) -> IsoFlop:
     """Find the minimum of y over N at each compute budget of the selected rows, and fit N*(C) through the minima.
 
-    rows: final rows with N, C, y and D (without D, C = 6 N D is assumed). shape: None for a parabola in log N near the
-    minimum, with one skew for all budgets; else the curve of a Chinchilla law with these exponents. Intervals: relative
-    noise is resampled from the deviations of seeds, or from the curves' residuals where there is one seed. Raises
-    `Refusal` where no budget has three sizes.
+    rows: final rows with N, C, y and D (without D, C = 6 N D is assumed). shape: a parabola in log N near the minimum,
+    with one skew for all budgets; or the curve of a Chinchilla law, fitted to the rows or with these exponents.
+    Intervals: relative noise is resampled from the deviations of seeds, or from the curves' residuals where there is
+    one seed. Raises `Refusal` where no budget has three sizes.
     """
+    if shape == "chinchilla":
+        shape = Shape.of(fit_selected(rows, "chinchilla", y=y, resamples=0))
     every = _with_budgets(rows, y)
     rows = best_kinds(every, y, ("N", "budget"))
     table = at_budget(cells(rows, y), y).sort_values(["budget", "N"], kind="stable")
@@ -133,7 +136,7 @@ def isoflop(
     weak = tuple(f"weak: {reason}" for reason in reasons)
     return IsoFlop(
         y=y,
-        shape="chinchilla" if shape else "parabola",
+        shape="chinchilla" if isinstance(shape, Shape) else "parabola",
         minima=minima,
         N_law=N_law,
         D_law=D_law,
@@ -160,13 +163,13 @@ def _with_budgets(rows: pd.DataFrame, y: str) -> pd.DataFrame:
 
 
 def _fit_curves(
-    groups: Mapping[float, pd.DataFrame], y: str, shape: Shape | None
+    groups: Mapping[float, pd.DataFrame], y: str, shape: Shape | str
 ) -> tuple[list[Valley], tuple[Parabola | Shape, ...], float]:
     """Fit the curve of each budget.
 
     Return the curves, the shapes that are fitted to resamples in turn, and how many degrees of freedom they take.
     """
-    if shape:
+    if isinstance(shape, Shape):
         return [_valley(budget, group, y, shape) for budget, group in groups.items()], (shape,), 0.0
     skew = common_skew([_valley(budget, group, y, Parabola()) for budget, group in groups.items()])
     valleys = [_valley(budget, group, y, Parabola(skew.mean)) for budget, group in groups.items()]

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Integral, Real
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from analysis.errors import Refusal, UserError
 from analysis.fitting.card import write_card
 from analysis.fitting.certificate import LEVEL, Certificate, certify, may_be_zero, weaken_by_refits, weakened
-from analysis.fitting.intervals import check_interval
 from analysis.fitting.objective import Objective, Problem, residuals
 from analysis.fitting.points import Points
-from analysis.fitting.resample import MOST_VALUES, Samples, check_resample, refit, resamples_differ
+from analysis.fitting.resample import MOST_VALUES, Resample, Samples, refit, resamples_differ
 from analysis.fitting.result import Engine, Fit, Minimised
 from analysis.fitting.seeds import lack_of_fit
 from analysis.fitting.solver import solve
@@ -47,7 +46,7 @@ class SearchSettings:
     """
 
     resamples: int = 1000
-    resample: Literal["runs", "points", "seed", "wild"] = "runs"
+    resample: Resample = "runs"
     interval: Literal["percentile", "bca"] = "percentile"
     level: float = 0.95
     seed: int = 0
@@ -62,8 +61,12 @@ class SearchSettings:
         for name in ("resamples", "seed", *(("starts",) if self.starts is not None else ())):
             check_kind(name, getattr(self, name), Integral, "a whole number, such as 100")
         check_kind("level", self.level, Real, "a number between 0 and 1, such as 0.95")
-        check_interval(self.interval, self.level)
-        check_resample(self.resample)
+        if self.interval not in ("percentile", "bca"):
+            raise UserError(f"found interval={self.interval!r}; wanted percentile or bca")
+        if not 0 < self.level < 1:
+            raise UserError(f"found level {self.level}; wanted a number between 0 and 1, such as 0.95")
+        if self.resample not in get_args(Resample):
+            raise UserError(f"found resample={self.resample!r}; wanted one of {', '.join(get_args(Resample))}")
         if self.resamples < 0 or (self.starts is not None and self.starts < 1):
             raise UserError(
                 f"found resamples={self.resamples}, starts={self.starts}; wanted resamples >= 0 and starts >= 1"

@@ -6,18 +6,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from analysis.errors import UserError
 from analysis.laws.base import Array
-
-METHODS = ("percentile", "bca")
-
-
-def check_interval(method: str, level: float) -> None:
-    """Raise `UserError` for an unknown method or a level outside (0, 1)."""
-    if method not in METHODS:
-        raise UserError(f"found interval={method!r}; wanted percentile or bca")
-    if not 0 < level < 1:
-        raise UserError(f"found level {level}; wanted a number between 0 and 1, such as 0.95")
 
 
 def percentile(samples: Array, level: float) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 
@@ -35,12 +35,6 @@ class Samples:
     theta: Array
     converged: float
     refitted: bool = True
-
-
-def check_resample(name: str) -> None:
-    """Raise `UserError`, listing the valid names, for an unknown kind of resampling."""
-    if name not in get_args(Resample):
-        raise UserError(f"found resample={name!r}; wanted one of {', '.join(get_args(Resample))}")
 
 
 def refit(

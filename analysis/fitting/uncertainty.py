@@ -70,8 +70,11 @@ class Uncertainty:
         if self.samples is not None:
             low, high = self._ends(lambda theta: local_exponent(law, units, theta, product)[None])[0]
             ends = (float(low), float(high))
-        k = self.points.flops_per_nd
-        return Allocation(a, 1 - a, ends, k, None if law.closed_optimum else k * product)
+        k, params = (
+            self.points.flops_per_nd,
+            dict(zip(law.params, law.unscale(self.theta[:, None], units), strict=True)),
+        )
+        return Allocation(a, 1 - a, ends, k, k * product if law.tradeoff(params) is None else None)
 
     def _ends(self, of: Callable[[Array], Any], level: float | None = None) -> Array:
         """Return the intervals (k, 2) of a function of the parameters. level: None for the fit's own."""

@@ -163,11 +163,6 @@ class Law:
         return {"N", "D"} <= set(self.inputs) <= {"N", "D", "D_unique", "batch"}
 
     @property
-    def closed_optimum(self) -> bool:
-        """Tell whether the optimal N and D have a closed form."""
-        return type(self).tradeoff is not Law.tradeoff
-
-    @property
     def floor(self) -> bool:
         """Tell whether the law has an irreducible loss, named E."""
         return "E" in self.params

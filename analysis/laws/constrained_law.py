@@ -149,11 +149,6 @@ class ConstrainedLaw(Law):
         return self.base.floor
 
     @property
-    def closed_optimum(self) -> bool:
-        """Tell whether the optimal N and D have a closed form."""
-        return self.base.closed_optimum
-
-    @property
     def exponent(self) -> str | None:
         """Return the name of the law's only exponent if it is free, else None."""
         return self.base.exponent if self.base.exponent in self.exponents else None

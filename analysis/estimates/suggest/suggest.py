@@ -18,7 +18,6 @@ from analysis.estimates.suggest.request import Request, check_request, column_of
 from analysis.estimates.suggest.space_filling import fill, nowhere_new
 from analysis.fitting.display.in_notebook import InNotebook
 from analysis.fitting.holdout import rows_by_size, score_laws
-from analysis.fitting.intervals import check_interval
 from analysis.fitting.points import input_columns
 from analysis.fitting.resample import refit
 from analysis.fitting.result import Fit
@@ -105,8 +104,8 @@ def suggest(
     from analysis.table.read import load_table
 
     x, level = options.pop("x", None), options.pop("level", 0.95)
-    settings = settings_of(resamples=0, starts=STARTS, seed=seed, pool=options.pop("recipes", ()), **options)
-    check_interval("percentile", level)
+    recipes = options.pop("recipes", ())
+    settings = settings_of(resamples=0, starts=STARTS, level=level, seed=seed, pool=recipes, **options)
     pool, target = rows_of(pool, "pool"), rows_of(target, "target")
     prices = prices_of(pool, costs_of(pool, cost))
     check_request(target, limit, most)

@@ -162,8 +162,8 @@ def _optimum(
     status, reason = _status(z, means, minimum, draws, keys)
     if status == "flat" and paraboloid is not None and len(keys) > 1:
         reason += f", or tune without {keys[paraboloid.least()]}, on which it depends least"
-    ok, lowest = status == "ok" and paraboloid is not None, int(np.argmin(means))
-    height = float(paraboloid.value(minimum[None])[0]) if ok and paraboloid is not None else float(means[lowest])
+    found, lowest = paraboloid if status == "ok" else None, int(np.argmin(means))
+    height = float(found.value(minimum[None])[0]) if found else float(means[lowest])
     return Optimum(
         N=float(group["N"].iloc[0]),
         D=float(group["D"].median()),
@@ -171,10 +171,10 @@ def _optimum(
         means=means,
         status=status,
         reason=reason,
-        best=tuple(np.exp(minimum).tolist() if ok else tried[lowest].tolist()),
+        best=tuple(np.exp(minimum).tolist() if found else tried[lowest].tolist()),
         y=height,
-        interval=_interval(draws, level) if ok and len(draws) else None,
-        cost=tuple(paraboloid.rise(minimum, np.log(2)).tolist()) if ok and paraboloid else None,
+        interval=_interval(draws, level) if found and len(draws) else None,
+        cost=tuple(found.rise(minimum, np.log(2)).tolist()) if found else None,
         paraboloid=paraboloid,
         draws=draws,
     )

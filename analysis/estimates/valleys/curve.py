@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from analysis.fitting.result import Fit
 
 FEWEST_SIZES = 4
 """Minimum number of sizes of a budget with a minimum."""
@@ -50,6 +54,11 @@ class Shape:
 
     alpha: float
     beta: float
+
+    @classmethod
+    def of(cls, law: Fit) -> Shape:
+        """Return the curve that a fitted Chinchilla law implies."""
+        return cls(law.params["alpha"], law.params["beta"])
 
     def basis(self, v: np.ndarray) -> np.ndarray:
         """Return the terms (…, 3) of which a curve is the sum."""
