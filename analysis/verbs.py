@@ -28,6 +28,7 @@ from analysis.estimates.multiplier import compare as compare_groups
 from analysis.estimates.suggest.ledger import Ledger, read_ledger
 from analysis.estimates.suggest.suggest import Suggestion, suggest
 from analysis.fitting.fit import fit
+from analysis.fitting.points import Selection
 from analysis.fitting.result import Fit
 from analysis.fitting.settings import settings_of
 from analysis.laws import Law, own_law
@@ -252,7 +253,7 @@ def _name(table: pd.DataFrame | str | Path, otherwise: str) -> str:
 def _rows(
     table: pd.DataFrame | str | Path, y: str, selection: Mapping[str, Any], along: Sequence[str] = ()
 ) -> pd.DataFrame:
-    known = ("rows", "where", "pool", "keep", "task", "run_column")
+    known = Selection.__dataclass_fields__
     unknown = [name for name in selection if name not in known]
     if unknown:
         raise UserError(f"found the option {unknown[0]!r}; wanted some of {', '.join(known)}")

@@ -124,9 +124,8 @@ def _searched(law: Law, units: Units, theta: Array, log_product: Array) -> Array
     width = 2 * FARTHEST / (GRID - 1)
     low = grid[np.arange(size), lowest][:, None] - width
     high = low + 2 * width
-    left, right = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
     for _ in range(CLOSE):
+        left, right = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
         lower = value(left) < value(right)
         low, high = np.where(lower, low, left), np.where(lower, right, high)
-        left, right = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
     return np.where(inside, np.exp((low + high)[:, 0] / 2), np.nan)

@@ -40,17 +40,17 @@ def settings_of(
     delta: float = 1e-3,
     space: Literal["log", "raw"] = "log",
     weights: Literal["seeds"] | None = None,
-    rows: Literal["final", "all"] = "final",
-    where: str | None = None,
     pool: Sequence[str] = (),
     keep: Sequence[str] = (),
-    task: str | None = None,
-    run_column: str | None = None,
-    **search: Any,
+    **options: Any,
 ) -> Settings:
-    """Build checked settings from the options of `fit`. search: the fields of `SearchSettings`. Raises `UserError`."""
-    selection = Selection(rows, where, _words(pool), _words(keep), task, run_column)
-    return Settings(Objective(objective, delta, space), SearchSettings(**search), selection, weights)
+    """Build checked settings from the options of `fit`: the fields of `SearchSettings` and `Selection` among them.
+
+    Raises `UserError`.
+    """
+    chosen = {name: options.pop(name) for name in Selection.__dataclass_fields__ if name in options}
+    selection = Selection(pool=_words(pool), keep=_words(keep), **chosen)
+    return Settings(Objective(objective, delta, space), SearchSettings(**options), selection, weights)
 
 
 def _words(names: Sequence[str]) -> tuple[str, ...]:

@@ -84,28 +84,21 @@ def render(page: Contents) -> str:
     responses = [y for y in ("loss", "error") if y in table.columns and table[y].notna().any()]
     of_stages = any(section.task not in ("", OWN_TASK) for section in sections.tasks)
     return environment.get_template("report.html").render(
-        title=page.title,
-        source=page.called,
-        report=page.command,
+        **vars(page),
         summary=summary,
         told={f"{counted(n, 'run')} {word}" for word, n in summary.counts.items()},
-        sections=sections,
         headlines=(found := headlines(sections.groups) or tuned_headlines(table)),
         answer=answer(found),
-        tuned=page.tuned,
-        ran=page.ran,
         conventions=conventions(table, responses, stages=of_stages),
         ours=is_from_scaling(table),
         law_rows=lambda group: [law_row(result) for result in group.laws if result.slice is None],
         slice_tables=_slice_tables,
         options=[result.options for group in sections.groups for result in group.laws],
-        runs=page.runs,
         suffix=lambda group: suffix_of(group, sections.groups),
         data=page.data,
         alt=_alt_text,
         commands=[*([summary.command] if summary.command else []), page.command],
         versions=versions(),
-        level=page.level,
     )
 
 

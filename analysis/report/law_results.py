@@ -9,6 +9,7 @@ from typing import Any
 from analysis.estimates.allocate import ApproachComparison
 from analysis.estimates.frontier import Frontier
 from analysis.estimates.isoflop import IsoFlop
+from analysis.fitting.display.plain import PlainData, plain
 from analysis.fitting.result import Fit
 from analysis.laws import LAWS, Law, constrained_each
 from analysis.laws.constrained_law import ConstrainedLaw
@@ -58,7 +59,7 @@ USUAL = LawOptions()
 
 
 @dataclass(frozen=True)
-class LawResult:
+class LawResult(PlainData):
     """One law fitted to rows, or the reason why it was refused.
 
     x: the variable of a one-variable law. options: command-line options that reproduce the fit. slice: the rows along x
@@ -85,14 +86,7 @@ class LawResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the result as plain data."""
-        fit = self.fit.to_dict() if self.fit else None
-        return {
-            "title": self.title,
-            "options": self.options,
-            "refusal": self.refusal,
-            "status": self.status,
-            "fit": fit,
-        }
+        return {name: plain(getattr(self, name)) for name in ("title", "options", "refusal", "status", "fit")}
 
 
 @dataclass(frozen=True)
@@ -125,9 +119,9 @@ class GroupResults(Group):
             "where": self.subset.where,
             "n_rows": len(self.rows),
             "left_out": list(self.left_out),
-            "laws": [one.to_dict() for one in self.laws],
-            "frontier": {y: found.to_dict() for y, found in self.frontiers.items()},
-            "isoflop": {y: found.to_dict() for y, found in self.minima.items()},
-            "allocation": self.allocation.to_dict() if self.allocation else None,
+            "laws": plain(self.laws),
+            "frontier": plain(self.frontiers),
+            "isoflop": plain(self.minima),
+            "allocation": plain(self.allocation),
             "notes": list(self.notes),
         }

@@ -94,11 +94,7 @@ def choose_tasks(table: pd.DataFrame, wanted: Sequence[str]) -> pd.DataFrame:
 
 
 def read_sections(
-    table: pd.DataFrame,
-    source: Path,
-    figures: Path | None,
-    law_options: LawOptions,
-    say: Callable[[str], None] = lambda text: None,
+    table: pd.DataFrame, source: Path, figures: Path | None, law_options: LawOptions, say: Callable[[str], None]
 ) -> Sections:
     """Analyse and draw task by task. figures: the folder to save figures in; None: they are not saved as files."""
     cases = cases_of(table, source, law_options)
