@@ -195,7 +195,8 @@ def log_multipliers(fits: tuple[Fit, Fit], grid: Array, first: Interval) -> tupl
 
 def frontier_of(found: Fit, theta: Array, log_C: Array) -> Array:
     """Return the minimum log y (R, k) of each inner vector (p, R) at each log C (k,)."""
-    law, units = found.engine.problem.law, found.engine.problem.units
+    problem = found.engine.problem
+    law, units = problem.law, problem.units
     if len(law.inputs) == 1:
         (name,) = law.inputs
         return np.asarray(law.evaluate(theta, {name: log_C - units.log_inputs[name]}).h + units.log_y)
@@ -204,8 +205,8 @@ def frontier_of(found: Fit, theta: Array, log_C: Array) -> Array:
     product = log_C - np.log(found.allocation.flops_per_nd)
     same = np.ones(theta.shape[1])
     with np.errstate(all="ignore"):
-        N = np.log(np.stack([optimal_n(law, units, theta, np.exp(one) * same) for one in product], axis=1))
-    return np.nan_to_num(log_loss(law, units, theta, N, product - N), nan=np.inf)
+        N = np.log(np.stack([optimal_n(problem, theta, np.exp(one) * same) for one in product], axis=1))
+    return np.nan_to_num(log_loss(problem, theta, N, product - N), nan=np.inf)
 
 
 def _inverted(log_C: Array, log_y: Array, wanted: Array) -> Array:

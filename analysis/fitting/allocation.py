@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.laws import Law
-from analysis.laws.base import Array, Inputs, Units
+from analysis.fitting.objective import Problem
+from analysis.laws.base import Array, Inputs
 from analysis.numbers import flops, number
 
 FARTHEST = 16.0
@@ -53,24 +53,24 @@ class Optimum:
     batch: float | None = None
 
 
-def optimal_n(law: Law, units: Units, theta: Array, product: Array) -> Array:
+def optimal_n(problem: Problem, theta: Array, product: Array) -> Array:
     """Return the N (R,) that minimises a law at N D = product, for inner vectors (p, R); nan where there is no minimum.
 
     product: a scalar, one value per vector, or many values for a single vector.
     """
-    split = law.tradeoff(dict(zip(law.params, law.unscale(theta, units), strict=True)))
+    split = problem.law.tradeoff(problem.params(theta))
     if split is None:
-        return _searched(law, units, theta, np.log(np.atleast_1d(product)))
+        return _searched(problem, theta, np.log(np.atleast_1d(product)))
     A, B, alpha, beta = split  # Hoffmann et al. 2022, equation 4
     with np.errstate(all="ignore"):
         log_g = (np.log(alpha) + np.log(A) - np.log(beta) - np.log(B)) / (alpha + beta)
         return np.exp(log_g + beta / (alpha + beta) * np.log(product))
 
 
-def log_loss(law: Law, units: Units, theta: Array, log_N: Array, log_D: Array) -> Array:
+def log_loss(problem: Problem, theta: Array, log_N: Array, log_D: Array) -> Array:
     """Return the log loss of each inner vector (p, R) at its own N and D (R, k), without repeats, at its best batch."""
     with np.errstate(all="ignore"):
-        return law.evaluate(theta, inputs_at(law, units, theta, log_N, log_D)).h + units.log_y
+        return problem.law.evaluate(theta, inputs_at(problem, theta, log_N, log_D)).h + problem.units.log_y
 
 
 def far_targets(at: Sequence[float], smallest: float, largest: float) -> Iterator[str]:
@@ -85,24 +85,24 @@ def far_targets(at: Sequence[float], smallest: float, largest: float) -> Iterato
             yield f"C = {flops(C)} is below the smallest run's, {flops(smallest)}: is that the compute you meant?"
 
 
-def inputs_at(law: Law, units: Units, theta: Array, log_N: Array, log_D: Array) -> Inputs:
+def inputs_at(problem: Problem, theta: Array, log_N: Array, log_D: Array) -> Inputs:
     """Return the law's centred inputs at N and D (R, k), without repeats and at the best batch of theta (p, R)."""
-    params = dict(zip(law.params, law.unscale(theta, units), strict=True))
-    sizes = {"N": log_N, "D": log_D, **law.others(params, log_N, log_D)}
-    return {name: sizes[name] - units.log_inputs[name] for name in law.inputs}
+    law, centres = problem.law, problem.units.log_inputs
+    sizes = {"N": log_N, "D": log_D, **law.others(problem.params(theta), log_N, log_D)}
+    return {name: sizes[name] - centres[name] for name in law.inputs}
 
 
-def local_exponent(law: Law, units: Units, theta: Array, product: float) -> Array:
+def local_exponent(problem: Problem, theta: Array, product: float) -> Array:
     """Return the local exponent (R,) of the optimal N in C at one product N D."""
-    split = law.tradeoff(dict(zip(law.params, law.unscale(theta, units), strict=True)))
+    split = problem.law.tradeoff(problem.params(theta))
     with np.errstate(all="ignore"):
         if split is not None:
             return np.atleast_1d(split[3] / (split[2] + split[3]))
-        ends = (optimal_n(law, units, theta, np.array(product * times)) for times in (0.5, 2.0))
+        ends = (optimal_n(problem, theta, np.array(product * times)) for times in (0.5, 2.0))
         return -np.subtract(*np.log(tuple(ends))) / np.log(4.0)
 
 
-def _searched(law: Law, units: Units, theta: Array, log_product: Array) -> Array:
+def _searched(problem: Problem, theta: Array, log_product: Array) -> Array:
     """Find the lowest interior minimum on a grid in log N, then refine it by golden section.
 
     The ends of the grid do not count: far from all runs a law may fall without end.
@@ -112,10 +112,11 @@ def _searched(law: Law, units: Units, theta: Array, log_product: Array) -> Array
     total = np.broadcast_to(log_product, size)[:, None]
 
     def value(log_N: Array) -> Array:
-        h = log_loss(law, units, theta, log_N, total - log_N)
+        h = log_loss(problem, theta, log_N, total - log_N)
         return np.where(np.isfinite(h), h, np.inf)
 
-    middle = (total + units.log_inputs["N"] - units.log_inputs["D"]) / 2
+    centres = problem.units.log_inputs
+    middle = (total + centres["N"] - centres["D"]) / 2
     grid = middle + np.linspace(-FARTHEST, FARTHEST, GRID)
     h = value(grid)
     valley = (h[:, 1:-1] < h[:, :-2]) & (h[:, 1:-1] <= h[:, 2:])

@@ -96,7 +96,7 @@ def fit_points(points: Points, law: Law, *, y: str, objective: Objective, search
     certificate = weaken_by_refits(certificate, problem, theta, ends=ends, forecast=forecast, columns=points.columns)
     if samples is None and search.resamples:
         certificate = weakened(certificate, [_no_interval(failed)])
-    params = law.complete(dict(zip(law.params, problem.law.unscale(theta, problem.units).tolist(), strict=True)))
+    params = law.complete({name: float(value) for name, value in problem.params(theta).items()})
     rest = residuals(problem, theta[:, None])[0]
     value = _objective_value(problem, rest, points.weights)
     floor = params["E"] if law.floor else None

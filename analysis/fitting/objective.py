@@ -72,6 +72,10 @@ class Problem:
         """Number of points."""
         return len(self.response)
 
+    def params(self, theta: Array) -> dict[str, Array]:
+        """Return the physical parameters of inner vectors (p, …), without those fixed or tied."""
+        return dict(zip(self.law.params, self.law.unscale(theta, self.units), strict=True))
+
     def starts(self, weights: Array, count: int, rng: np.random.Generator) -> Array:
         """Draw the law's starts (p, count)."""
         log_y = self.response if self.objective.space == "log" else np.log(np.maximum(self.response, 1e-3))

@@ -177,8 +177,7 @@ class Fit(Shown):
 
     def params_of(self, theta: Array) -> dict[str, Array]:
         """Return the physical parameters of inner vectors (p, R)."""
-        law = self.engine.problem.law
-        return law.complete(dict(zip(law.params, law.unscale(theta, self.engine.problem.units), strict=True)))
+        return self.engine.problem.law.complete(self.engine.problem.params(theta))
 
     def _samples(self) -> Array:
         why = next((reason for reason in self.certificate.reasons if reason.startswith("no interval")), None)
@@ -257,13 +256,12 @@ class Fit(Shown):
         return with_drifted_optimum(optima, *known, (best.N, best.D), seed=self.card["seed"])
 
     def _optimal_n(self, theta: Array, product: float | Array) -> Array:
-        problem = self.engine.problem
-        return optimal_n(problem.law, problem.units, theta, np.asarray(product))
+        return optimal_n(self.engine.problem, theta, np.asarray(product))
 
     def _loss_at(self, theta: Array, N: Array, D: Array) -> Array:
         """Return the loss of each inner vector (p, R) at its own N and D (R,)."""
-        problem, sizes = self.engine.problem, (np.log(np.atleast_1d(x))[:, None] for x in (N, D))
-        return np.exp(log_loss(problem.law, problem.units, theta, *sizes)[:, 0])
+        sizes = (np.log(np.atleast_1d(x))[:, None] for x in (N, D))
+        return np.exp(log_loss(self.engine.problem, theta, *sizes)[:, 0])
 
     def _best_batch(self, N: float, D: float) -> float | None:
         """Return the optimal batch size; None for a law without one."""

@@ -38,8 +38,8 @@ class Uncertainty:
         """Return the interval of each parameter; empty without resamples."""
         if self.samples is None:
             return {}
-        ends = self._ends(lambda theta: self.problem.law.unscale(theta, self.problem.units))
-        law = self.problem.law
+        law, units = self.problem.law, self.problem.units
+        ends = self._ends(lambda theta: law.unscale(theta, units))
         low, high = (law.complete(dict(zip(law.params, end.tolist(), strict=True))) for end in ends.T)
         return {name: (low[name], high[name]) for name in low}
 
@@ -59,22 +59,19 @@ class Uncertainty:
 
     def allocation(self) -> Allocation | None:
         """Return the exponents of optimal N and D in C, or None for a law without; local ones hold at the largest C."""
-        law, units, inputs = self.problem.law, self.problem.units, self.points.inputs
-        if not law.allocates:
+        problem, inputs = self.problem, self.points.inputs
+        if not problem.law.allocates:
             return None
         product = float((inputs["N"] * inputs["D"]).max())
-        a = float(local_exponent(law, units, self.theta[:, None], product)[0])
+        a = float(local_exponent(problem, self.theta[:, None], product)[0])
         if not np.isfinite(a):
             return None
         ends = None
         if self.samples is not None:
-            low, high = self._ends(lambda theta: local_exponent(law, units, theta, product)[None])[0]
+            low, high = self._ends(lambda theta: local_exponent(problem, theta, product)[None])[0]
             ends = (float(low), float(high))
-        k, params = (
-            self.points.flops_per_nd,
-            dict(zip(law.params, law.unscale(self.theta[:, None], units), strict=True)),
-        )
-        return Allocation(a, 1 - a, ends, k, k * product if law.tradeoff(params) is None else None)
+        k, split = self.points.flops_per_nd, problem.law.tradeoff(problem.params(self.theta[:, None]))
+        return Allocation(a, 1 - a, ends, k, k * product if split is None else None)
 
     def _ends(self, of: Callable[[Array], Any], level: float | None = None) -> Array:
         """Return the intervals (k, 2) of a function of the parameters. level: None for the fit's own."""

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 
 from analysis.fitting.allocation import log_loss, optimal_n
-from analysis.laws import Law
-from analysis.laws.base import Array, Units
+from analysis.fitting.objective import Problem
+from analysis.laws.base import Array
 
 Cost = Callable[[Array, Array], Array]
 """Log total cost of a model as a function of log N and log D."""
@@ -24,15 +24,15 @@ PRODUCTS = 49
 """Grid points in log(N D) before bisection of the training-optimal response."""
 
 
-def trained_to(law: Law, units: Units, theta: Array, target: Array, around: tuple[float, float]) -> tuple[Array, Array]:
+def trained_to(problem: Problem, theta: Array, target: Array, around: tuple[float, float]) -> tuple[Array, Array]:
     """Return log N and log D (R,) of the least training compute that reaches log responses (R,); nan where none does.
 
     theta: inner vectors (p, R). around: the range of log(N D) searched.
     """
 
     def reached(log_product: Array) -> Array:
-        log_N = np.log(optimal_n(law, units, theta, np.exp(log_product)))
-        return log_loss(law, units, theta, log_N[:, None], (log_product - log_N)[:, None])[:, 0] <= target
+        log_N = np.log(optimal_n(problem, theta, np.exp(log_product)))
+        return log_loss(problem, theta, log_N[:, None], (log_product - log_N)[:, None])[:, 0] <= target
 
     grid = np.linspace(*around, PRODUCTS)
     found = np.stack([reached(np.full(len(target), one)) for one in grid])
@@ -40,19 +40,12 @@ def trained_to(law: Law, units: Units, theta: Array, target: Array, around: tupl
     high = np.where(first > 0, grid[first], np.nan)
     low = high - (grid[1] - grid[0])
     low, high = _closed_in(reached, low, high)
-    log_N = np.log(optimal_n(law, units, theta, np.exp(high)))
+    log_N = np.log(optimal_n(problem, theta, np.exp(high)))
     return log_N, high - log_N
 
 
 def cheapest(
-    law: Law,
-    units: Units,
-    theta: Array,
-    target: Array,
-    trained: tuple[Array, Array],
-    cost: Cost,
-    *,
-    larger: float = 0.0,
+    problem: Problem, theta: Array, target: Array, trained: tuple[Array, Array], cost: Cost, *, larger: float = 0.0
 ) -> tuple[Array, Array]:
     """Return log N and log D (R,) that minimise a cost where the law reaches log responses (R,).
 
@@ -65,7 +58,7 @@ def cheapest(
 
     def longer(log_N: Array) -> Array:
         def reached(log_D: Array) -> Array:
-            return log_loss(law, units, theta, log_N, log_D) <= target[:, None]
+            return log_loss(problem, theta, log_N, log_D) <= target[:, None]
 
         low, high = (np.broadcast_to(least + by, log_N.shape) for by in (-1.0 - 2 * larger, LONGEST))
         return np.where(reached(high), _closed_in(reached, low, high)[1], np.inf)

@@ -134,19 +134,19 @@ def _both(
 ) -> tuple[Array, Array, Array]:
     """Return log responses (R,), and log N and log D (2, R) of the training-optimal and of the cheapest model."""
     problem, inputs = law.engine.problem, law.engine.points.inputs
-    model = (problem.law, problem.units, theta)
     with np.errstate(all="ignore"):
         if C is not None:
             log_product = np.log(C / law.engine.points.flops_per_nd)
-            log_N = np.log(optimal_n(*model, np.exp(log_product)))
+            log_N = np.log(optimal_n(problem, theta, np.exp(log_product)))
             trained = (log_N, log_product - log_N)
-            target = log_loss(*model, *(one[:, None] for one in trained))[:, 0]
+            target = log_loss(problem, theta, *(one[:, None] for one in trained))[:, 0]
         else:
             product = np.log(inputs["N"] * inputs["D"])
             assert value is not None
             target = np.full(theta.shape[1], np.log(value))
-            trained = trained_to(*model, target, (product.min() - np.log(BEFORE), product.max() + np.log(BEYOND)))
-        best = cheapest(*model, target, trained, model_cost.total, larger=model_cost.larger)
+            around = (product.min() - np.log(BEFORE), product.max() + np.log(BEYOND))
+            trained = trained_to(problem, theta, target, around)
+        best = cheapest(problem, theta, target, trained, model_cost.total, larger=model_cost.larger)
     return target, np.stack(trained), np.stack(best)
 
 

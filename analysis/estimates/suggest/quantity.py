@@ -33,10 +33,9 @@ def slopes_of(found: Fit, target: pd.DataFrame, of: str) -> Array:
 
 def log_quantity(found: Fit, target: pd.DataFrame, of: str) -> Callable[[Array], Array]:
     """Return the function from inner parameters (p,) to the log of the target quantity (t,)."""
-    law, units = found.engine.problem.law, found.engine.problem.units
+    problem, law = found.engine.problem, found.engine.problem.law
     if of in law.params:
-        place = law.params.index(of)
-        return lambda theta: np.log(np.abs(law.unscale(theta[:, None], units)[place]))
+        return lambda theta: np.log(np.abs(problem.params(theta[:, None])[of]))
     if of not in ("N_star", "N_exponent"):
         raise UserError(f"found of={of!r}; wanted {found.y}, N_star, N_exponent or one of {', '.join(law.params)}")
     if found.allocation is None:
@@ -45,4 +44,4 @@ def log_quantity(found: Fit, target: pd.DataFrame, of: str) -> Callable[[Array],
         raise UserError(f"found no C in the target; wanted one, such as C=1e18, to know {of} there")
     product = target["C"].to_numpy(dtype=float) / found.allocation.flops_per_nd
     value = optimal_n if of == "N_star" else local_exponent
-    return lambda theta: np.log([float(np.ravel(value(law, units, theta[:, None], p))[0]) for p in product])
+    return lambda theta: np.log([float(np.ravel(value(problem, theta[:, None], p))[0]) for p in product])

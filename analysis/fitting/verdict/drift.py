@@ -152,7 +152,7 @@ def with_drifted_optimum(
     if not found:
         return optima
     steps = STEP * np.array([[-1.0, 0.0, 1.0]])
-    path = inputs_at(problem.law, problem.units, theta[:, None], np.log(best[0]) + steps, np.log(best[1]) - steps)
+    path = inputs_at(problem, theta[:, None], np.log(best[0]) + steps, np.log(best[1]) - steps)
     with np.errstate(all="ignore"):
         curve = problem.law.evaluate(theta[:, None], path).h[0]
     inputs = {name: np.broadcast_to(x, steps.shape)[0] for name, x in path.items()}

@@ -13,6 +13,7 @@ from analysis.estimates.lifetime_cost.lifetime import cheapest_models
 from analysis.estimates.lifetime_cost.model_cost import IN_BATCHES, ONE_BY_ONE, in_flops
 from analysis.fitting.fit import fit
 from analysis.fitting.intervals import percentile
+from analysis.fitting.objective import Objective, Problem
 from analysis.laws import LAWS
 from analysis.laws.base import Units
 from tests.analysis import worlds
@@ -36,12 +37,13 @@ def test_the_published_example():
     chinchilla, units = LAWS["chinchilla"], Units({"N": np.log(1e9), "D": np.log(1e11)}, np.log(2.5))
     values = dict(zip("EAB", ([E], [A], [B]), strict=True)) | {"alpha": [alpha], "beta": [beta]}
     theta = chinchilla.scale({name: np.array(value) for name, value in values.items()}, units)
+    problem = Problem(chinchilla, {}, np.empty(0), Objective(), units)
     N = 13e9
     D = (beta * B / (alpha * A) * N**alpha) ** (1 / beta)
     target = np.log([E + A * N**-alpha + B * D**-beta])
-    trained = trained_to(chinchilla, units, theta, target, (np.log(1e18), np.log(1e25)))
+    trained = trained_to(problem, theta, target, (np.log(1e18), np.log(1e25)))
     assert np.exp(np.ravel(trained)) == pytest.approx([N, D], rel=1e-6)
-    (best_N,), (best_D,) = np.exp(cheapest(chinchilla, units, theta, target, trained, in_flops(6, 2e12).total))
+    (best_N,), (best_D,) = np.exp(cheapest(problem, theta, target, trained, in_flops(6, 2e12).total))
     costs = [6 * n * d + 2 * n * 2e12 for n, d in ((N, D), (best_N, best_D))]
     assert best_N == pytest.approx(7e9, rel=0.01)
     assert costs[0] - costs[1] == pytest.approx(1.7e22, rel=0.01)
