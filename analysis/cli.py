@@ -221,7 +221,7 @@ def collect(sources: Sequence[str], out: str | None, json_path: str | None) -> N
 
     if out is None and len(sources) > 1:
         raise UserError(f"found {len(sources)} folders and no output file; wanted -o FILE")
-    if out is None and not Path(sources[0]).is_dir():
+    if out is None and Path(sources[0]).is_file():
         raise UserError(f"found {sources[0]}, which is no folder, and no output file; wanted -o FILE")
     table = concatenate({source.rstrip("/"): load_table(source) for source in sources})
     target = out or f"{sources[0]}/table.parquet"

@@ -232,6 +232,7 @@ def test_figures_are_saved_where_asked(capsys, tmp_path):
         (["backtest", "{folder}", "--by", "nope"], 2, "no column 'nope'"),
         (["collect", "{folder}", "-o", "table.xlsx"], 2, "wanted one that ends in"),
         (["report", "nowhere"], 2, "found nothing at nowhere"),
+        (["collect", "nowhere"], 2, "found nothing at nowhere"),
     ],
 )
 def test_bad_questions_get_one_sentence(capsys, folder, foreign, arguments, code, said):

@@ -41,7 +41,8 @@ def first(folder: str, words: tuple[str, ...], where: tuple[str, ...], clear: bo
     sweep = sweep_folder(folder)
     runs = chosen(sweep, words, where)
     if clear == (runs is not None):
-        raise UserError("found no runs named; wanted ids, overrides or --where; or --clear alone")
+        found = "--clear beside runs" if clear else "no runs named"
+        raise UserError(f"found {found}; wanted ids, overrides or --where; or --clear alone")
     moved: tuple[str, ...] = ()
     if runs is None:
         clear_front(sweep)

@@ -76,6 +76,7 @@ def test_first_says_how_many_runs_it_moved(sweep, scaling):
     told = json.loads(scaling("first", "results/mine", "--where", "width < 10", "--where", "width > 1", "--json", "-"))
     assert told == {"moved": ["aa1", "ab2"], "front": ["aa1", "ab2", "bb3"]}
     assert "usual order" in scaling("first", "results/mine", "--clear")
+    assert "found --clear beside runs" in scaling("first", "results/mine", "aa", "--clear", code=2)
     assert json.loads(scaling("first", "results/mine", "aa", "--json", "-"))["front"] == ["aa1"]
     for words in ([], ["aa", "--clear"]):
         assert "wanted ids, overrides or --where; or --clear alone" in scaling("first", "results/mine", *words, code=2)
