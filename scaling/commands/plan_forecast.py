@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -121,7 +122,10 @@ class PlanForecast:
 
     def _basis(self) -> str:
         if not self.forecasts:
-            return "no measured speed for this device; run `scaling probe`"
+            from scaling.commands.rounds.candidates import launcher_overrides
+
+            probe = shlex.join(["scaling", "probe", *launcher_overrides(self.plan.arguments)])
+            return f"no measured speed for this device; run `{probe}`"
         bases = [forecast.basis for forecast in self.forecasts.values()]
         heads = {basis.partition(",")[0] for basis in bases if not basis.endswith("no probe")}
         text = ", ".join(sorted(heads)) or "no probe"

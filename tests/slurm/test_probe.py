@@ -32,7 +32,9 @@ def test_a_probe_whose_job_waits_or_ends_without_a_word_says_so(cluster, tmp_pat
 def test_the_nodes_are_probed_and_plans_know_it(cluster, scaling, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(scaling.folder / "cache"))
     plan = ["plan", "model.width=8,16", "train.steps=100", "launcher=slurm", "--json", "-"]
-    assert json.loads(scaling(*plan))["total"]["forecast_seconds"] is None
+    unknown = json.loads(scaling(*plan))["total"]
+    assert unknown["forecast_seconds"] is None
+    assert unknown["basis"].endswith("run `scaling probe launcher=slurm`")
     said = scaling("probe", "launcher=slurm", "launcher.gpus=0", "launcher.cpus=1", "launcher.min_memory_gb=2")
     assert "us a step" in said
     assert json.loads(scaling(*plan))["total"]["forecast_seconds"] > 0
