@@ -20,7 +20,7 @@ def check_device(name: str) -> None:
     """Raise UserError if train.device is not auto, cpu, cuda or cuda:N."""
     kind, _, index = name.partition(":")
     if name not in ("auto", "cpu", "cuda") and not (kind == "cuda" and index.isdecimal()):
-        raise UserError(f"found the device {name!r}; wanted auto, cpu, cuda or cuda:N; change train.device")
+        raise UserError(f"found the device {name!r}; wanted auto, cpu, cuda or cuda:N; name one of them")
 
 
 @cache
