@@ -109,8 +109,8 @@ def _settled(view: PlanForecast, total: Mapping[str, Any]) -> list[str]:
         named = ", ".join(run.run_id for run in view.changed[:CHANGED_SHOWN])
         lines.append(
             f"{many(len(view.changed), 'settled run')} had other parameter counts than the model has now: {named}"
-            f"{', …' if len(view.changed) > CHANGED_SHOWN else ''}; its code has changed: raise model.version, or "
-            f"`scaling run --redo` trains them again"
+            f"{', …' if len(view.changed) > CHANGED_SHOWN else ''}; its code has changed, or an earlier version of "
+            f"`scaling` counted it otherwise: raise model.version, or `scaling run --redo` trains them again"
         )
     if view.older:
         lines.append(
