@@ -8,8 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import islice
 from math import erfc, sqrt
+from typing import Any
 
 import numpy as np
+from scipy.sparse import csr_array, diags_array
 
 from analysis.fitting.points import Points, codes, setting_numbers
 from analysis.fitting.verdict.misfit import FEWEST, MOST_TERMS, TINY, polynomials
@@ -53,27 +55,65 @@ def serial_correlation(points: Points, residuals: Array, slopes: Array) -> Seria
     repeated = len(np.unique(setting_numbers(points.inputs))) < points.n
     if repeated or pairs.sum() < PAIRS:
         return None
-    known = _basis(_removed(points, slopes, size))[order]
-    rest = clipped(residuals)[order]
-    for _ in range(2):  # twice: what rounding leaves the first time
-        rest = rest - known @ (known.T @ rest)
-    return _tested(rest, known, pairs)
+    removed = _Removed.of(_columns(points, slopes, size)[order], size[order])
+    return _tested(clipped(residuals)[order], removed, pairs)
 
 
-def _tested(rest: Array, known: Array, pairs: Array) -> SerialCorrelation | None:
-    """Test residuals (n,) orthogonal to a basis (n, k). pairs (n - 1,): which rows and their next are neighbours."""
-    spare, square = rest.size - known.shape[1], float(rest @ rest)
+@dataclass(frozen=True)
+class _Removed:
+    """What is removed from residuals: the mean of each size, (n, sizes) and sparse, and an orthonormal rest (n, k)."""
+
+    means: Any
+    rest: Array
+
+    @classmethod
+    def of(cls, columns: Array, size: Array) -> _Removed:
+        """Make them orthonormal. columns: (n, k); size (n,): a number for each size, ascending."""
+        _, place, rows = np.unique(size, return_inverse=True, return_counts=True)
+        several = len(rows) > 1
+        means = csr_array((1 / np.sqrt(rows[place]), (np.arange(len(size)), place)))[:, : len(rows) if several else 0]
+        vectors, lengths, _ = np.linalg.svd(columns - means @ (means.T @ columns), full_matrices=False)
+        return cls(means, vectors[:, lengths > TINY * lengths[0]])
+
+    @property
+    def dimensions(self) -> int:
+        """How many directions are removed."""
+        return int(self.means.shape[1] + self.rest.shape[1])
+
+    def from_(self, values: Array) -> Array:
+        """Return values (n,) without these directions."""
+        values = values - self.means @ (self.means.T @ values)
+        return values - self.rest @ (self.rest.T @ values)
+
+
+def _tested(residuals: Array, removed: _Removed, pairs: Array) -> SerialCorrelation | None:
+    """Test residuals (n,), sorted along curves. pairs (n - 1,): which rows and their next are neighbours."""
+    rest = removed.from_(removed.from_(residuals))  # twice: what rounding leaves the first time
+    spare, square = rest.size - removed.dimensions, float(rest @ rest)
     if spare < FEWEST or square <= 0:
         return None
-    neighbours = _neighbours(known, pairs)
-    inner = known.T @ neighbours
-    first, second = -np.trace(inner), pairs.sum() / 2 - 2 * (neighbours**2).sum() + (inner**2).sum()
+    neighbours = diags_array([pairs / 2, pairs / 2], offsets=[-1, 1]).tocsr()  # half the sum of a row's neighbours
+    first, second = _moments(neighbours, removed)
     variance = 2 * (second - first**2 / spare) / (spare * (spare + 2))
     if variance <= 0:
         return None
-    excess = float(rest @ _neighbours(rest, pairs)) / square - first / spare
+    excess = float(rest @ (neighbours @ rest)) / square - first / spare
     p_value = erfc(excess / sqrt(2 * variance)) / 2
     return SerialCorrelation(excess * rest.size / float(pairs.sum()), p_value, sqrt(square / spare))
+
+
+def _moments(form: Any, removed: _Removed) -> tuple[float, float]:
+    """Return tr(M A) and tr(M A M A) of a form A (n, n) of zero trace; M projects on what is not removed."""
+    means, rest = removed.means, removed.rest
+    of_means, of_rest = form @ means, form @ rest
+    first = -float((means * of_means).sum() + (rest * of_rest).sum())
+    squares = _squares(form) - 2 * (_squares(of_means) + _squares(of_rest))
+    inner = _squares(means.T @ of_means) + 2 * _squares(means.T @ of_rest) + _squares(rest.T @ of_rest)
+    return first, squares + inner
+
+
+def _squares(matrix: Any) -> float:
+    return float((matrix**2).sum())
 
 
 def _length(points: Points) -> str | None:
@@ -84,27 +124,11 @@ def _length(points: Points) -> str | None:
     return "x" if role is None or role.name in ("D", "C") else None
 
 
-def _removed(points: Points, slopes: Array, size: Array) -> Array:
-    """Return the columns (n, k) that are removed from the residuals before the test."""
+def _columns(points: Points, slopes: Array, size: Array) -> Array:
+    """Return the columns (n, k) that are removed beside each size's mean: the law, and smooth deviations from it."""
     scale = np.linalg.norm(slopes, axis=1, keepdims=True)
     law = (slopes / np.where(scale > 0, scale, 1.0)).T
-    sizes = np.unique(size)
-    if len(sizes) == 1:
+    if size.min() == size.max():
         return law
     logs = np.stack([np.log(x) for x in points.inputs.values()])
-    smooth = islice(polynomials(logs), min(MOST_TERMS, (points.n - len(slopes)) // 3))
-    return np.column_stack([law, *smooth, size[:, None] == sizes])
-
-
-def _basis(columns: Array) -> Array:
-    """Return an orthonormal basis of columns (n, k)."""
-    vectors, lengths, _ = np.linalg.svd(columns, full_matrices=False)
-    return vectors[:, lengths > TINY * lengths[0]]
-
-
-def _neighbours(values: Array, pairs: Array) -> Array:
-    """Return half the sum of each row's neighbours of its own curve. values: (n,) or (n, k); pairs: (n - 1,)."""
-    found, linked = np.zeros_like(values), pairs.reshape(-1, *[1] * (values.ndim - 1)) / 2
-    found[:-1] += linked * values[1:]
-    found[1:] += linked * values[:-1]
-    return found
+    return np.column_stack([law, *islice(polynomials(logs), min(MOST_TERMS, (points.n - len(slopes)) // 3))])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -60,3 +62,12 @@ def test_models_of_other_sizes_are_no_curve() -> None:
     table = curves(0.8, N=ONE).rename(columns={"D": "N", "N": "D"})
     found = fit(table, "saturating", x="N", resamples=0)
     assert not any(ALIKE in reason for reason in found.certificate.reasons)
+
+
+def test_a_table_of_many_sizes_needs_no_memory_for_each_pair_of_row_and_size() -> None:
+    tracemalloc.start()
+    found = fit(curves(0.8, N=np.geomspace(1e5, 1e9, 2000), rows=6), resamples=0)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert any(ALIKE in reason for reason in found.certificate.reasons)
+    assert peak < 8 * 2000 * 12000 / 2
