@@ -31,6 +31,8 @@ NAMES = ("host", "hostname", "user", "created", "date", "time", "timestamp", "ur
 """Names of text columns that do not describe the run."""
 MOST_VALUES = 40
 """Number of text values above which a column names runs, not kinds of runs."""
+SIZED = 0.9
+"""Share of the values of N with one value of a model's setting, from which the setting is a part of the size."""
 ALIKE = 0.98
 """Rank correlation with a size from which a setting with mostly distinct values counts as a function of it."""
 
@@ -122,9 +124,16 @@ def _own_kinds(rows: pd.DataFrame) -> list[str]:
     found: dict[tuple[int, ...], str] = {}
     for name in rows.columns:
         code = pd.factorize(rows[name].astype(str))[0] if name in OUR_KINDS or is_swept(name) else ()
-        if len(set(code)) > 1 and (name in OUR_KINDS or not _follows(rows, name)):
+        if len(set(code)) > 1 and (name in OUR_KINDS or not (_follows(rows, name) or _is_size(rows, name))):
             found.setdefault(tuple(code), name)
     return list(found.values())
+
+
+def _is_size(rows: pd.DataFrame, name: str) -> bool:
+    """Return whether a model's setting is a number that N tells, such as a count of blocks: a part of the size."""
+    if not name.startswith("model.") or not pd.api.types.is_numeric_dtype(rows[name]):
+        return False
+    return bool((rows.groupby("N")[name].nunique(dropna=False) <= 1).mean() > SIZED)
 
 
 def _follows(rows: pd.DataFrame, name: str) -> str:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 
@@ -91,6 +92,16 @@ def test_settings_that_a_sweep_varies_are_columns_and_kinds_of_runs(tmp_path, sw
 def test_families_and_data_sets_of_a_sweep_are_kinds_of_runs(sweep):
     two = pd.concat([sweep, sweep.assign(run_id=sweep["run_id"] + "b", family="conv", data="digits")])
     assert [one.name for one in mixtures_of(select_rows(two, y="loss")[0])] == ["family"]  # the data goes with it
+
+
+def test_a_number_of_the_model_that_changes_n_is_a_part_of_its_size(sweep):
+    blocks, dropout = [1, 2], [0.0, 0.3]
+    parts = [
+        sweep.assign(**{"N": sweep["N"] * (1 + k), "model.kwargs.blocks": k, "model.kwargs.dropout": p})
+        for k, p in itertools.product(blocks, dropout)
+    ]
+    rows, _ = select_rows(pd.concat(parts), y="loss")
+    assert [one.name for one in mixtures_of(rows)] == ["model.kwargs.dropout"]
 
 
 def test_results_folder_can_be_nested_and_moved(tmp_path, sweep):
