@@ -46,13 +46,15 @@ class Passes:
 
     flops: of one example, forward by submodule ("" is the whole module), and BACKWARD; per_pass: of a forward pass in
     addition, whatever its batch, for weights that are made of others; entered, left: the submodules with matrices, in
-    the order in which they were first called and last returned.
+    the order in which they were first called and last returned; idle: the trained parameters that the outputs did not
+    depend on.
     """
 
     flops: Mapping[str, int]
     per_pass: int
     entered: tuple[str, ...]
     left: tuple[str, ...]
+    idle: tuple[str, ...]
 
 
 def run_passes(model: Countable, shape: tuple[int, ...], outputs: int) -> tuple[nn.Module, Passes]:
@@ -80,14 +82,14 @@ def _run_on(model: Countable, shape: tuple[int, ...], outputs: int, device: str)
         module = model.make(shape, outputs)
         _check_trainable(model.module, module)
         passes = _passes(model, module, shape, outputs)
-        if _idle(module):  # it may skip parts at random in training, but not in evaluation
+        if passes.idle:  # it may skip parts at random in training, but not in evaluation
             module.eval()
             passes = _passes(model, module, shape, outputs)
         with as_evaluated(module), torch.no_grad():
             _forward(model.module, module, shape)
-    if idle := _idle(module):
+    if passes.idle:
         raise UserError(
-            f"found {model.module} with parameters that its output does not depend on ({', '.join(idle[:3])}); "
+            f"found {model.module} with parameters that its output does not depend on ({', '.join(passes.idle[:3])}); "
             f"wanted none; take them out"
         )
     return module, passes
@@ -125,13 +127,14 @@ def _passes(model: Countable, module: nn.Module, shape: tuple[int, ...], outputs
     """Run batches of BATCH examples, of twice and, if FLOPs are not proportional to them, four times as many."""
     with _called(module) as calls:
         one = _flops(model, module, shape, outputs)
+    idle = tuple(name for name, part in module.named_parameters() if part.requires_grad and part.grad is None)
     two = _flops(model, module, shape, outputs, batch=2 * BATCH)
     each, per_pass = {name: found // BATCH for name, found in one.items()}, 0
     rise = two[""] - one[""]
     if one[""] > rise > 0 and _flops(model, module, shape, outputs, batch=4 * BATCH)[""] - two[""] == 2 * rise:
         each = {name: (two.get(name, 0) - found) // BATCH for name, found in one.items()}
         per_pass = one[""] - rise
-    return Passes(each, per_pass, tuple(calls.entered), tuple(calls.left))
+    return Passes(each, per_pass, tuple(calls.entered), tuple(calls.left), idle)
 
 
 @dataclass(frozen=True)
@@ -209,8 +212,3 @@ def _forward(name: str, module: nn.Module, shape: tuple[int, ...], batch: int = 
             f"wanted the input unchanged; begin its forward with x = x.clone(), or compute without in-place operations"
         )
     return found
-
-
-def _idle(module: nn.Module) -> list[str]:
-    """Return the names of trained parameters that the output of the last pass did not depend on."""
-    return [name for name, parameter in module.named_parameters() if parameter.requires_grad and parameter.grad is None]

@@ -61,8 +61,9 @@ def test_frozen_parameters_are_counted_as_such(model):
     assert columns.get("N_frozen", 0) == sum(p.numel() for p in build(model).parameters() if not p.requires_grad)
 
 
-def test_a_part_left_out_at_random_is_counted():
-    counts = count(Custom(module=f"{NETS}.Dropped").layers(SHAPE, OUTPUTS))
+@pytest.mark.parametrize("passes", [1, 100])
+def test_a_part_left_out_at_random_is_counted(passes):
+    counts = count(Custom(module=f"{NETS}.Dropped", kwargs={"passes": passes}).layers(SHAPE, OUTPUTS))
     assert (counts.N, counts.forward_flops) == (40 * 8 + 8 * 8 + 8 * OUTPUTS, 2 * (40 * 8 + 8 * 8 + 8 * OUTPUTS))
 
 
