@@ -262,7 +262,13 @@ def take(
     if life is not Life.DEAD or dead is None:
         return None
     held = _replace(path, dead, before, **facts)
-    marker = _marker(path, dead.token)
-    if held is None and observer.look(marker)[0] is Life.DEAD:  # its process died meanwhile; the next look replaces
-        marker.unlink(missing_ok=True)
+    if held is None:
+        _remove_dead(_marker(path, dead.token), observer)  # the next look replaces the claim
     return held
+
+
+def _remove_dead(marker: Path, observer: Observer) -> None:
+    """Remove a marker whose process has died, as a claim is removed: only one process can, and only that marker."""
+    life, dead = observer.look(marker)
+    if life is Life.DEAD and dead is not None and not remove(marker, dead.token):
+        _remove_dead(_marker(marker, dead.token), observer)

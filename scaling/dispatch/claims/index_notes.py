@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 from scaling.dispatch.claims.claim import Claim
 from scaling.dispatch.queue import Entry
 from scaling.dispatch.states import index
-from scaling.dispatch.states.attempts import SETTLED, PastAttempt
+from scaling.dispatch.states.attempts import SETTLED, PastAttempt, read_attempts
 from scaling.dispatch.states.index import Index
 from scaling.dispatch.states.settled import settled_lines
-from scaling.folders import RunFolder, read_lines
+from scaling.folders import RunFolder
 
 
 class IndexNotes:
@@ -41,8 +39,11 @@ class IndexNotes:
             self.index.append_all(lines)
 
     def died(self, files: RunFolder, attempt: PastAttempt, *, token: str) -> None:
-        """Record the attempt of a dead worker, unless it was recorded before and its claim could not be replaced."""
-        if asdict(attempt) not in read_lines(files.attempts):
+        """Record the attempt of a dead worker, unless it was recorded before and its claim could not be replaced.
+
+        The first record counts: a scheduler may give another cause later.
+        """
+        if all((line.get("start"), line.get("host")) != (attempt.start, attempt.host) for line in read_attempts(files)):
             self.tried(files, attempt, token=token)
 
     def failed(self, run_id: str, dispatch: str) -> None:

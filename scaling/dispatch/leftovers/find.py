@@ -28,7 +28,7 @@ KINDS = {  # in the order in which they are shown
 }
 ASKED_FOR = ("weights", "code")  # kinds that are removed only if they are named
 BROKEN = re.compile(r".+\.broken\d+")
-HALF_WRITTEN = re.compile(r"\..+\.\d+(\.\d+)?|\.claim\.json\..+")  # see folders.write_atomically, claims
+HALF_WRITTEN = re.compile(r"\..+\.\d+(\.\d+)?|\.+claim\.json\..+")  # see folders.write_atomically, claims
 REMOVED = "removed.0"  # ending of the hidden name under which a folder is removed
 OLD_SECONDS = 3600.0  # age at which a half-written file is abandoned
 

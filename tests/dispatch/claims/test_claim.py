@@ -229,6 +229,39 @@ def test_marker_of_a_dead_remover_does_not_block_for_ever(tmp_path):
     assert [claim.token for claim in dead] == [token]
 
 
+class SlowObserver(Observer):
+    """An observer that is late: after its look at the marker of the dead, another process takes the marker's place."""
+
+    def look(self, path):
+        found = super().look(path)
+        if path.name.startswith(".") and found[0] is Life.DEAD:
+            path.unlink()
+            self.rival = acquire(path)
+        return found
+
+
+def test_marker_of_the_living_stays_where_a_dead_one_was_found(tmp_path):
+    path = tmp_path / "claim.json"
+    leave_claim(path)
+    marker = tmp_path / f".claim.json.{read_claim(path).token}"
+    leave_claim(marker)
+    observer = SlowObserver()
+    assert take(path, observer) is None
+    assert read_claim(marker).token == observer.rival.claim.token
+    assert take(path, Observer()) is None
+
+
+def test_processes_that_die_while_they_remove_the_marker_of_the_dead_do_not_block_for_ever(tmp_path):
+    path = marker = tmp_path / "claim.json"
+    leave_claim(path)
+    for _ in range(2):
+        marker = tmp_path / f".{marker.name}.{read_claim(marker).token}"
+        leave_claim(marker)
+    observer = Observer()
+    assert [take(path, observer) is None for _ in range(3)] == [True, True, False]
+    assert [file.name for file in tmp_path.iterdir()] == ["claim.json"]
+
+
 def test_claim_reads_back():
     claim = foreign(count=3, job="9", progress={"step": 1, "loss": 0.25})
     assert Claim.from_json(claim.to_json()) == claim

@@ -44,3 +44,19 @@ def test_a_death_is_recorded_once_though_files_fail_meanwhile(folder, monkeypatc
         worker.claim(entry)
     assert worker.claim(entry) is None
     assert causes(folder, run) == ["killed"]
+
+
+def test_a_death_is_recorded_once_though_the_scheduler_names_another_cause_later(folder, monkeypatch):
+    run, queue = planned(0), folder.path / "queue.jsonl"
+    write_queue(queue, order(folder, [run]).entries)
+    [entry] = read_queue(queue)
+    leave_claim(folder.run(run.run_id).claim)
+    monkeypatch.setattr(claim, "replace_file", failing_once(claim.replace_file, at=1))
+    first, second = (
+        Worker(Task(folder, queue, train=STAND_IN), stop=stop, heartbeat=Heartbeat(stop)) for stop in (Stop(), Stop())
+    )
+    with pytest.raises(OSError, match="no answer"):
+        first.claim(entry)
+    monkeypatch.setattr(second, "cause_of_death", lambda dead: "node_lost")
+    assert second.claim(entry) is None
+    assert causes(folder, run) == ["killed"]

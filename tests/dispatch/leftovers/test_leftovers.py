@@ -21,7 +21,8 @@ from scaling.limits import UNLIMITED
 from scaling.plan.rows import BrokenPlan, read_rows, to_csv
 from tests.dispatch.stand_in import write_stand_in_record
 
-LEFT = ("checkpoint", "record.json.before", "record.json.broken1", ".checkpoint.node.7.8", "checkpoints/40", "forks/20")
+HALF_WRITTEN = (".checkpoint.node.7.8", ".claim.json.0a", "..claim.json.0a.1b.aside")
+LEFT = ("checkpoint", "record.json.before", "record.json.broken1", *HALF_WRITTEN, "checkpoints/40", "forks/20")
 
 
 def plan(folder: SweepFolder, *runs: str, **children: tuple[str, int]) -> None:
@@ -75,7 +76,7 @@ def test_of_a_settled_run_all_goes_but_its_record(folder):
     assert kinds(folder) == {
         "asides": {"runs/a/record.json.before", "runs/a/record.json.broken1"},
         "checkpoints": {"runs/a/checkpoint", "runs/a/forks/20"},
-        "temporary": {"runs/a/.checkpoint.node.7.8"},
+        "temporary": {f"runs/a/{name}" for name in HALF_WRITTEN},
         "weights": {"runs/a/checkpoints/40"},
     }
     assert remove(folder, find_leftovers(folder)) == []
