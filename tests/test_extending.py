@@ -169,6 +169,27 @@ def test_large_data_in_a_package_is_linked_and_code_is_copied(tmp_path, monkeypa
     assert (tmp_path / "code" / "bare_nets" / "images.npy").stat().st_size == LARGE + 1
 
 
+def test_of_a_package_in_two_folders_the_files_that_python_takes_are_copied_and_its_own_stay(tmp_path, monkeypatch):
+    sizes = {"one": {"images.npy": LARGE + 1, "a.npy": LARGE + 1}, "two": {"images.npy": LARGE + 2, "a.npy": 1}}
+    monkeypatch.chdir(tmp_path)
+    for place in ("two", "one"):
+        nets = tmp_path / place / "bare_nets"
+        nets.mkdir(parents=True)
+        (nets / "net.py").write_text(
+            f"from torch import nn\n\ndef made(outputs):\n    return nn.LazyLinear({place!r})\n"
+        )
+        for name, size in sizes[place].items():
+            (nets / name).write_bytes(b"#" * size)
+        monkeypatch.syspath_prepend(str(tmp_path / place))
+    with session() as loader:
+        runs = expand(loader, ["model=custom", "model.module=bare_nets.net.made", "data=teacher", "train.steps=1"]).runs
+    copy_code(tmp_path / "code", SweepFolder(tmp_path, "own"), runs)
+    copied = tmp_path / "code" / "bare_nets"
+    assert "one" in (copied / "net.py").read_text()
+    for name, size in sizes["one"].items():
+        assert (copied / name).stat().st_size == (tmp_path / "one" / "bare_nets" / name).stat().st_size == size
+
+
 def test_why_the_code_cannot_be_copied_is_said(tmp_path, monkeypatch):
     nets = tmp_path / "bare_nets"
     nets.mkdir()

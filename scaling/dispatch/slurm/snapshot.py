@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import subprocess
@@ -116,7 +117,12 @@ def _copy_module(name: str, target: Path, skip: Callable[[str, list[str]], set[s
 
 
 def _copy_or_link(source: str, target: str) -> None:
-    """Copy a file of a package, or link to it if it is large and no code."""
+    """Copy a file of a package, or link to it if it is large and no code.
+
+    A package without an __init__.py may have the file in several folders: Python takes the first, which stays.
+    """
+    if os.path.lexists(target):
+        return
     if Path(source).stat().st_size > LARGE and not source.endswith(tuple(all_suffixes())):
         Path(target).symlink_to(Path(source).resolve())
     else:
