@@ -20,6 +20,7 @@ from scaling.optim.build_optimiser import build_optimiser
 from scaling.optim.foreach import LionSteps
 from scaling.plan.identity import asked_precision
 from scaling.plan.planned import PlannedRun
+from scaling.security.modules import is_shipped
 from scaling.train.feed.feed import Batches
 from scaling.train.learner import Learner
 from scaling.train.losses import Labels, objective
@@ -164,13 +165,22 @@ class Trainer:
             name, found, wanted = difference
             return f"its {name} has the shape {found}, the model's {wanted}"
         trained = [len(group["params"]) for group in state["optimizer"]["param_groups"]]
-        if trained != [len(group["params"]) for group in self.optimizer.param_groups]:
+        if trained != [len(group["params"]) for group in self.optimizer.param_groups] or self._moves_others(state):
             return "its optimiser trains other parameters"
         if state["augmentation"].numel() != self.augment_generator.get_state().numel():
             return "its random streams are those of another kind of device"
         if (computed := state.get("precision", self._precision)) != self._precision:  # not in older checkpoints
             return f"it was computed in {computed}, which here would be {self._precision}"
         return ""
+
+    def _moves_others(self, state: dict[str, Any]) -> bool:
+        """Return whether moments have other shapes than their parameters, as where an earlier version grouped them."""
+        shapes = [parameter.shape for group in self.optimizer.param_groups for parameter in group["params"]]
+        return is_shipped(type(self.run.config.optim)) and any(
+            isinstance(moment, Tensor) and moment.ndim > 0 and moment.shape != shapes[index]
+            for index, moments in state["optimizer"]["state"].items()
+            for moment in moments.values()
+        )
 
     def load(self, state: dict[str, Any]) -> None:
         """Continue from a state."""

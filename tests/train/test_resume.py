@@ -152,8 +152,21 @@ def test_a_checkpoint_of_changed_code_is_set_aside_and_the_run_starts_afresh(
     monkeypatch.setattr(nets, "Changing", getattr(nets, other))
     straight = train_run(run, folder_of(run, tmp_path / "a"), device="cpu")
     assert essence(train_run(run, folder, device="cpu")) == essence(straight)
-    assert "its code or data were changed, or its device; set aside as checkpoint.broken1" in caplog.text
+    assert "its code, data or device, or `scaling` itself, have changed; set aside as checkpoint.broken1" in caplog.text
     assert [line["step"] for line in read_lines(folder.log)] == list(run.quantities.milestones)
+
+
+def test_a_checkpoint_with_other_parameter_groups_is_set_aside_and_the_run_starts_afresh(tmp_path, every_step, caplog):
+    run = planned({"steps": 80}, optim={"is": "adamw", "lr": 0.01, "body_share": 0.5})
+    straight = train_run(run, folder_of(run, tmp_path / "a"), device="cpu")
+    folder = folder_of(run, tmp_path / "b")
+    assert train_run(run, folder, device="cpu", stop=stopped_after(30)) is None
+    state = read_checkpoint(folder.checkpoint, run.run_id)
+    moments = state["trainer"]["optimizer"]["state"]
+    moments[0], moments[1] = moments[1], moments[0]  # as an earlier version, which took another layer for the head
+    write_checkpoint(folder.checkpoint, run.run_id, state)
+    assert essence(train_run(run, folder, device="cpu")) == essence(straight)
+    assert "(its optimiser trains other parameters)" in caplog.text
 
 
 @pytest.mark.parametrize("engine", ["eager", "stacked"])

@@ -27,8 +27,8 @@ def begin(attempt: Attempt, learner: Learner | None) -> Trainer:
     state = read_checkpoint(path, run.run_id)
     if state is not None and (reason := _misfit(attempt, trainer, state)):
         log.warning(
-            "found %s, which does not fit the run as it is now (%s): its code or data were changed, or its device; "
-            "set aside as %s, the run starts afresh",
+            "found %s, which does not fit the run as it is now (%s): its code, data or device, or `scaling` itself, "
+            "have changed; set aside as %s, the run starts afresh",
             *(path, reason, set_aside(path).name),
         )
         state = None
