@@ -33,10 +33,11 @@ class PlanForecast:
     """A plan with the status and the forecast of each run, and the totals.
 
     settled: cache of settled runs; lacking: settled runs without a milestone that is requested now; changed: settled
-    runs whose model now has other counts of parameters; older: unsettled runs that are settled by an older recipe;
-    stale: settled runs that were trained on different data or code, with what differs; trained: the runs with the forks
-    from which they are or were trained, by run_id; stacked_gain: factor by which engine=stacked would reduce the time,
-    None if unknown; work: relative work of runs, if some of them cannot be forecast; stack_shares: the runs' stacks.
+    runs whose model now has other counts of parameters or FLOPs; older: unsettled runs that are settled by an older
+    recipe; stale: settled runs that were trained on different data or code, with what differs; trained: the runs with
+    the forks from which they are or were trained, by run_id; stacked_gain: factor by which engine=stacked would reduce
+    the time, None if unknown; work: relative work of runs, if some of them cannot be forecast; stack_shares: the runs'
+    stacks.
     """
 
     plan: Plan
@@ -246,4 +247,5 @@ def _settled_by_older_recipe(plan: Plan, settled: SettledRuns) -> tuple[PlannedR
 
 def _model_changed(run: PlannedRun, settled: SettledRuns) -> bool:
     found, counts = settled.get(run.run_id), run.quantities.counts.columns()
-    return found is not None and found.counts != {name: count for name, count in counts.items() if count}
+    now = ({name: count for name, count in counts.items() if count}, run.quantities.C)
+    return found is not None and (found.counts, found.C) != now

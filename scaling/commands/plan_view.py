@@ -108,9 +108,9 @@ def _settled(view: PlanForecast, total: Mapping[str, Any]) -> list[str]:
     if view.changed:
         named = ", ".join(run.run_id for run in view.changed[:CHANGED_SHOWN])
         lines.append(
-            f"{many(len(view.changed), 'settled run')} had other parameter counts than the model has now: {named}"
-            f"{', …' if len(view.changed) > CHANGED_SHOWN else ''}; its code has changed, or an earlier version of "
-            f"`scaling` counted it otherwise: raise model.version, or `scaling run --redo` trains them again"
+            f"{many(len(view.changed), 'settled run')} had other counts of parameters or FLOPs than the model has now: "
+            f"{named}{', …' if len(view.changed) > CHANGED_SHOWN else ''}; its code has changed, or an earlier "
+            f"version of `scaling` counted it otherwise: raise model.version, or `scaling run --redo` trains them again"
         )
     if view.older:
         lines.append(

@@ -278,23 +278,25 @@ def test_a_new_milestone_is_listed_and_taken_only_on_request(scaling):
 
 
 @pytest.mark.slow
-def test_a_settled_run_of_another_model_is_named_and_trained_again_on_request(scaling):
-    run = ["model.width=8,12", "train.steps=20", *ONE]
+def test_settled_runs_of_other_counts_are_named_and_trained_again_on_request(scaling):
+    run = ["model.width=8,12,16", "train.steps=20", *ONE]
     scaling("run", *run)
     before = records(scaling.folder)
-    changed = sorted(before)[0]
-    path = scaling.folder / "results" / "runs" / changed / "record.json"
-    record = json.loads(before[changed])
-    path.write_text(json.dumps({**record, "counts": {**record["counts"], "N": 1}}))  # as before its code was edited
-    assert json.loads(scaling("plan", *run, "--json", "-"))["total"]["changed_models"] == 1
-    assert f"1 settled run had other parameter counts than the model has now: {changed};" in scaling("plan", *run)
-    assert "2 were settled before" in scaling("run", *run)
+    changed = dict(zip(sorted(before), ("N", "C"), strict=False))
+    for run_id, count in changed.items():  # as before its code was edited, or by an earlier version
+        record = json.loads(before[run_id])
+        path = scaling.folder / "results" / "runs" / run_id / "record.json"
+        path.write_text(json.dumps({**record, "counts": {**record["counts"], count: 1}}))
+    assert json.loads(scaling("plan", *run, "--json", "-"))["total"]["changed_models"] == 2
+    said = scaling("plan", *run)
+    assert "2 settled runs had other counts of parameters or FLOPs than the model has now: " in said
+    assert all(run_id in said.partition("than the model has now: ")[2] for run_id in changed)
+    assert "3 were settled before" in scaling("run", *run)
     scaling("run", "--redo", *run)
     again = records(scaling.folder)
-    assert json.loads(again[changed])["counts"] == record["counts"]
-    assert {key: value for key, value in again.items() if key != changed} == {
-        key: value for key, value in before.items() if key != changed
-    }
+    for run_id, record in before.items():
+        assert json.loads(again[run_id])["counts"] == json.loads(record)["counts"]
+        assert (again[run_id] == record) == (run_id not in changed)
 
 
 @pytest.mark.slow

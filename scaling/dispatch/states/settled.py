@@ -25,8 +25,8 @@ class Settled:
     """The part of a record that dispatchers need.
 
     steps: evaluated milestones; loss, val_loss: at the last one; seconds: of training; speed: examples/s; counts: of
-    parameters, by column; content: digests of the data and code that it was trained with; forked: steps taken over
-    from a run of another length.
+    parameters, by column; C: FLOPs of the whole run; content: digests of the data and code that it was trained with;
+    forked: steps taken over from a run of another length.
     """
 
     status: Status
@@ -38,6 +38,7 @@ class Settled:
     host: str
     attempts: int
     counts: Mapping[str, int | float]
+    C: int | float
     content: Content = NOTHING_KNOWN
     forked: int = 0
 
@@ -55,6 +56,7 @@ class Settled:
             host=str(how.get("host") or ""),
             attempts=int(how.get("attempts") or 1),
             counts={name: record.counts[name] for name in COUNT_COLUMNS if record.counts.get(name)},
+            C=record.counts.get("C", 0),
             content=Content.from_dict(record.content),
             forked=int(how.get("forked", {}).get("step", 0)),
         )
@@ -62,14 +64,14 @@ class Settled:
     def to_list(self) -> list[Any]:
         """Return its values as a line of the index has them."""
         own = (self.status, self.steps, self.loss, self.val_loss, self.seconds, self.speed, self.host, self.attempts)
-        return [*own, self.counts, self.content.to_dict(), self.forked]
+        return [*own, self.counts, self.C, self.content.to_dict(), self.forked]
 
     @classmethod
     def from_list(cls, raw: list[Any]) -> Settled:
         """Read the values of a line of the index."""
-        status, steps, loss, val_loss, seconds, speed, host, attempts, counts, content, forked = raw
+        status, steps, loss, val_loss, seconds, speed, host, attempts, counts, C, content, forked = raw
         known = Content.from_dict(content) if content else NOTHING_KNOWN
-        return cls(status, tuple(steps), loss, val_loss, seconds, speed, host, attempts, counts, known, forked)
+        return cls(status, tuple(steps), loss, val_loss, seconds, speed, host, attempts, counts, C, known, forked)
 
     def lacks(self, milestones: Iterable[int]) -> bool:
         """Return whether a finished run was not evaluated at one of these steps."""
