@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from analysis.fitting.points import Points
     from analysis.fitting.seeds import LackOfFit
 
+LEAST = 1e-200
+"""Least optimal N and loss of a degenerate refit, which gives 0."""
+
 
 @dataclass(frozen=True)
 class Minimised:
@@ -130,8 +133,9 @@ class Fit(Shown):
         refits = self.optimal_refits(C)
         drifted = self._drifted_optimum(self._widened(refits, np.log([[best.N], [best.loss]])), best)
         ends = np.stack([percentile(one, self.level) for one in (refits, drifted)])
-        ends = np.exp(np.stack([ends[:, :, 0].min(axis=0), ends[:, :, 1].max(axis=0)], axis=1))
-        sizes, losses = ends.tolist()
+        ends = np.stack([ends[:, :, 0].min(axis=0), ends[:, :, 1].max(axis=0)], axis=1)
+        with np.errstate(over="ignore"):
+            sizes, losses = np.exp(np.maximum(ends, np.log(LEAST))).tolist()
         return replace(
             best,
             N_interval=(sizes[0], sizes[1]),
@@ -143,7 +147,7 @@ class Fit(Shown):
         """Return the log of the optimal N for C FLOPs, and of the loss there, of each refit (2, R)."""
         assert self.allocation is not None
         product, samples = C / self.allocation.flops_per_nd, self._samples()
-        N = np.clip(self._optimal_n(samples, product), 1e-200, 1e200)  # a degenerate refit gives 0
+        N = np.clip(self._optimal_n(samples, product), LEAST, 1 / LEAST)
         return np.log(np.stack([N, self._loss_at(samples, N, product / N)]))
 
     def split(self, C: Array) -> tuple[Array, Array]:

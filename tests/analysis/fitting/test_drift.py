@@ -157,3 +157,13 @@ def test_the_interval_of_the_optimal_size_is_hardly_wider_where_runs_exclude_dri
     best, bare = found.allocate(C), np.exp(percentile(found.optimal_refits(C)[0], found.level))
     assert best.N_interval[0] < best_size(0.0, C) < best.N_interval[1]
     assert np.log(best.N_interval[1] / best.N_interval[0]) < 1.2 * np.log(bare[1] / bare[0])
+
+
+def test_the_interval_of_the_optimal_size_is_written_where_refits_have_it_at_zero() -> None:
+    """Models of all sizes lose the same, and the loss has waves, which spread the refits farther than any number."""
+    N, D = (axis.ravel() for axis in np.meshgrid(np.geomspace(1e5, 1e7, 6), np.geomspace(1e7, 1e9, 6)))
+    noise = 0.05 * np.random.default_rng(0).standard_normal(36)
+    loss = (1 + (D / 1e7) ** -0.3) * (1 + 0.15 * np.sin(np.log(N * D))) * np.exp(noise)
+    best = fit(pd.DataFrame({"N": N, "D": D, "loss": loss}), resamples=20, starts=4, level=0.99).allocate(6e15)
+    assert 0 < best.N_interval[0] < best.N
+    assert best.D < best.D_interval[1] < np.inf
