@@ -257,4 +257,4 @@ def _as_written(value: Any) -> str:
         return f"[{','.join(map(_as_written, value))}]"
     if isinstance(value, Mapping):
         return "{" + ",".join(f"{name}:{_as_written(item)}" for name, item in value.items()) + "}"
-    return str(value)
+    return str(value).removesuffix(".0") if isinstance(value, float) else str(value)

@@ -77,6 +77,7 @@ def test_lists_and_dictionaries_are_shown_as_one_word_that_can_be_typed(here):
     assert run.row()["overrides"].split() == ["model.width=8", "train.steps=10", "train.milestones=[0.2,1]"]
     assert planned(*run.row()["overrides"].split()).runs[0].run_id == run.run_id
     assert as_overrides({"a": {"b": True, "c": [1e-3, None]}}) == ["a={b:True,c:[0.001,null]}"]
+    assert as_overrides({"a": 15943877551.0, "b": 1e8, "c": "1.0"}) == ["a=15943877551", "b=1e+08", "c=1.0"]
 
 
 def test_every_count_and_quantity_is_a_column_and_a_name_in_rules():
