@@ -24,6 +24,9 @@ FEWEST = 3
 ANSWERED = 3
 """Maximum number of groups named in the answer; the others have cards."""
 
+SIZE = ("best size grows as", "best size shrinks as")
+"""Names of the result on the optimal size, for a positive and a negative exponent of C."""
+
 Interval = tuple[float, float]
 
 
@@ -56,8 +59,8 @@ def headlines(groups: Sequence[GroupResults]) -> list[Headline]:
     lines: list[Headline] = []
     for group in groups:
         found = [*_of_frontiers(group), *_of_minima(group), *_of_slices(group)]
-        named = {line.what for line in found}
-        joint = [line for line in _of_joint(group) if line.what not in named]
+        sized = any(line.what in SIZE for line in found)
+        joint = [line for line in _of_joint(group) if not (sized and line.what in SIZE)]
         falls = any(line.what.startswith("best") for line in found)
         own = [*found, *joint[1:]] if falls else [*joint, *found]
         lines += [replace(line, of=group.title) for line in own] if len(groups) > 1 else own
@@ -74,7 +77,7 @@ def answer(lines: Sequence[Headline]) -> str:
 
 
 def _sentence(lines: Sequence[Headline], of: str) -> str:
-    chosen = [*lines[:1], *(line for line in lines[1:] if line.what.startswith("best size"))][:2]
+    chosen = [*lines[:1], *(line for line in lines[1:] if line.what in SIZE)][:2]
     parts = []
     for line in chosen:
         verdict = f' <span class="pill {line.status}">{line.status}</span>' if line.status else ""
@@ -108,7 +111,7 @@ def _of_minima(group: GroupResults) -> Iterator[Headline]:
         slope, ends = exponent(found.N_law.exponent), interval(found.N_law.exponent_interval, exponent)
         bend = ", which bend away from a power of C" if found.N_law.bend else ""
         note = f"{len(found.usable)} of {len(found.minima)} minima{bend}"
-        yield Headline("best size grows as", f"C<sup>{slope}</sup>", ends, found.status, note)
+        yield Headline(SIZE[found.N_law.exponent < 0], f"C<sup>{slope}</sup>", ends, found.status, note)
 
 
 def _of_joint(group: GroupResults) -> Iterator[Headline]:
@@ -128,7 +131,7 @@ def _of_joint(group: GroupResults) -> Iterator[Headline]:
     if fit.allocation:
         best = fit.allocation
         value, ends = f"C<sup>{exponent(best.N_exponent)}</sup>", interval(best.N_exponent_interval, exponent)
-        yield Headline("best size grows as", value, ends, status, "as the law of N and D implies")
+        yield Headline(SIZE[best.N_exponent < 0], value, ends, status, "as the law of N and D implies")
 
 
 def _of_each(intervals: Mapping[str, Interval | None]) -> str:

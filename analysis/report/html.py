@@ -19,7 +19,7 @@ from analysis.fitting.display.plain import plain
 from analysis.numbers import count, entry, exponent, flops, interval, measured, number, percent, shift, times
 from analysis.report.charts.curves import curves_of
 from analysis.report.drawing import Picture
-from analysis.report.headlines import answer, headlines, tuned_headlines
+from analysis.report.headlines import SIZE, answer, headlines, tuned_headlines
 from analysis.report.law_results import GroupResults, LawResult
 from analysis.report.sections import Sections, anchor
 from analysis.report.summary import conventions, is_from_scaling, summarise, versions
@@ -89,6 +89,7 @@ def render(page: Contents) -> str:
         told={f"{counted(n, 'run')} {word}" for word, n in summary.counts.items()},
         headlines=(found := headlines(sections.groups) or tuned_headlines(table)),
         answer=answer(found),
+        sized=[line for line in found if line.status and line.what in SIZE],
         conventions=conventions(table, responses, stages=of_stages),
         ours=is_from_scaling(table),
         law_rows=lambda group: [law_row(result) for result in group.laws if result.slice is None],

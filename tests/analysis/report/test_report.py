@@ -150,6 +150,15 @@ def test_minima_that_bend_are_weak_on_their_card_too(written):
     assert size.note.endswith("minima, which bend away from a power of C")
 
 
+def test_a_best_size_that_shrinks_is_not_said_to_grow(written):
+    [group] = written[1].groups
+    minima = group.minima["loss"]
+    shrinking = replace(minima, N_law=replace(minima.N_law, exponent=-0.2))
+    lines = headlines([replace(group, minima={"loss": shrinking})])
+    assert [line.what for line in lines if "best size" in line.what] == ["best size shrinks as"]
+    assert "and the best size shrinks as <b>C<sup>−0.200</sup>" in answer(lines)
+
+
 def test_an_exponent_has_one_interval_and_one_sign(written):
     report = written[1]
     power = next(one.fit for one in report.groups[0].laws if (one.law, one.y, one.x) == ("power", "loss", "C"))
