@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,10 @@ from scaling.commands.options import OVERRIDES, answer, json_option, only_overri
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
+
+    from scaling.data.prepare.survey import Found
+
+WIDTH = 80  # columns of a text of several lines
 
 EPILOG = """\b
 Examples:
@@ -33,8 +39,21 @@ def list_sets(json_path: str | None) -> None:
     from scaling.data.prepare.survey import survey
 
     found = survey()
-    lines = (f"{entry.name:15} {'ready: ' + entry.where if entry.ready else entry.advice}" for entry in found)
-    answer({"data": [asdict(entry) for entry in found]}, json_path, *lines)
+    lines = [f"{entry.name:15} {'ready' if entry.ready else 'not here'}: {entry.where}" for entry in found]
+    answer({"data": [asdict(entry) for entry in found]}, json_path, *lines, *_advice(found))
+
+
+def _advice(found: Iterable[Found]) -> Iterator[str]:
+    """Yield what to do about sets that are not here, once for all that differ only in name and folder."""
+    missing = [entry for entry in found if not entry.ready]
+    alike: dict[str, list[Found]] = {}
+    for entry in missing:
+        general = entry.advice.replace(entry.where, "FOLDER").replace(f"prepare {entry.name}", "prepare NAME")
+        alike.setdefault(general, []).append(entry)
+    for general, entries in alike.items():
+        what = general if len(entries) > 1 else entries[0].advice
+        text = f"{', '.join(entry.name for entry in entries)}: {what}"
+        yield "\n" + textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
 @data.command("prepare", context_settings=OVERRIDES, epilog=EPILOG)

@@ -73,7 +73,7 @@ class ImageSet(FiniteSet):
 
     def originals_advice(self) -> str:
         """Return advice on where to put the originals and what to do then."""
-        hub = f" (or pip install datasets, which knows it as {self.hub_name})" if self.hub_name else ""
+        hub = " (or pip install datasets, which fetches it from Hugging Face's hub)" if self.hub_name else ""
         return (
             f"put its images into {self.place}/train/CLASS/ and {self.place}/test/CLASS/, or its Parquet or binary "
             f"files into {self.place}{hub}, then scaling data prepare {self._declared()}"

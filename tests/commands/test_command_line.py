@@ -179,6 +179,14 @@ def test_a_mistake_is_one_sentence_and_exit_code_2(scaling, arguments, said):
     assert not records(scaling.folder)
 
 
+def test_the_list_of_data_sets_says_once_what_to_do_and_fits_a_terminal(scaling):
+    lines = scaling("data", "list").splitlines()
+    assert "teacher         ready: made in memory" in lines
+    assert "imagenet21k     not here: data/imagenet21k" in lines
+    assert sum("imagenet21k, stl10: put its images into FOLDER" in line for line in lines) == 1
+    assert max(len(line) for line in lines if "/usr/share" not in line) <= 80  # Debian's Fashion-MNIST
+
+
 def test_folders_of_sweeps_are_named_the_most_alike_first(scaling):
     for name in ("a", "b", "c", "d", "e", "shapes"):
         (scaling.folder / "results" / name).mkdir(parents=True)
