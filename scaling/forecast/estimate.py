@@ -75,8 +75,9 @@ def forecast(
     """Forecast a run from the speed of its device, corrected by finished runs.
 
     stack_share: its stack, whose members share their time and memory. Included are the steps, the evaluations at
-    milestones, drawing fresh data, compiling and the fixed cost of a run; not included are reading data sets from disk,
-    the gain of a compiled step, and the effect of other workers on the memory bandwidth.
+    milestones, drawing fresh data, compiling, the fixed cost of a run, and on a CPU what it loses while other cores
+    train as well (for a single worker, too); not included are reading data sets from disk, and the gain of a compiled
+    step.
     """
     ratio, remark = learned.ratio(run)
     basis = f"probe of {speed.device}" if speed.probed_at else speed.device
