@@ -10,8 +10,10 @@ from analysis.laws.base import Array
 
 
 def percentile(samples: Array, level: float) -> Array:
-    """Return (low, high) of samples (k, R) along the last axis: shape (k, 2)."""
-    return np.quantile(np.nan_to_num(samples, nan=np.inf), [(1 - level) / 2, (1 + level) / 2], axis=-1).T
+    """Return (low, high) of samples (k, R) along the last axis: shape (k, 2). NaN counts as infinite."""
+    with np.errstate(invalid="ignore"):
+        ends = np.quantile(np.nan_to_num(samples, nan=np.inf), [(1 - level) / 2, (1 + level) / 2], axis=-1).T
+    return np.where(np.isnan(ends), np.inf, ends)  # between two infinite samples
 
 
 def bca(samples: Array, estimate: Array, jackknifed: Array, level: float) -> Array:

@@ -12,6 +12,7 @@ import pytest
 
 from analysis import Fit, fit
 from analysis.errors import Refusal, UserError
+from analysis.fitting.intervals import percentile
 from analysis.laws import Law, own_law
 from tests.default_cases import default_cases
 
@@ -324,3 +325,9 @@ def test_no_floor_weakens_only_where_the_points_ask_for_less_than_none(shift: fl
     assert found.certificate.status == status
     said = {"ok": "E may be zero, and is at most 0.00", "weak": "weak fit: E is zero"}[status]
     assert any(line.startswith(said) for line in found.warnings)
+
+
+def test_an_interval_is_open_where_more_refits_than_its_tail_have_no_value() -> None:
+    low, high = percentile(np.array([[1.0, 2.0, 3.0, np.nan, np.nan]]), 0.8)[0]
+    assert low == pytest.approx(1.4)
+    assert high == np.inf
