@@ -8,12 +8,15 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from torch.nn.utils.parametrize import ParametrizationList
 
 from scaling.errors import UserError
 from scaling.models.module_state import restores
 
 DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
+
+ANY = "any"  # shape of a tensor that a lazy layer has not made yet
 
 
 def is_matrix(parameter: nn.Parameter) -> bool:
@@ -48,14 +51,19 @@ def head_of(module: nn.Module) -> nn.Module:
 def shape_difference(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> tuple[str, Any, Any] | None:
     """Return the first name under which two states have tensors of different shapes, and both shapes.
 
-    "none" is the shape of a tensor that a state lacks; None if all shapes are equal.
+    "none" is the shape of a tensor that a state lacks; None if all shapes are equal. A tensor of a lazy layer that has
+    seen no batch takes any shape.
     """
     shapes, others = (
-        {name: tuple(value.shape) for name, value in state.items() if isinstance(value, Tensor)}
+        {
+            name: ANY if is_lazy(value) else tuple(value.shape)
+            for name, value in state.items()
+            if isinstance(value, Tensor)
+        }
         for state in (found, wanted)
     )
     for name in sorted(shapes.keys() | others.keys()):
-        if shapes.get(name) != others.get(name):
+        if ANY not in (shapes.get(name), others.get(name)) and shapes.get(name) != others.get(name):
             return name, shapes.get(name, "none"), others.get(name, "none")
     return None
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.parameter import is_lazy
 
 from scaling.augment.build_augmentation import build_augmentation
 from scaling.global_streams import seed_streams, set_stream_states, stream_states
@@ -175,10 +176,11 @@ class Trainer:
 
     def _moves_others(self, state: dict[str, Any]) -> bool:
         """Return whether moments have other shapes than their parameters, as where an earlier version grouped them."""
-        shapes = [parameter.shape for group in self.optimizer.param_groups for parameter in group["params"]]
+        parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
         return is_shipped(type(self.run.config.optim)) and any(
-            isinstance(moment, Tensor) and moment.ndim > 0 and moment.shape != shapes[index]
+            isinstance(moment, Tensor) and moment.ndim > 0 and moment.shape != parameters[index].shape
             for index, moments in state["optimizer"]["state"].items()
+            if not is_lazy(parameters[index])
             for moment in moments.values()
         )
 

@@ -67,6 +67,16 @@ def test_a_stopped_run_leaves_a_checkpoint_and_goes_on(tmp_path, every_step):
     assert essence(train_run(run, folder, device="cpu")) == essence(straight)
 
 
+def test_a_stopped_run_of_lazy_layers_goes_on(tmp_path, every_step):
+    run = planned({"steps": 60}, model={"is": "custom", "module": "tests.train.nets.Lazy"})
+    straight = train_run(run, folder_of(run, tmp_path / "a"), device="cpu")
+    folder = folder_of(run, tmp_path / "b")
+    assert train_run(run, folder, device="cpu", stop=stopped_after(20)) is None
+    resumed = train_run(run, folder, device="cpu")
+    assert not list(folder.path.glob("checkpoint.broken*"))
+    assert essence(resumed) == essence(straight)
+
+
 def test_the_seconds_of_a_run_are_those_of_all_its_attempts(tmp_path, every_step, monkeypatch):
     clock = Clock()
     monkeypatch.setattr("scaling.train.output.journal.monotonic", clock)
