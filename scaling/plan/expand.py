@@ -29,6 +29,7 @@ from scaling.plan.planned import PlannedRun
 from scaling.plan.request import Request, overlap, read_request, with_overrides
 from scaling.plan.trunk import share_trunks
 
+NEEDED = ("results", "launcher", "stage", "parent")  # keys that ~KEY on the command line cannot remove
 # Keys of the command line that also apply to the runs of stages.
 FOR_STAGES_TOO = ("train.device", "train.checkpoint_seconds", "recipe_version")
 
@@ -39,6 +40,8 @@ def expand(loader: ConfigLoader, arguments: Sequence[str]) -> Plan:
     composer = Composer(loader)
     config = composer(request.lines)
     check_config(config.written)
+    if lost := next((key for key in NEEDED if key not in config.written), None):
+        raise UserError(f"found no {lost} in the config; wanted it; drop ~{lost}")
     check_keys(config.written, (*RUN_KEYS, *PLAN_KEYS))
     _check_no_clock(config.written)
     _check_no_clock(dict(argument.lstrip("+").partition("=")[::2] for argument in arguments))
