@@ -392,6 +392,8 @@ WRONG = (
     (["sweep=min"], "did you mean sweep=mine"),
     (["model=mpl", "train.steps=1"], "no model=mpl"),
     (["+foo=3", "train.steps=1"], "unknown key foo"),
+    (["~stage", "train.steps=1"], "found no stage in the config; wanted it; drop ~stage"),
+    (["~launcher", "train.steps=1"], "drop ~launcher"),
     (["sweep=mine", "train.steps=5"], "train.steps=5 and train.budget"),
     (["model.width=abc", "train.steps=1"], "model.width='abc'"),
     (["train.steps=1", "hydra/launcher=joblib"], "launcher=local or launcher=slurm"),
