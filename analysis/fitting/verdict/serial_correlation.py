@@ -8,10 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import islice
 from math import erfc, sqrt
-from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_array, diags_array
 
 from analysis.fitting.points import Points, codes, setting_numbers
 from analysis.fitting.verdict.misfit import FEWEST, MOST_TERMS, TINY, polynomials
@@ -55,65 +53,59 @@ def serial_correlation(points: Points, residuals: Array, slopes: Array) -> Seria
     repeated = len(np.unique(setting_numbers(points.inputs))) < points.n
     if repeated or pairs.sum() < PAIRS:
         return None
-    removed = _Removed.of(_columns(points, slopes, size)[order], size[order])
-    return _tested(clipped(residuals)[order], removed, pairs)
+    rows = np.unique(size, return_counts=True)[1]
+    sizes = _Sizes(rows if rows.size > 1 else rows[:0])
+    return _tested(clipped(residuals)[order], _columns(points, slopes, size)[order], sizes, pairs)
 
 
 @dataclass(frozen=True)
-class _Removed:
-    """What is removed from residuals: the mean of each size, (n, sizes) and sparse, and an orthonormal rest (n, k)."""
+class _Sizes:
+    """The rows of each size, which follow each other: their unit vectors are the directions of the sizes' means.
 
-    means: Any
-    rest: Array
+    rows: how many rows each size has; empty where nothing of the sizes is removed.
+    """
 
-    @classmethod
-    def of(cls, columns: Array, size: Array) -> _Removed:
-        """Make them orthonormal. columns: (n, k); size (n,): a number for each size, ascending."""
-        _, place, rows = np.unique(size, return_inverse=True, return_counts=True)
-        several = len(rows) > 1
-        means = csr_array((1 / np.sqrt(rows[place]), (np.arange(len(size)), place)))[:, : len(rows) if several else 0]
-        vectors, lengths, _ = np.linalg.svd(columns - means @ (means.T @ columns), full_matrices=False)
-        return cls(means, vectors[:, lengths > TINY * lengths[0]])
+    rows: Array
 
-    @property
-    def dimensions(self) -> int:
-        """How many directions are removed."""
-        return int(self.means.shape[1] + self.rest.shape[1])
+    def means(self, values: Array) -> Array:
+        """Return the products (sizes, …) of values (n, …) with the directions."""
+        if not self.rows.size:
+            return values[:0]
+        starts = np.cumsum(self.rows) - self.rows
+        return (np.add.reduceat(values, starts).T / np.sqrt(self.rows)).T
 
-    def from_(self, values: Array) -> Array:
-        """Return values (n,) without these directions."""
-        values = values - self.means @ (self.means.T @ values)
-        return values - self.rest @ (self.rest.T @ values)
+    def without_means(self, values: Array) -> Array:
+        """Return values (n, …) without these directions."""
+        if not self.rows.size:
+            return values
+        return values - np.repeat((self.means(values).T / np.sqrt(self.rows)).T, self.rows, axis=0)
 
 
-def _tested(residuals: Array, removed: _Removed, pairs: Array) -> SerialCorrelation | None:
-    """Test residuals (n,), sorted along curves. pairs (n - 1,): which rows and their next are neighbours."""
-    rest = removed.from_(removed.from_(residuals))  # twice: what rounding leaves the first time
-    spare, square = rest.size - removed.dimensions, float(rest @ rest)
+def _tested(residuals: Array, columns: Array, sizes: _Sizes, pairs: Array) -> SerialCorrelation | None:
+    """Test residuals (n,), sorted along curves. columns (n, k): removed; pairs (n - 1,): which rows are neighbours."""
+    known, rest = _basis(sizes.without_means(columns)), residuals
+    for _ in range(2):  # twice: what rounding leaves the first time
+        rest = sizes.without_means(rest)
+        rest = rest - known @ (known.T @ rest)
+    spare, square = rest.size - known.shape[1] - sizes.rows.size, float(rest @ rest)
     if spare < FEWEST or square <= 0:
         return None
-    neighbours = diags_array([pairs / 2, pairs / 2], offsets=[-1, 1]).tocsr()  # half the sum of a row's neighbours
-    first, second = _moments(neighbours, removed)
+    first, second = _moments(known, sizes, pairs)
     variance = 2 * (second - first**2 / spare) / (spare * (spare + 2))
     if variance <= 0:
         return None
-    excess = float(rest @ (neighbours @ rest)) / square - first / spare
+    excess = float(rest @ _neighbours(rest, pairs)) / square - first / spare
     p_value = erfc(excess / sqrt(2 * variance)) / 2
     return SerialCorrelation(excess * rest.size / float(pairs.sum()), p_value, sqrt(square / spare))
 
 
-def _moments(form: Any, removed: _Removed) -> tuple[float, float]:
-    """Return tr(M A) and tr(M A M A) of a form A (n, n) of zero trace; M projects on what is not removed."""
-    means, rest = removed.means, removed.rest
-    of_means, of_rest = form @ means, form @ rest
-    first = -float((means * of_means).sum() + (rest * of_rest).sum())
-    squares = _squares(form) - 2 * (_squares(of_means) + _squares(of_rest))
-    inner = _squares(means.T @ of_means) + 2 * _squares(means.T @ of_rest) + _squares(rest.T @ of_rest)
-    return first, squares + inner
-
-
-def _squares(matrix: Any) -> float:
-    return float((matrix**2).sum())
+def _moments(known: Array, sizes: _Sizes, pairs: Array) -> tuple[float, float]:
+    """Return tr(M A) and tr(M A M A): A maps to half the sum of neighbours, M projects on what is not removed."""
+    near, rows = _neighbours(known, pairs), sizes.rows
+    inner, of_means = known.T @ near, (rows - 1) / rows  # of the directions of sizes, on which A is diagonal
+    squares = pairs.sum() / 2 - 2 * ((near**2).sum() + (np.maximum(rows - 1.5, 0) / rows).sum())
+    both = (inner**2).sum() + (of_means**2).sum() + 2 * (sizes.means(near) ** 2).sum()
+    return -float(np.trace(inner) + of_means.sum()), float(squares + both)
 
 
 def _length(points: Points) -> str | None:
@@ -132,3 +124,17 @@ def _columns(points: Points, slopes: Array, size: Array) -> Array:
         return law
     logs = np.stack([np.log(x) for x in points.inputs.values()])
     return np.column_stack([law, *islice(polynomials(logs), min(MOST_TERMS, (points.n - len(slopes)) // 3))])
+
+
+def _basis(columns: Array) -> Array:
+    """Return an orthonormal basis of columns (n, k)."""
+    vectors, lengths, _ = np.linalg.svd(columns, full_matrices=False)
+    return vectors[:, lengths > TINY * lengths[0]]
+
+
+def _neighbours(values: Array, pairs: Array) -> Array:
+    """Return half the sum of each row's neighbours of its own curve. values: (n,) or (n, k); pairs: (n - 1,)."""
+    found, linked = np.zeros_like(values), pairs.reshape(-1, *[1] * (values.ndim - 1)) / 2
+    found[:-1] += linked * values[1:]
+    found[1:] += linked * values[:-1]
+    return found
