@@ -20,10 +20,10 @@ def offered(*words):
     [
         (("st",), ["status"]),
         (("run", "sweep=quick"), ["sweep=quickstart"]),
-        (("plan", "sweep=mi"), ["sweep=mine"]),
+        (("plan", "sweep=zeb"), ["sweep=zebra"]),
         (("plan", "sw"), ["sweep="]),
         (("run", "model=bo"), ["model=bottleneck"]),
-        (("run", "sweep=mine", "optim=s"), ["optim=sgd"]),
+        (("run", "sweep=zebra", "optim=s"), ["optim=sgd"]),
         (("run", "model.wi"), ["model.width="]),
         (("run", "model=bottleneck", "model.ex"), ["model.expansion="]),
         (("run", "model=none", "model.wi"), []),
@@ -38,7 +38,7 @@ def offered(*words):
 def test_what_begins_with_the_word_is_offered(words, wanted, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "sweeps").mkdir()
-    (tmp_path / "sweeps" / "mine.yaml").write_text("sweep: {}")
+    (tmp_path / "sweeps" / "zebra.yaml").write_text("sweep: {}")
     for name in ("mine", "paper/x", "runs/abc"):
         (tmp_path / "results" / name).mkdir(parents=True)
         (tmp_path / "results" / name / "plan.csv").touch()
