@@ -23,7 +23,7 @@ from scaling.errors import UserError
 from scaling.folders import File, SweepFolder, write_atomically
 from scaling.limits import UNLIMITED, Limits
 from scaling.security.modules import path_of
-from scaling.security.reading import parse_json, read_text
+from scaling.security.reading import known_fields, parse_json, read_text
 from scaling.security.rights import OWN_FILE, OWN_FOLDER, check_own_file
 
 if TYPE_CHECKING:
@@ -105,16 +105,16 @@ class DispatchFolder:
     def read(self) -> Dispatch | None:
         """Read the Dispatch, None if it is missing or damaged."""
         try:
-            raw = parse_json(read_text(self.facts))
+            raw = known_fields(Dispatch, parse_json(read_text(self.facts)))
             parts = {
-                "process": Process(**raw["process"]),
+                "process": Process(**known_fields(Process, raw["process"])),
                 "limits": Limits(**raw["limits"]),
                 "before": Spent(**raw["before"]),
                 "jobs": tuple(raw["jobs"]),
                 "groups": {group: tuple(jobs) for group, jobs in raw["groups"].items()},
             }
             return Dispatch(**{**raw, **parts})
-        except (OSError, ValueError, TypeError, KeyError):
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return None
 
     def ask_to_stop(self, request: StopRequest) -> None:

@@ -7,7 +7,7 @@ settings in `_target_`. No other code depends on which launcher it is.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -17,6 +17,7 @@ from scaling.dispatch.order import Order
 from scaling.dispatch.states.outcome import Outcome
 from scaling.errors import UserError
 from scaling.folders import SweepFolder
+from scaling.security.reading import known_fields
 from scaling.security.trust import check_trusted
 
 if TYPE_CHECKING:
@@ -136,8 +137,7 @@ def launcher_of(settings: Settings) -> Launcher:
 def launcher_of_dispatch(dispatch: Dispatch) -> Launcher:
     """Return the launcher of an earlier dispatch."""
     kind = settings_class(dispatch)
-    known = {f.name for f in fields(kind)}
-    return launcher_of(kind(**{key: value for key, value in dispatch.launcher.items() if key in known}))
+    return launcher_of(kind(**known_fields(kind, dispatch.launcher)))
 
 
 def settings_class(dispatch: Dispatch) -> Any:

@@ -10,6 +10,8 @@ import io
 import json
 import os
 import stat
+from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -67,3 +69,9 @@ def parse_json(text: str | bytes) -> Any:
         return json.loads(text)
     except RecursionError as error:
         raise ValueError(str(error)) from error
+
+
+def known_fields(kind: type, raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of a dataclass's fields in parsed JSON, without those that only newer versions know."""
+    names = {f.name for f in fields(kind)}
+    return {name: value for name, value in raw.items() if name in names}

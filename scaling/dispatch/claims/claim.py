@@ -27,7 +27,7 @@ from typing import Any
 
 from scaling.dispatch.claims.exclusive_file import create_exclusively, replace_file
 from scaling.dispatch.process import Process, this_process
-from scaling.security.reading import NotAFile, parse_json, read_bytes
+from scaling.security.reading import NotAFile, known_fields, parse_json, read_bytes
 
 TOKEN = re.compile(r"\w+")
 LARGEST = 1 << 20  # most bytes of a claim that are read
@@ -64,13 +64,14 @@ class Claim:
     def from_json(cls, raw: bytes) -> Claim:
         """Read a claim; a truncated or foreign one has an unknown owner and a token made from its bytes."""
         try:
-            values = parse_json(raw)
+            values = known_fields(cls, parse_json(raw))
+            process = Process(**known_fields(Process, values["process"]))
             progress = {
                 name: value
                 for name, value in values.get("progress", {}).items()
                 if isinstance(value, int | float) and math.isfinite(value)
             }
-            return _checked(cls(**{**values, "process": Process(**values["process"]), "progress": progress}))
+            return _checked(cls(**{**values, "process": process, "progress": progress}))
         except (ValueError, TypeError, KeyError, AttributeError):
             token = hashlib.sha256(raw).hexdigest()[:12]
             return cls(token=token, process=Process(host="?", space="?", pid=0, start=0))

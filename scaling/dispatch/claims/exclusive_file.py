@@ -16,6 +16,8 @@ def create_exclusively(path: Path, content: bytes, *, token: str) -> int | None:
     try:
         os.link(temporary, path)
     except FileExistsError:
+        if os.fstat(descriptor).st_nlink == 2:  # the link was made, but the file server's answer was lost: see open(2)
+            return descriptor
         os.close(descriptor)
         return None
     except OSError as error:

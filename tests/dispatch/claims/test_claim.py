@@ -64,6 +64,22 @@ def test_former_owner_neither_overwrites_nor_removes(tmp_path):
     assert read_claim(path).token == heir.claim.token
 
 
+def test_a_claim_is_held_though_the_file_server_s_answer_was_lost(tmp_path, monkeypatch):
+    """The server is asked again, and finds its own link."""
+
+    def link(source, target):
+        real(source, target)
+        raise FileExistsError(errno.EEXIST, "File exists")
+
+    real, path = os.link, tmp_path / "claim.json"
+    monkeypatch.setattr(os, "link", link)
+    held = acquire(path)
+    assert held is not None
+    assert read_claim(path) == held.claim
+    assert acquire(path) is None
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_remove_wants_the_token(tmp_path):
     path = tmp_path / "claim.json"
     held = acquire(path)
@@ -266,6 +282,12 @@ def test_claim_reads_back():
     claim = foreign(count=3, job="9", progress={"step": 1, "loss": 0.25})
     assert Claim.from_json(claim.to_json()) == claim
     assert set(asdict(claim)) == set(json.loads(claim.to_json()))
+
+
+def test_a_claim_of_a_newer_version_lives_as_long_as_its_owner_says(tmp_path):
+    raw = json.loads(foreign(job="9").to_json())
+    newer = {**raw, "colour": "red", "process": {**raw["process"], "thread": 1}}
+    assert Claim.from_json(json.dumps(newer).encode()) == foreign(job="9")
 
 
 @pytest.fixture
