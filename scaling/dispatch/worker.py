@@ -17,7 +17,7 @@ from scaling.dispatch.claims.stop import Stop
 from scaling.dispatch.queue import Entry, LazyQueue
 from scaling.dispatch.spent import Spent, beyond
 from scaling.dispatch.states import attempts
-from scaling.dispatch.states.attempts import dead_attempt, disk_full, ended_attempt, one_line
+from scaling.dispatch.states.attempts import PastAttempt, Start, dead_attempt, disk_full, ended_attempt, one_line
 from scaling.dispatch.states.front import Front
 from scaling.dispatch.states.index import Index
 from scaling.dispatch.states.settled import clear_for_training, is_settled
@@ -183,7 +183,7 @@ class Worker:
         return None
 
     def _attempt(self, entry: Entry, files: RunFolder) -> Result:
-        started = time.time()
+        started = Start()
         end: str | BaseException = ""
         try:
             end = self._train_one(entry, files)
@@ -197,7 +197,7 @@ class Worker:
             end = ""  # breaks the reference cycle through its traceback, which holds the run's model
 
     def conclude(
-        self, entry: Entry, started: float, end: str | BaseException, *, share: float = 1.0, stack: int = 1
+        self, entry: Entry, started: Start, end: str | BaseException, *, share: float = 1.0, stack: int = 1
     ) -> Result:
         """Record how an attempt ended: the status of the record, why it was stopped, or an error; share: of the GPUs'
         time."""
@@ -208,7 +208,8 @@ class Worker:
             log.info("run %s (%s) failed: %s", entry.run_id, entry.label, one_line(failure))  # the command says it
         step, gpus = self.heartbeat.step(entry.run_id), task.gpus * share
         attempt = ended_attempt(started, job=task.job, gpus=gpus, cause=status, step=step, failure=failure, stack=stack)
-        self.notes.tried(files, attempt)
+        if (out_of_reach := self.record_attempt(entry, attempt)) is not None:
+            return out_of_reach
         if status in attempts.SETTLED:
             self.report.settled += 1
             return Result.SETTLED
@@ -222,6 +223,14 @@ class Worker:
             self.report.sentence = self.report.sentence or attempt.error
             return Result.FAILED
         return Result.AGAIN
+
+    def record_attempt(self, entry: Entry, attempt: PastAttempt) -> Result | None:
+        """Record an attempt, with retries, so that a file error does not repeat it; return None, or how that failed."""
+        files = self.task.folder.run(entry.run_id)
+        failed = self.with_retries(entry, lambda: attempt.append(files))
+        if failed is None:
+            self.notes.tried(files, attempt)
+        return failed
 
     def _train_one(self, entry: Entry, files: RunFolder) -> str:
         run = entry.planned_run()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
 from scaling.dispatch.claims.stop import Stop
 from scaling.dispatch.queue import Entry
@@ -12,22 +13,23 @@ from scaling.dispatch.states.attempts import disk_full, passing
 from scaling.dispatch.task import Report, Result, Task
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 PASSING_SECONDS = 30.0  # to wait for a file server
 SPACE_TRIES = (1, 2, 4, 8, 15, 30, 60, 60, 60, 60)  # seconds between two tries on a full disk
 
 
 class FileRetries:
-    """Calls a worker's look at a run again after temporary file errors."""
+    """Repeats what a worker does with a run after temporary file errors."""
 
     def __init__(self, task: Task, stop: Stop, report: Report) -> None:
         self._task, self._stop, self._report = task, stop, report
 
-    def __call__(self, entry: Entry, look: Callable[[], Result]) -> Result:
-        """Look at one run; wait and retry if the disk is full, or if its files are temporarily out of reach."""
+    def __call__(self, entry: Entry, work: Callable[[], T]) -> T | Result:
+        """Return the result of `work`; wait and retry if the disk is full, or files are temporarily out of reach."""
         waited = 0.0
         for pause in (*SPACE_TRIES, 0):
             try:
-                return look()
+                return work()
             except OSError as error:
                 full = disk_full(error)
                 patience = self._task.patience if full else PASSING_SECONDS if passing(error) else 0.0

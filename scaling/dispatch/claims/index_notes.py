@@ -25,11 +25,10 @@ class IndexNotes:
         self.index.append(index.CLAIMED, entry.run_id, {**facts, "seconds": entry.forecast_seconds})
 
     def tried(self, files: RunFolder, attempt: PastAttempt, *, token: str | None = None) -> None:
-        """Record an attempt, and note its cost and the content of its record, if there is one.
+        """Note the cost of a recorded attempt, and the content of the run's record, if there is one.
 
         token: of the attempt's claim, by default this worker's.
         """
-        attempt.append(files)
         ours = self._tokens.pop(files.run_id, "") if token is None else token
         lines = [index.Line(index.TRIED, files.run_id, {"token": ours, "gpu_seconds": attempt.gpu_seconds})]
         try:
@@ -39,11 +38,14 @@ class IndexNotes:
             self.index.append_all(lines)
 
     def died(self, files: RunFolder, attempt: PastAttempt, *, token: str) -> None:
-        """Record the attempt of a dead worker, unless it was recorded before and its claim could not be replaced.
+        """Record the attempt of a dead worker, unless it is recorded: by itself, or before its claim could be replaced.
 
-        The first record counts: a scheduler may give another cause later.
+        While the claim exists, nobody else tries the run. The first record counts: a scheduler may give another cause
+        later.
         """
-        if all((line.get("start"), line.get("host")) != (attempt.start, attempt.host) for line in read_attempts(files)):
+        lines = read_attempts(files)
+        if not any(line.get("host") == attempt.host and str(line.get("start")) >= attempt.start for line in lines):
+            attempt.append(files)
             self.tried(files, attempt, token=token)
 
     def failed(self, run_id: str, dispatch: str) -> None:

@@ -7,7 +7,6 @@ stacks of half the size, until the faulty run is alone.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Sequence
 from functools import partial
 from itertools import chain
@@ -19,6 +18,7 @@ from scaling.dispatch.stacks.bounds import Bounds, bounds_of
 from scaling.dispatch.stacks.share import LOOKED_AT, fair_share, work_of
 from scaling.dispatch.states.attempts import (
     STACK_DIED,
+    Start,
     disk_full,
     ended_attempt,
     largest_stack,
@@ -149,7 +149,7 @@ class Team:
     """Claimed runs that are trained together, in one or several stacks."""
 
     def __init__(self, worker: StackingWorker, teams: Sequence[Sequence[Entry]], results: dict[str, Result]) -> None:
-        self.worker, self.results, self.started = worker, results, time.time()
+        self.worker, self.results, self.started = worker, results, Start()
         self.left = {entry.run_id: entry for entry in chain.from_iterable(teams)}
         self.sizes = {entry.run_id: len(team) for team in teams for entry in team}
 
@@ -201,7 +201,7 @@ class Team:
             self._conclude(entry, status, seconds=ending.seconds)
 
     def _conclude(self, entry: Entry, end: str | BaseException, *, seconds: float) -> None:
-        share = min(1.0, seconds / max(time.time() - self.started, 1e-9))
+        share = min(1.0, seconds / max(self.started.seconds, 1e-9))
         size = self.sizes[entry.run_id]
         self.results[entry.run_id] = self.worker.conclude(entry, self.started, end, share=share, stack=size)
         self.worker.drop(entry.run_id)
@@ -212,7 +212,7 @@ class Team:
         worker, size = self.worker, len(self.left)
         task, beats = worker.task, worker.heartbeat
         log.warning("a stack of %d runs died: %s; they are tried again in smaller ones", size, one_line(error))
-        for run_id in self.left:
+        for run_id, entry in self.left.items():
             attempt = ended_attempt(
                 self.started,
                 job=task.job,
@@ -222,5 +222,4 @@ class Team:
                 failure=error,
                 stack=size,
             )
-            worker.notes.tried(task.folder.run(run_id), attempt)
-            self.results[run_id] = Result.AGAIN
+            self.results[run_id] = worker.record_attempt(entry, attempt) or Result.AGAIN

@@ -6,7 +6,7 @@ import errno
 import time
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -58,8 +58,22 @@ class PastAttempt:
         append_line(folder.attempts, asdict(self))
 
 
+@dataclass(frozen=True)
+class Start:
+    """The moment at which an attempt began: in Unix seconds, and by a clock that never jumps nor runs while the machine
+    is suspended."""
+
+    at: float = field(default_factory=time.time)
+    clock: float = field(default_factory=time.monotonic)
+
+    @property
+    def seconds(self) -> float:
+        """The seconds since then."""
+        return time.monotonic() - self.clock
+
+
 def ended_attempt(
-    started: float,
+    start: Start,
     *,
     job: str,
     gpus: float,
@@ -68,14 +82,14 @@ def ended_attempt(
     failure: BaseException | None,
     stack: int = 1,
 ) -> PastAttempt:
-    """Return an attempt of this process that ends now; started: Unix seconds; failure: the raised error.
+    """Return an attempt of this process that ends now; failure: the raised error.
 
     gpus: the number held, for a run in a stack its share of them.
     """
-    seconds = time.time() - started
+    seconds = start.seconds
     return PastAttempt(
-        start=iso(started),
-        end=iso(started + seconds),
+        start=iso(start.at),
+        end=iso(time.time()),
         host=host(),
         job=job,
         cause=cause,

@@ -17,7 +17,7 @@ from scaling.dispatch.order import order_of
 from scaling.dispatch.queue import Entry, read_queue, write_queue
 from scaling.dispatch.stacks.claim_stack import StackingWorker, Team, claim_together
 from scaling.dispatch.stacks.share import fair_share
-from scaling.dispatch.states.attempts import STACK_DIED, ended_attempt, largest_stack, read_attempts
+from scaling.dispatch.states.attempts import STACK_DIED, Start, ended_attempt, largest_stack, read_attempts
 from scaling.dispatch.task import Result, Task
 from scaling.folders import SweepFolder
 from scaling.forecast import stacks
@@ -146,7 +146,7 @@ def test_a_run_whose_worker_just_died_in_a_stack_is_trained_beside_no_other(fold
 def died_in_stack_of(size: int, folder: SweepFolder, run) -> None:
     failure = RuntimeError("died")
     facts = {"job": "1", "gpus": 1, "step": 0, "failure": failure, "stack": size}
-    ended_attempt(time.time(), cause=STACK_DIED, **facts).append(folder.run(run.run_id))
+    ended_attempt(Start(), cause=STACK_DIED, **facts).append(folder.run(run.run_id))
 
 
 def test_a_run_whose_stack_died_has_half_of_it_also_among_new_runs(folder, monkeypatch):

@@ -10,7 +10,7 @@ import pytest
 from scaling.dispatch.claims.index_notes import IndexNotes
 from scaling.dispatch.states import index
 from scaling.dispatch.states import settled as settled_module
-from scaling.dispatch.states.attempts import ended_attempt
+from scaling.dispatch.states.attempts import Start, ended_attempt
 from scaling.dispatch.states.index import Index
 from scaling.dispatch.states.settled import SettledRuns, supersede
 from tests.dispatch.stand_in import planned, write_stand_in_record
@@ -114,7 +114,7 @@ def test_a_link_in_the_place_of_the_index_is_not_written_through(folder, runs, t
 def test_an_attempt_is_noted_where_its_record_cannot_be_read(folder):
     """Others would else take the run for held, and count it as under way."""
     files = folder.run("a")
-    attempt = ended_attempt(0.0, job="", gpus=1, cause="finished", step=1, failure=None)
+    attempt = ended_attempt(Start(), job="", gpus=1, cause="finished", step=1, failure=None)
     files.path.mkdir(parents=True)
     files.record.symlink_to("record.json")
     with pytest.raises(OSError, match="symbolic links"):
