@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from scaling.dispatch.claims import server_clock
 from scaling.dispatch.claims.claim import Claim, read_claim
 from scaling.dispatch.launchers import Local
 from scaling.dispatch.local.run import run_local
@@ -82,6 +84,16 @@ def meanwhile(act: Callable[[], object]) -> Iterator[None]:
         done = beside.submit(act)
         yield
     done.result()
+
+
+@contextmanager
+def clock_ahead(seconds: float) -> Iterator[None]:
+    """Let this machine's clock go ahead of that of its files."""
+    now = time.time
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(time, "time", lambda: now() + seconds)
+        patch.setattr(server_clock, "_leads", {})
+        yield
 
 
 def leftovers(folder: SweepFolder) -> list[Path]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from scaling.dispatch.claims.claim import acquire
 from scaling.dispatch.dispatches import new_dispatch, queued_elsewhere
-from scaling.dispatch.launchers import Local
+from scaling.dispatch.launchers import Local, Slurm
 from scaling.dispatch.limits import Offer, check_again, offer_of
+from scaling.dispatch.local.run import promised
 from scaling.dispatch.order import Order, entries, order_of
 from scaling.dispatch.process import Process
 from scaling.dispatch.queue import write_queue
@@ -140,3 +142,15 @@ def test_what_another_dispatch_is_to_train_is_paid_for(folder, queue):
     assert len(offer_of(asked, gpus=1, promised=queued_elsewhere(folder)).queue) == 1
     other.write(replace(other.read(), ended=True))
     assert queued_elsewhere(folder) == set()
+
+
+@pytest.mark.parametrize(("queued", "covered"), [({}, 0), ({"7_0": "PENDING"}, 2), (None, 2)])
+def test_what_jobs_of_a_scheduler_are_to_train_is_paid_for_here_too(folder, queue, monkeypatch, queued, covered):
+    other = new_dispatch(folder)
+    write_queue(other.queue, queue[:2])
+    other.write(replace(other.begin(Slurm(), Offer(tuple(queue[:2])), UNLIMITED), jobs=("7",)))
+    launcher = SimpleNamespace(job_states=lambda dispatches: queued)
+    monkeypatch.setattr("scaling.dispatch.local.run.launcher_of_dispatch", lambda dispatch: launcher)
+    assert promised(folder) == {entry.run_id for entry in queue[:covered]}
+    other.write(replace(other.read(), ended=True))
+    assert promised(folder) == set()

@@ -59,6 +59,8 @@ def cancel(folder: SweepFolder, *, runs: Collection[str] | None = None) -> Cance
             if not ended:  # its jobs had ended before
                 continue
             jobs += ended
+        elif dispatch.jobs and launcher_of_dispatch(dispatch).job_states([(files, dispatch)]) == {}:
+            continue  # so had they here
         asked.append(dispatch.id)
     still = _at_work_elsewhere(folder, runs, queued)
     return Cancelled(tuple(asked), tuple(jobs), None if runs is None else len(runs), tuple(others), still)

@@ -8,18 +8,31 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from scaling import devices
-from scaling.dispatch.dispatches import queued_elsewhere
+from scaling.dispatch.dispatches import dispatches, queued_elsewhere
+from scaling.dispatch.launcher import launcher_of_dispatch
 from scaling.dispatch.launchers import Local
 from scaling.dispatch.limits import explain_cancelled, offer_of
 from scaling.dispatch.local.pool import start_ahead
 from scaling.dispatch.local.supervisor import Supervisor
 from scaling.dispatch.order import Order
+from scaling.dispatch.queue import LazyQueue
 from scaling.dispatch.states.outcome import Outcome, outcome_of
 from scaling.dispatch.states.read_state import Reader
+from scaling.folders import SweepFolder
 from scaling.numbers import many
 
 if TYPE_CHECKING:
     from scaling.dispatch.show import View
+
+
+def promised(folder: SweepFolder) -> set[str]:
+    """Return the runs in the queues of other live dispatches, also of jobs that a scheduler has or may have."""
+    found = queued_elsewhere(folder)
+    for files, dispatch in dispatches(folder):
+        queued = dispatch.jobs and dispatch.may_be_at_work
+        if queued and launcher_of_dispatch(dispatch).job_states([(files, dispatch)]) != {}:
+            found.update(LazyQueue(files.queue).run_ids)
+    return found
 
 
 def run_local(order: Order, settings: Local, view: View) -> Outcome:
@@ -32,7 +45,7 @@ def run_local(order: Order, settings: Local, view: View) -> Outcome:
     with nullcontext() if pool is None else closing(pool):
         if pool is not None:
             view.say(f"starting {many(len(pool.jobs), 'worker')}")
-        offer = offer_of(order, gpus=gpus, promised=queued_elsewhere(order.folder) if order.limits else ())
+        offer = offer_of(order, gpus=gpus, promised=promised(order.folder) if order.limits else ())
         reader = Reader(order.folder, [entry.planned for entry in order.entries], settled=order.settled)
         stopped, held, out_of_reach = False, offer.held, dict[str, str]()
         if pool is not None and offer.queue:

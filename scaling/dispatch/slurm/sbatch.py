@@ -16,7 +16,7 @@ from scaling.devices import thread_environment
 from scaling.dispatch.dispatches import DispatchFolder
 from scaling.dispatch.launchers import Slurm
 from scaling.dispatch.slurm.deal import JobShare
-from scaling.dispatch.slurm.scheduler import accepted_job, call
+from scaling.dispatch.slurm.scheduler import accepted_job, ask, call
 from scaling.dispatch.slurm.snapshot import check_in_job, import_path
 from scaling.errors import UserError
 from scaling.internals.submitit import StartingExecutor, sbatch_text
@@ -60,7 +60,11 @@ def submit_file(file: Path) -> str:
     While the controller is busy, wait and try again, unless squeue shows that it has accepted the file all the same.
     """
     for pause in (*BACK_OFF, 0):
-        job, answer = _submit_once(file)
+        try:
+            job, answer = _submit_once(file)
+        except KeyboardInterrupt:
+            _take_back(file)
+            raise
         job = job or accepted_job(file)
         if job is not None:
             return job
@@ -70,6 +74,13 @@ def submit_file(file: Path) -> str:
             raise UserError(_refusal(answer))
         time.sleep(pause)
     raise AssertionError("the loop returns or raises")
+
+
+def _take_back(file: Path) -> None:
+    """Cancel the job of a file that SLURM has accepted although its submission was interrupted: nobody knows its id."""
+    job = accepted_job(file)
+    if job is not None:
+        ask(["scancel", job])
 
 
 def _submit_once(file: Path) -> tuple[str | None, str]:

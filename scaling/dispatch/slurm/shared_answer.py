@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from scaling.dispatch.claims.server_clock import age
 from scaling.dispatch.dispatches import Dispatch, DispatchFolder, is_dispatch
 from scaling.dispatch.process import this_user
 from scaling.dispatch.slurm import scheduler
@@ -156,5 +157,7 @@ def _time(path: Path) -> float | None:
 
 def _age(path: Path) -> float:
     """Return how many seconds ago a file was written, infinity if there is none."""
-    when = _time(path)
-    return float("inf") if when is None else abs(time.time() - when)
+    try:
+        return age(path)
+    except OSError:
+        return float("inf")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from scaling.dispatch.claims.stop import read_stop_request
-from scaling.dispatch.dispatches import Dispatch, DispatchFolder, dispatches, new_dispatch
+from scaling.dispatch.dispatches import Dispatch, DispatchFolder, dispatches, new_dispatch, queued_elsewhere
 from scaling.dispatch.launcher import Sheet
 from scaling.dispatch.launchers import Slurm
 from scaling.dispatch.limits import Offer, offer_of
@@ -101,7 +101,8 @@ def rehearse(order: Order, settings: Slurm) -> list[Sheet]:
 def _dealt(order: Order, settings: Slurm, cluster: Cluster | None) -> tuple[set[str], Offer, Deal]:
     """Return the runs that are queued in live jobs, the offered runs, and their jobs."""
     covered = covered_runs(order)
-    offer = offer_of(order, gpus=settings.gpus, covered=covered)
+    promised = queued_elsewhere(order.folder) if order.limits else ()
+    offer = offer_of(order, gpus=settings.gpus, covered=covered, promised=promised)
     limit = None if cluster is None else cluster.limit(settings.partition)
     return covered, offer, deal(offer.queue, settings, memory=order.memory, limit=limit)
 
@@ -171,9 +172,10 @@ class Submitter:
             self._write(self._facts)
             for share in self._dealt.shares:
                 self._group(share)
-        except (OSError, UserError) as error:
+        except (OSError, UserError, KeyboardInterrupt) as error:
             if not self._facts.jobs:
                 shutil.rmtree(self._dispatch.path)
+            if not self._facts.jobs or isinstance(error, KeyboardInterrupt):
                 raise
             accepted = " ".join(self._facts.jobs)
             raise UserError(f"{error}; the jobs {accepted} were accepted before, and train their share") from error

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 
 from scaling.dispatch.claims.claim import PERIODS, read_claim
+from scaling.dispatch.claims.server_clock import age
 from scaling.dispatch.states.state import RunState, State
 from scaling.folders import SweepFolder
 
@@ -15,37 +15,25 @@ NAMED = 5
 
 
 def quiet_words(folder: SweepFolder, runs: Iterable[RunState]) -> Iterator[str]:
-    """Yield sentences on runs without a recent heartbeat, with the time of the last one by the file server's clock."""
+    """Yield sentences on runs without a recent heartbeat, with the time of the last one."""
     quiet = list(_quiet(folder, runs))
     yield from quiet[:NAMED]
     if len(quiet) > NAMED:
         yield f"and {len(quiet) - NAMED} more runs alike"
 
 
-def _last_written(folder: SweepFolder) -> float:
-    """Return the time of the last write in the folder of the dispatches, by the file server's clock.
-
-    It is recent because squeue's answers are written there; this machine's clock may differ.
-    """
-    with suppress(OSError):
-        return max((path.stat().st_mtime for path in folder.jobs.iterdir()), default=0.0)
-    return 0.0
-
-
 def _quiet(folder: SweepFolder, runs: Iterable[RunState]) -> Iterator[str]:
-    served = _last_written(folder)
     for run in runs:
         if run.state is not State.RUNNING:
             continue
         try:
             path = folder.run(run.run_id).claim
-            beat = path.stat().st_mtime
-            now = served if run.job else time.time()
-            claim = read_claim(path) if now - beat > QUIET else None
+            silence = age(path)
+            claim = read_claim(path) if silence > QUIET else None
         except OSError:
             continue
-        if claim is not None and now - beat > PERIODS * claim.period:
-            since = time.strftime("%H:%M:%S", time.localtime(beat))
+        if claim is not None and silence > PERIODS * claim.period:
+            since = time.strftime("%H:%M:%S", time.localtime(time.time() - silence))
             where = f"job {run.job} on {run.host}" if run.job else f"a worker on {run.host}"
             yield (
                 f"run {run.run_id} has had no heartbeat since {since} ({where}): it is stopped, or its node or "

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from scaling.dispatch.claims.claim import PERIODS, Claim, read_claim
+from scaling.dispatch.claims.server_clock import age
 from scaling.dispatch.dispatches import Dispatch, DispatchFolder, dispatches, unreadable_dispatches
 from scaling.dispatch.launcher import launcher_of_dispatch
 from scaling.dispatch.states.attempts import FAILURES, FRUITLESS_TRIES, failed_for_good, fruitless, read_attempts
@@ -181,7 +182,7 @@ def claim_lives(files: RunFolder, claim: Claim, jobs: JobStates | None) -> bool:
     if claim.job and jobs and jobs.get(claim.job, "PENDING") not in ("PENDING", "REQUEUED"):
         return True  # a job that was waiting some seconds ago may have begun since
     try:
-        silence = abs(time.time() - files.claim.stat().st_mtime)  # a time in the future is no better
+        silence = age(files.claim)
     except FileNotFoundError:
         return False
     return silence < (PERIODS * claim.period if jobs else max(SILENT, PERIODS * claim.period))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,7 +13,7 @@ from scaling.dispatch.control.retry import entries_to_retry, runs_to_retry
 from scaling.dispatch.dispatches import new_dispatch
 from scaling.dispatch.launchers import Local
 from scaling.dispatch.limits import Offer, offer_of
-from scaling.dispatch.states.cancelled import change_cancelled
+from scaling.dispatch.states.cancelled import cancelled_runs, change_cancelled
 from scaling.dispatch.states.read_state import Reader
 from scaling.dispatch.states.state import Planned
 from scaling.errors import UserError
@@ -163,3 +164,14 @@ def test_runs_that_left_the_plan_while_they_are_queued_are_known(folder):
         run_quietly(order(folder, runs), LAUNCHER)
     assert seen == {run.run_id for run in runs[1:]}
     assert queued_outside_plan(folder) == []
+
+
+@pytest.mark.parametrize(("queued", "asked"), [({}, 0), ({"7_0": "PENDING"}, 1), (None, 1)])
+def test_no_command_is_asked_to_stop_some_runs_if_its_jobs_have_ended(folder, monkeypatch, queued, asked):
+    made = new_dispatch(folder)
+    made.write(replace(made.begin(LAUNCHER, Offer(()), UNLIMITED), jobs=("7",)))
+    launcher = SimpleNamespace(job_states=lambda dispatches: queued)
+    monkeypatch.setattr("scaling.dispatch.control.cancel.launcher_of_dispatch", lambda dispatch: launcher)
+    cancelled = cancel(folder, runs=["a"])
+    assert (len(cancelled.dispatches), cancelled.runs) == (asked, 1)
+    assert cancelled_runs(folder) == {"a"}

@@ -162,6 +162,23 @@ def test_what_sbatch_took_without_saying_so_is_found_in_the_queue(says):
         sbatch.submit_file(Path("/c.sh"))
 
 
+def test_a_job_that_was_accepted_while_its_submission_was_interrupted_is_cancelled(says, tmp_path, monkeypatch):
+    """As by Ctrl-C while sbatch is slow: nobody would know its id."""
+
+    def interrupted(file):
+        raise KeyboardInterrupt
+
+    says("squeue", f"{HEAD}\n7|RUNNING|None|mine|/b.sh\n8_1|PENDING|None|mine|/a.sh")
+    says("scancel")
+    script = tmp_path / "scancel"
+    script.write_text(script.read_text().replace("cat", f"echo $@ >> {tmp_path}/cancelled\ncat", 1))
+    monkeypatch.setattr(sbatch, "_submit_once", interrupted)
+    for file in ("/a.sh", "/c.sh"):
+        with pytest.raises(KeyboardInterrupt):
+            sbatch.submit_file(Path(file))
+    assert (tmp_path / "cancelled").read_text().split() == ["8"]
+
+
 def test_jobs_do_not_inherit_the_job_that_submits_them(says, tmp_path, monkeypatch):
     says("sbatch", "12")
     (tmp_path / "sbatch").write_text(f"#!/bin/sh\nenv > {tmp_path}/env\necho 12\n")

@@ -9,6 +9,7 @@ import pytest
 from scaling.dispatch.dispatches import Dispatch, DispatchFolder
 from scaling.dispatch.process import this_process, this_user
 from scaling.dispatch.slurm.shared_answer import FRESH, OLD, JobIsRunning, SharedAnswer
+from tests.dispatch.conftest import clock_ahead
 
 SQUEUE = """\
 #!/bin/sh
@@ -49,6 +50,14 @@ def test_many_who_look_on_ask_once(tmp_path, squeue):
     ago(path, FRESH + 1)
     assert SharedAnswer(path).get().states == found[0].states
     assert squeue() == 2
+
+
+@pytest.mark.parametrize("seconds", [-90, -20, 20, 90])
+def test_many_ask_once_though_their_clock_is_not_that_of_the_file_server(tmp_path, squeue, seconds):
+    with clock_ahead(seconds):
+        answers = [SharedAnswer(tmp_path / "squeue.json").get() for _ in range(10)]
+    assert {answer.states["7_0"] for answer in answers} == {"RUNNING"}
+    assert squeue() == 1
 
 
 @pytest.mark.parametrize(("sweep", "job"), [("results/wrap", "9"), ("results/paper/nested", "10")])

@@ -29,7 +29,7 @@ from scaling.dispatch.states.time_left import eta
 from scaling.errors import UserError
 from scaling.folders import SweepFolder, write_atomically
 from scaling.terminal_table import Terminal
-from tests.dispatch.conftest import order, run_quietly
+from tests.dispatch.conftest import clock_ahead, order, run_quietly
 from tests.dispatch.stand_in import planned, write_stand_in_record
 
 HERE = Path(__file__).parents[3]
@@ -176,9 +176,20 @@ def test_a_worker_that_gives_no_sign_of_life_though_its_job_runs_is_told(folder,
     assert status.counts["running"] == 1
     assert f"run {IDS[0]} has had no heartbeat since " in status.notes[0]
     assert "(job 70_0 on n1)" in status.notes[0]
-    for path in folder.jobs.iterdir():
-        os.utime(path, (time.time() - 200, time.time() - 200))  # by the clock of a file server that is late
-    assert read_status(folder).notes == ()
+    os.utime(files.claim)
+    with clock_ahead(200):
+        assert read_status(folder).notes == ()
+
+
+def test_a_run_of_another_machine_runs_though_this_one_s_clock_is_not_that_of_the_files(folder):
+    write_plan(folder, IDS[:1])
+    write_atomically(folder.run(IDS[0]).claim, Claim("f" * 12, Process("n1", "far", 1, 1), since=STARTED).to_json())
+    with clock_ahead(60):
+        assert states(folder) == {IDS[0]: "running"}
+    with clock_ahead(-60):
+        assert states(folder) == {IDS[0]: "running"}
+    os.utime(folder.run(IDS[0]).claim, (0, time.time() - 60))
+    assert states(folder) == {IDS[0]: "missing"}
 
 
 def test_claim_of_a_dead_process_is_no_running_run(folder):
