@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,6 +19,8 @@ from scaling.models.parts import as_evaluated, with_matrices
 
 BACKWARD = "(backward)"  # key of the whole backward pass among the FLOPs by submodule
 BATCH = 2  # examples used for counting: the fewest that a batch norm accepts
+VARIED, TRIES = 32, 16  # random examples at a time, and how often, to find parameters that only some examples use
+PERTURBED = 0.02  # standard deviation of the perturbation of weights: a router may begin at zero
 
 
 class Countable(Protocol):
@@ -85,8 +87,10 @@ def _run_on(model: Countable, shape: tuple[int, ...], outputs: int, device: str)
         if passes.idle:  # it may skip parts at random in training, but not in evaluation
             module.eval()
             passes = _passes(model, module, shape, outputs)
+        if passes.idle and device == "cpu":  # where which layers run may depend on the numbers
+            passes = replace(passes, idle=_never_used(model, module, shape))
         with as_evaluated(module), torch.no_grad():
-            _forward(model.module, module, shape)
+            check_forward(model.module, module, shape, outputs)
     if passes.idle:
         raise UserError(
             f"found {model.module} with parameters that its output does not depend on ({', '.join(passes.idle[:3])}); "
@@ -127,7 +131,7 @@ def _passes(model: Countable, module: nn.Module, shape: tuple[int, ...], outputs
     """Run batches of BATCH examples, of twice and, if FLOPs are not proportional to them, four times as many."""
     with _called(module) as calls:
         one = _flops(model, module, shape, outputs)
-    idle = tuple(name for name, part in module.named_parameters() if part.requires_grad and part.grad is None)
+    idle = _without_gradient(module)
     two = _flops(model, module, shape, outputs, batch=2 * BATCH)
     each, per_pass = {name: found // BATCH for name, found in one.items()}, 0
     rise = two[""] - one[""]
@@ -135,6 +139,26 @@ def _passes(model: Countable, module: nn.Module, shape: tuple[int, ...], outputs
         each = {name: (two.get(name, 0) - found) // BATCH for name, found in one.items()}
         per_pass = one[""] - rise
     return Passes(each, per_pass, tuple(calls.entered), tuple(calls.left), idle)
+
+
+def _without_gradient(module: nn.Module) -> tuple[str, ...]:
+    return tuple(name for name, part in module.named_parameters() if part.requires_grad and part.grad is None)
+
+
+def _never_used(model: Countable, module: nn.Module, shape: tuple[int, ...]) -> tuple[str, ...]:
+    """Return the parameters that no batch of varied examples gives a gradient, as those of an expert that none chose.
+
+    The weights are changed.
+    """
+    module.zero_grad()
+    for _ in range(TRIES):
+        with torch.no_grad():
+            for parameter in module.parameters():
+                parameter.add_(torch.randn_like(parameter), alpha=PERTURBED)
+        _forward(model.module, module, torch.randn(VARIED, *shape)).sum().backward()
+        if not (idle := _without_gradient(module)):
+            break
+    return idle
 
 
 @dataclass(frozen=True)
@@ -191,19 +215,19 @@ def _flops(
 
 def check_forward(name: str, module: nn.Module, shape: tuple[int, ...], outputs: int, *, batch: int = BATCH) -> Tensor:
     """Run one batch forward and return its outputs; UserError if they have the wrong shape, or the batch changes."""
-    found = _forward(name, module, shape, batch)
+    found = _forward(name, module, torch.zeros(batch, *shape))
     if not isinstance(found, Tensor) or found.shape != (batch, outputs):
         shown = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+        when = "" if module.training else " in evaluation"
         raise UserError(
-            f"found {name}, which gives {shown} for {batch} examples; wanted {(batch, outputs)}, one "
+            f"found {name}, which gives {shown} for {batch} examples{when}; wanted {(batch, outputs)}, one "
             f"number a class; change its last layer"
         )
     return found
 
 
-def _forward(name: str, module: nn.Module, shape: tuple[int, ...], batch: int = BATCH) -> Any:
-    """Run one batch forward; UserError if that changes the batch, since examples are shared and reused."""
-    x = torch.zeros(batch, *shape)
+def _forward(name: str, module: nn.Module, x: Tensor) -> Any:
+    """Run a batch forward; UserError if that changes the batch, since examples are shared and reused."""
     version = version_of(x)
     found = module(x)
     if version_of(x) != version:

@@ -14,6 +14,7 @@ from torch import nn
 from scaling.accounting import count
 from scaling.errors import UserError, check_once
 from scaling.global_streams import own_streams
+from scaling.models.parts import as_evaluated
 from scaling.models.passes import check_forward
 from scaling.models.repeatable import Make, batch_of, check_repeatable
 from scaling.models.resumable import check_resumable
@@ -69,6 +70,8 @@ def check_family(model: Any, shape: tuple[int, ...], outputs: int, *, seed: int)
         module = make()
         with torch.no_grad():
             check_forward(name, module, shape, outputs)
+            with as_evaluated(module):
+                check_forward(name, module, shape, outputs)
     check_made(name, make, shape, seed=seed)
     counted = count(model.layers(shape, outputs)).N_total
     held = sum(parameter.numel() for parameter in module.parameters())

@@ -76,6 +76,20 @@ class Wrong(Single):
         return super().forward(x)[:, :9]
 
 
+class Otherwise(Single):
+    """In evaluation it gives more than in training."""
+
+    def __init__(self, outputs, how="wide"):
+        super().__init__()
+        self.how = how
+
+    def forward(self, x):
+        found = super().forward(x)
+        if self.training:
+            return found
+        return found.repeat(1, 2) if self.how == "wide" else (found, x)
+
+
 class Broken(Single):
     def forward(self, x):
         return self.map(x[..., :7])
@@ -254,6 +268,28 @@ class Experts(nn.Module):
     def forward(self, x):
         z = self.stem(x.flatten(1))
         return self.head(torch.relu(z @ self.experts[0]) + torch.relu(z @ self.experts[1]))
+
+
+class Routed(nn.Module):
+    """Each example goes to the one expert that a router, which begins at zero, chooses; never: one is never chosen."""
+
+    def __init__(self, outputs, width=8, experts=3, *, never=False):
+        super().__init__()
+        self.stem, self.router = nn.Linear(40, width), nn.Linear(width, experts)
+        self.experts = nn.ModuleList([nn.Linear(width, width) for _ in range(experts + never)])
+        self.head = nn.Linear(width, outputs)
+        nn.init.zeros_(self.router.weight)
+        nn.init.zeros_(self.router.bias)
+
+    def forward(self, x):
+        z = self.stem(x.flatten(1))
+        shares, chosen = self.router(z).softmax(1).max(1)
+        mixed = torch.zeros_like(z)
+        for i, expert in enumerate(self.experts):
+            rows = torch.nonzero(chosen == i)[:, 0]
+            if len(rows):
+                mixed = mixed.index_add(0, rows, expert(z[rows]) * shares[rows, None])
+        return self.head(z + mixed)
 
 
 class Parametrized(nn.Module):

@@ -67,6 +67,12 @@ def test_a_part_left_out_at_random_is_counted(passes):
     assert (counts.N, counts.forward_flops) == (40 * 8 + 8 * 8 + 8 * OUTPUTS, 2 * (40 * 8 + 8 * 8 + 8 * OUTPUTS))
 
 
+def test_experts_that_no_example_of_a_small_batch_chooses_are_counted():
+    counts = count(Custom(module=f"{NETS}.Routed").layers(SHAPE, OUTPUTS))
+    assert counts.N == 40 * 8 + 8 * 3 + 3 * 8 * 8 + 8 * OUTPUTS
+    assert counts.forward_flops == 2 * (40 * 8 + 8 * 3 + 8 * 8 + 8 * OUTPUTS)
+
+
 def test_flops_for_weights_made_of_others_are_shared_by_a_batch():
     counts = count(Custom(module=f"{NETS}.Merged").layers(SHAPE, OUTPUTS))
     assert counts.pass_flops == 2 * 8 * 3 * 8
@@ -135,8 +141,11 @@ def test_what_it_is_told_is_what_makes_it():
         ({"module": f"{NETS}.Conv"}, "missing a required argument: 'width'"),
         ({"module": f"{NETS}.Conv", "width": 4, "kwargs": {"colour": 1}}, "colour"),
         ({"module": f"{NETS}.Wrong"}, r"gives \(2, 9\)"),
+        ({"module": f"{NETS}.Otherwise"}, r"gives \(2, 20\) for 2 examples in evaluation; wanted \(2, 10\)"),
+        ({"module": f"{NETS}.Otherwise", "kwargs": {"how": "pair"}}, "gives tuple for 2 examples in evaluation"),
         ({"module": f"{NETS}.Broken"}, r"fails on a batch of shape \(2, 1, 40\) at .*nets\.py:\d+ "),
         ({"module": f"{NETS}.Idle"}, r"does not depend on \(spare.weight"),
+        ({"module": f"{NETS}.Routed", "kwargs": {"never": True}}, r"does not depend on \(experts\.3\.weight"),
         ({"module": f"{NETS}.InPlace"}, r"InPlace, which changes its input in place, .* x = x\.clone\(\)"),
         ({"module": f"{NETS}.AllFrozen"}, "all frozen; wanted something to train"),
         ({"module": f"{NETS}.InList"}, r"weights that torch does not find.* \(layers\); wanted .*ModuleList"),

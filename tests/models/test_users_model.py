@@ -32,6 +32,13 @@ class Counting(nn.Linear):
         return super().forward(x) * type(self).made
 
 
+class Other(nn.Linear):
+    """In evaluation it gives one output."""
+
+    def forward(self, x):
+        return super().forward(x)[:, : self.out_features if self.training else 1]
+
+
 @dataclass(frozen=True)
 class Family:
     """A linear map, right or wrong in one way."""
@@ -47,6 +54,8 @@ class Family:
         return [dense(shape[0], self.width, bias=bias, first=True), dense(self.width, outputs, role="head")]
 
     def build(self, shape, outputs, generator):
+        if self.wrong == "its evaluation":
+            return Other(shape[0], outputs)
         kinds = {"its input": InPlace, "its class": Counting}
         first = kinds.get(self.wrong, nn.Linear)(shape[0], self.width)
         nn.init.normal_(first.weight, generator=generator)
@@ -67,6 +76,7 @@ def built(**keys):
         ({"wrong": "its class"}, "made twice from one seed, with other outputs"),
         ({"wrong": "its input"}, "Family, which changes its input in place"),
         ({"wrong": "its outputs"}, r"Family, which gives \(2, 4\) for 2 examples"),
+        ({"wrong": "its evaluation"}, r"Family, which gives \(2, 1\) for 2 examples in evaluation"),
         ({"wrong": "its count"}, r"Family, whose layers count 39 parameters while its module has 43; wanted the same"),
     ],
 )
