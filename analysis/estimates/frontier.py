@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis.errors import Refusal, UserError
 from analysis.estimates.mixed_kinds import best_kinds
-from analysis.estimates.powerline import PowerLine, power_line
+from analysis.estimates.powerline import PowerLine, lines_within, power_line
 from analysis.fitting.display.in_notebook import InNotebook
 from analysis.table.cells import cells, resampled_means
 from analysis.table.columns import as_numbers, require_positive, with_compute
@@ -95,9 +95,9 @@ def frontier(
 
     rule: envelope (the lowest y in each compute bin or budget, unless a cheaper point is lower), pareto (no other point
     has both smaller x and smaller y), hull (the lower convex hull in log-log). Intervals: runs are resampled within
-    cells and the frontier is recomputed, so they include the selection of points; where points deviate more from their
-    line (a coarse grid of sizes), the residuals are used instead. Lines through three points have no interval. Raises
-    `Refusal` with fewer.
+    cells and the frontier is recomputed, so they include the selection of points; where the points' deviations from
+    their line, or for N and D the steps between sizes, give a wider one, it is used instead. Lines through three points
+    have no interval. Raises `Refusal` with fewer.
     """
     if rule not in RULES:
         raise UserError(f"found rule={rule!r}; wanted one of {', '.join(RULES)}")
@@ -109,26 +109,28 @@ def frontier(
     table = cells(rows, y, x).sort_values(x, kind="stable", ignore_index=True)
     bins = _bins(table, x)
     choose = RULES[rule]
-    chosen = choose(table[x].to_numpy(float), table[y].to_numpy(float), bins)
+    chosen = np.sort(choose(table[x].to_numpy(float), table[y].to_numpy(float), bins))  # by x, as the cells are
     points = _points(table, chosen, bins, x, y)
     if len(points) < MIN_POINTS:
         raise Refusal(
             f"the frontier has {counted(len(points), 'point')}; wanted {MIN_POINTS} or more, at different {x}"
         )
     draws = _draws(table, resampled_means(rows, table, y, resamples, seed, x), bins, choose, (x, y))
-    warnings = (*remarks_of(rows), *_warnings(points, len(draws), resamples))
+    inner = [point for point in points if not point.edge]
+    room = _room(table["N"].to_numpy(float), bins, [i for i, p in zip(chosen, points, strict=True) if not p.edge])
+    N_line = None if x == "N" else _line(inner, "N", [d[1] for d in draws], level, room)
     return Frontier(
         rule=rule,
         y=y,
         x=x,
         points=points,
         line=_line(points, "y", [d[0] for d in draws], level),
-        N_line=None if x == "N" else _line([p for p in points if not p.edge], "N", [d[1] for d in draws], level),
-        D_line=None if x == "D" else _line([p for p in points if not p.edge], "D", [d[2] for d in draws], level),
+        N_line=N_line,
+        D_line=None if x == "D" else _line(inner, "D", [d[2] for d in draws], level, room[:, ::-1]),
         n_cells=len(table),
         level=level,
         resamples=len(draws),
-        warnings=warnings,
+        warnings=(*remarks_of(rows), *_warnings(points, len(draws), resamples, N_line)),
     )
 
 
@@ -188,7 +190,7 @@ def _bins(table: pd.DataFrame, x: str) -> np.ndarray:
 def _points(table: pd.DataFrame, chosen: np.ndarray, bins: np.ndarray, x: str, y: str) -> tuple[FrontierPoint, ...]:
     points = []
     N = table["N"].to_numpy(float)
-    for i in sorted(chosen, key=lambda i: table[x].iloc[i]):
+    for i in chosen:
         rivals = N[bins == bins[i]]
         edge = bool(np.ptp(rivals) == 0 or N[i] in (rivals.min(), rivals.max())) if np.isfinite(N[i]) else True
         row = table.iloc[i]
@@ -198,18 +200,35 @@ def _points(table: pd.DataFrame, chosen: np.ndarray, bins: np.ndarray, x: str, y
     return tuple(points)
 
 
-def _line(points: Sequence[FrontierPoint], name: str, drawn: Sequence[Line | None], level: float) -> PowerLine | None:
+def _room(N: np.ndarray, bins: np.ndarray, inner: Sequence[int]) -> np.ndarray:
+    """Return how far log N* may lie below and above the best size of each bin: half a step to the next size run."""
+    room = []
+    for i in inner:
+        logs = np.log(N[bins == bins[i]]) - np.log(N[i])
+        room.append((-logs[logs < 0].max() / 2, logs[logs > 0].min() / 2))
+    return np.reshape(room, (-1, 2))
+
+
+def _line(
+    points: Sequence[FrontierPoint],
+    name: str,
+    drawn: Sequence[Line | None],
+    level: float,
+    room: np.ndarray | None = None,
+) -> PowerLine | None:
+    """Fit a line with the widest of its intervals. room: of log values (n, 2), for an optimum among sizes."""
     values = np.array([getattr(point, name) for point in points])
     x = np.array([point.x for point in points])
     if len(np.unique(x)) < MIN_POINTS or not np.isfinite(values).all():
         return None
     line = power_line(x, values, level=level)
-    lines = [height for height in drawn if height is not None]
-    if len(lines) < MIN_DRAWS or len(points) == MIN_POINTS:  # which do not show how far they lie from a line
+    if len(points) == MIN_POINTS:  # which do not show how far they lie from a line
         return line
+    lines = [height for height in drawn if height is not None]
     about = np.array([[height + slope * (line.centre - centre), slope] for height, slope, centre in lines])
-    resampled = line.with_draws(about, level)
-    return resampled if _width(resampled) >= _width(line) else line
+    resampled = [line.with_draws(about, level)] if len(lines) >= MIN_DRAWS else []
+    stepped = [line.with_draws(lines_within(x, values, room), level, "steps")] if room is not None else []
+    return max([*resampled, line, *stepped], key=_width)
 
 
 def _width(line: PowerLine) -> float:
@@ -259,7 +278,9 @@ def _fit(x: np.ndarray, Y: np.ndarray) -> list[Line | None]:
     ]
 
 
-def _warnings(points: tuple[FrontierPoint, ...], n_draws: int, resamples: int) -> tuple[str, ...]:
+def _warnings(
+    points: tuple[FrontierPoint, ...], n_draws: int, resamples: int, N_line: PowerLine | None
+) -> tuple[str, ...]:
     warnings = []
     edges = sum(point.edge for point in points)
     if edges:
@@ -273,4 +294,6 @@ def _warnings(points: tuple[FrontierPoint, ...], n_draws: int, resamples: int) -
         warnings.append(
             "intervals are of the points about their line only: there are too few seeds to resample the frontier"
         )
+    if N_line is not None and N_line.interval_from == "steps":
+        warnings.append("N*(C) lies between sizes that were run: its interval is of the steps between them")
     return tuple(warnings)

@@ -28,9 +28,9 @@ FEWEST_DRAWS = 50
 class PowerLine(PlainData):
     """y = coefficient x^exponent through n points, as log y = height + exponent (log x - centre).
 
-    interval_from: resamples, scatter (Student's t from the residuals), or none. draws: (k, 2), resampled (log value at
-    the centre, exponent). centre: mean log x, at which the two are nearly uncorrelated. bend: a sentence where the
-    points are significantly curved, or ''.
+    interval_from: resamples, scatter (Student's t from the residuals), steps (between sizes), or none. draws: (k, 2),
+    resampled (log value at the centre, exponent). centre: mean log x, at which the two are nearly uncorrelated. bend: a
+    sentence where the points are significantly curved, or ''.
     """
 
     height: float
@@ -67,10 +67,10 @@ class PowerLine(PlainData):
             low, high = np.exp(percentile(values.T, self.level)).T
         return low, high
 
-    def with_draws(self, draws: np.ndarray, level: float) -> PowerLine:
+    def with_draws(self, draws: np.ndarray, level: float, origin: str = "resamples") -> PowerLine:
         """Return the same line with its interval from draws (k, 2) of (log value at the centre, exponent)."""
         interval = _exponent_interval(draws, level)
-        return replace(self, draws=draws, exponent_interval=interval, interval_from="resamples", level=level)
+        return replace(self, draws=draws, exponent_interval=interval, interval_from=origin, level=level)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the line as plain numbers."""
@@ -108,6 +108,14 @@ def power_line(x: np.ndarray, y: np.ndarray, *, draws: np.ndarray | None = None,
         warnings=(SCATTERED,) if excess else (),
         bend="" if draws is None else _bend(u - centre, v, height + slope * (u.max() + np.log(BEYOND) - centre), draws),
     )
+
+
+def lines_within(x: np.ndarray, y: np.ndarray, room: np.ndarray) -> np.ndarray:
+    """Draw lines (`DRAWS`, 2) through points whose log y is uniform from room[:, 0] below y to room[:, 1] above it."""
+    u = np.log(np.asarray(x, dtype=float))
+    design = np.stack([np.ones(len(u)), u - u.mean()], axis=1)
+    share = np.random.default_rng(0).random((DRAWS, len(u)))
+    return _refit(design, np.log(np.asarray(y, dtype=float)) - room[:, 0] + share * room.sum(axis=1))
 
 
 def _exponent_interval(draws: np.ndarray, level: float) -> tuple[float, float] | None:

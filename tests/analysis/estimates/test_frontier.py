@@ -137,6 +137,21 @@ def test_lines_through_three_points_have_no_interval(budgets: int) -> None:
     assert any("no interval of a line through three points" in said for said in found.warnings) == (budgets == 3)
 
 
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_optima_among_sizes_that_grow_with_the_budget_are_no_surer_than_the_steps_between_sizes(seeds: int) -> None:
+    """The best of the same multiples of C^.5 is the same at each budget: a line without scatter."""
+    rng = np.random.default_rng(0)
+    C = np.repeat(np.geomspace(1e17, 1e20, 6), 9 * seeds)
+    N = 0.25 * np.sqrt(C / 6) * np.tile(np.repeat(np.geomspace(1 / 6, 6, 9), seeds), 6)
+    loss = (1.7 + 480 * N**-0.34 + 2100 * (C / 6 / N) ** -0.37) * np.exp(0.001 * rng.standard_normal(len(C)))
+    table = pd.DataFrame({"N": N, "D": C / 6 / N, "C": C, "seed": np.arange(len(C)) % seeds, "loss": loss})
+    found = frontier(table, resamples=100)
+    for line, truth in ((found.N_line, 0.37 / 0.71), (found.D_line, 0.34 / 0.71)):
+        assert line.exponent == pytest.approx(0.5)
+        assert line.exponent_interval[0] < truth < line.exponent_interval[1]
+    assert any("steps between them" in said for said in found.warnings)
+
+
 def test_a_single_name_is_one_of_several():
     rows = worlds.small()
     alone, one = (
