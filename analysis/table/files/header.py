@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import takewhile
 
 import pandas as pd
 
@@ -18,6 +19,22 @@ BRACKETS = re.compile(r"[(\[](\D*)[)\]]")
 """A unit in brackets."""
 MARK = "\x00"
 """Separator between a repeated name and its number, until the columns are known."""
+
+
+def named_by_levels(rows: Sequence[Sequence[str]]) -> tuple[list[str], int]:
+    """Return the names of a header of several rows, joined by _, and the number of its rows; ([], 0) for one row.
+
+    pandas writes such headers for groups (`agg({"loss": ["mean", "std"]})`): no row of them names every column.
+    """
+    head = list(takewhile(is_words, rows[:LOOK]))
+    width = len(rows[len(head)]) if len(head) < len(rows) else 0
+    if len(head) < 2 or any(len(row) != width or len(set(row) - {""}) == width for row in head):
+        return [], 0
+    names = [
+        "_".join(dict.fromkeys(cell.strip() for cell in cells if cell.strip())) for cells in zip(*head, strict=True)
+    ]
+    whole = all(names[1:]) and len(set(names)) == width
+    return (names, len(head)) if whole else ([], 0)
 
 
 def header_row(rows: Sequence[Sequence[str]]) -> int:

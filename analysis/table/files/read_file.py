@@ -189,12 +189,17 @@ def with_plain_columns(table: pd.DataFrame) -> pd.DataFrame:
     kinds = {name: table[name] for name, kind in table.dtypes.items() if isinstance(kind, strange)}
     table = table.assign(**{str(name): _usual(column) for name, column in kinds.items()}) if kinds else table
     table = _without_arrays(table)
-    odd = [
-        name
-        for name in table.columns
-        if table[name].dtype == object and table[name].map(lambda value: isinstance(value, list | dict | set)).any()
-    ]
+    odd = [name for name in table.columns if table[name].dtype == object and not _hashable(table[name])]
     return table.assign(**{name: table[name].map(str) for name in odd}) if odd else table
+
+
+def _hashable(column: pd.Series) -> bool:
+    """Tell whether values can be compared and grouped, as lists, arrays and mappings cannot."""
+    try:
+        hash(tuple(column))
+    except TypeError:
+        return False
+    return True
 
 
 def _without_arrays(table: pd.DataFrame) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from typing import IO, Any
 import pandas as pd
 
 from analysis.errors import UserError
-from analysis.table.files.header import LOOK, filled, header_row, number_repeats, with_units
+from analysis.table.files.header import LOOK, filled, header_row, named_by_levels, number_repeats, with_units
 from analysis.table.recognise.roles import is_known
 from analysis.table.remarks import with_remarks
 from analysis.wording import counted, listed
@@ -65,8 +65,11 @@ def _table(cells: pd.DataFrame) -> pd.DataFrame:
     top = header_row(words)
     if top == 0 and filled(words[0]) < 2 < len(words[0]):  # a sheet of notes
         top = next((i for i, row in enumerate(words[:LOOK]) if filled(row) > 1), 0)
-    names, units = with_units(words[top], words[top + 1 :])
-    below = cells.iloc[top + 1 + units :]
+    names, above = named_by_levels(words)
+    if not names:
+        names, units = with_units(words[top], words[top + 1 :])
+        above = top + 1 + units
+    below = cells.iloc[above:]
     used = [bool(name.strip()) or bool(below[column].notna().any()) for name, column in zip(names, below, strict=True)]
     body, head = below.loc[:, used], [name for name, kept in zip(names, used, strict=True) if kept]
     return body.set_axis(number_repeats(head), axis=1).infer_objects().reset_index(drop=True)

@@ -12,7 +12,15 @@ from typing import Any
 import pandas as pd
 
 from analysis.errors import UserError
-from analysis.table.files.header import LOOK, column_names, header_row, is_words, number_repeats, with_units
+from analysis.table.files.header import (
+    LOOK,
+    column_names,
+    header_row,
+    is_words,
+    named_by_levels,
+    number_repeats,
+    with_units,
+)
 from analysis.table.recognise.statuses import plain_name
 from analysis.table.recognise.written_numbers import are_thousands
 from analysis.table.remarks import with_remarks
@@ -28,6 +36,13 @@ SEPARATOR_LINE = re.compile(r"\s*sep=(.)\s*")
 """A first line in which spreadsheets declare the separator."""
 RULE = re.compile(r"[\s|:+=-]*[|+-][\s|:+=-]*")
 """A rule line, as below the header of a Markdown table."""
+UNDERLINES = re.compile(r"\s*(--+|==+)(\s+(--+|==+))*\s*")
+"""A rule line of a table without bars."""
+DRAWN = {
+    code: "|" if chr(code) in "│┃║┆┇┊┋╎╏" else "-" if chr(code) in "─━═┄┅┈┉╌╍" else "+"
+    for code in range(0x2500, 0x2580)
+}
+"""Characters with which terminals draw tables, as bars, dashes and corners."""
 POINTS = re.compile(r"[-+]?[1-9]\d{0,2}(\.\d{3})+")
 """A number with points as thousands separators."""
 COMMA = re.compile(r"[-+]?[\d.]*,\d+([eE][-+]?\d+)?")
@@ -63,10 +78,12 @@ def read_text(text: str, kind: str) -> pd.DataFrame:
         head = _split([comments[-1].lstrip("# ")], separator)[0]
         if is_words(head) and len(head) == len(rows[0]):
             rows, lines = [head, *rows], [comments[-1], *lines]
-    top = header_row(rows)
-    head, units = with_units(rows[top], rows[top + 1 :])
-    names = number_repeats(column_names(head, rows[top + 1 :]))
-    below = top + 1 + units
+    head, below = named_by_levels(rows)
+    if not head:
+        top = header_row(rows)
+        head, units = with_units(rows[top], rows[top + 1 :])
+        below = top + 1 + units
+    names = number_repeats(column_names(head, rows[below:]))
     table = _values(lines[below:], names, separator, rows[below:])
     remark = f"{counted(later, 'line')} below the head begin with # and are left out"
     return with_remarks(table, *([remark] if later else []))
@@ -74,6 +91,7 @@ def read_text(text: str, kind: str) -> pd.DataFrame:
 
 def _lines(text: str) -> tuple[list[str], list[str], int]:
     """Return the lines of the table, the comments above it, and the number of comments left out below its header."""
+    text = text if text.isascii() else text.translate(DRAWN)
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     marked = [line.lstrip().startswith("#") for line in lines]
     if not any(marked):
@@ -88,15 +106,15 @@ def _lines(text: str) -> tuple[list[str], list[str], int]:
 
 
 def _drawn(lines: list[str]) -> list[str]:
-    """Return the lines without leading empty ones; of a table drawn with bars, its rows without rules and outer bars.
+    """Return the lines without leading empty ones and rules; of a table drawn with bars, its rows without outer bars.
 
     Raises `UserError` where the text holds several such tables.
     """
     first = next((i for i, line in enumerate(lines) if line.strip()), len(lines))
     bars = [line.lstrip().startswith(("|", "+-", "+=")) for line in lines]
     heads = [i for i, bar in enumerate(bars) if bar and not (i and bars[i - 1])]
-    if not heads or (heads[0] > first and not RULE.fullmatch("".join(lines[heads[0] + 1 : heads[0] + 2]) or "-")):
-        return lines[first:]
+    if not heads or (heads[0] > first and not any(map(RULE.fullmatch, lines[heads[0] : heads[0] + 2]))):
+        return [line for line in lines[first:] if not UNDERLINES.fullmatch(line)]
     if len(heads) > 1:
         raise UserError(f"found {len(heads)} tables in the text; wanted one; save the one you mean alone")
     return [line.strip().strip("|") for line, bar in zip(lines, bars, strict=True) if bar and not RULE.fullmatch(line)]

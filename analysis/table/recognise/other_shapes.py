@@ -25,6 +25,16 @@ LEAST = 1e3
 """Smallest such value: loss_1 and loss_2 are of seeds."""
 
 
+def chart_curves(table: pd.DataFrame) -> str:
+    """Return what to do with the file of a chart of W&B, which has columns for each run; "" elsewhere."""
+    bounds = [name for name in map(str, table.columns) if name.endswith(("__MIN", "__MAX"))]
+    if not bounds or bounds[0][:-5] not in table.columns:
+        return ""
+    return (
+        f"{bounds[0][:-5]} is the curve of a run in a chart of W&B: export the table of runs, with their sizes, instead"
+    )
+
+
 def named_by_values(table: pd.DataFrame) -> list[str]:
     """Return the columns named alike but for values of a size, such as 1B, D=1B or loss@1B; none where they are few."""
     alike: dict[str, list[str]] = {}

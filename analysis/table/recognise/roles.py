@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis.errors import UserError
 from analysis.table.recognise.examples_seen import examples_seen, is_factor
-from analysis.table.recognise.other_shapes import named_by_values, named_in_rows, one_metric, one_row_each
+from analysis.table.recognise.other_shapes import chart_curves, named_by_values, named_in_rows, one_metric, one_row_each
 from analysis.table.recognise.statuses import plain_name
 from analysis.table.recognise.written_numbers import NATS, counts_alone, factor_of, flops_of, read_numbers
 from analysis.table.remarks import with_taken
@@ -190,7 +190,7 @@ def proposals(table: pd.DataFrame, column: str) -> str:
     others = FORMULAS.get(column)
     if others and set(others[1]) <= set(table.columns):
         return f'name it with --columns, or compute it, for a dense network by --derive "{others[0]}"'
-    return "name it with --columns, or compute it with --derive"
+    return chart_curves(table) or "name it with --columns, or compute it with --derive"
 
 
 def _computed(table: pd.DataFrame, column: str) -> str:

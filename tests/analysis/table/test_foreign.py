@@ -681,6 +681,19 @@ MARKDOWN = "\n".join(
         ("table.md", MARKDOWN),
         ("grid.txt", "+---+---+---+\n" + MARKDOWN.replace("\n", "\n+---+---+---+\n", 1) + "\n+---+---+---+\n"),
         ("page.md", f"# Results\n\nOf May.\n\n{MARKDOWN}\n\nAll of one seed.\n"),
+        (
+            "simple.txt",
+            "     N    D  loss\n------  ---  ------\n" + "\n".join(LINES.replace(",", "  ").split("\n")[1:]),
+        ),
+        (
+            "rst.txt",
+            "===  ===  ====\n  N    D  loss\n===  ===  ====\n"
+            + LINES.replace(",", "  ").partition("\n")[2]
+            + "===  ===  ====\n",
+        ),
+        ("box.txt", "╭───┬───┬───╮\n" + MARKDOWN.replace("|", "│").replace("---", "───") + "\n╰───┴───┴───╯\n"),
+        ("heavy.txt", "Runs\n┏━━━┳━━━┳━━━┓\n" + MARKDOWN.replace("|", "┃").replace("---", "━━━") + "\n└───┴───┴───┘\n"),
+        ("levels.csv", ",,loss\n" + LINES.replace("loss", "", 1)),
         ("units.csv", LINES.replace("loss\n", "loss\n(params),(tokens),(nats)\n")),
         ("factors.csv", "N,D,loss\n[M],[B],\n1,0.1,3.25\n2,0.2,3.0\n4,0.4,2.75\n"),
         ("thousands.csv", "N;D;loss\n1.000.000;100.000.000;3,25\n2.000.000;2e8;3\n4.000.000;4e8;2,75\n"),
@@ -1034,6 +1047,29 @@ def test_lists_in_cells_are_words(tmp_path):
     assert len(selected(table)[0]) == 3
     (tmp_path / "t.jsonl").write_text("\n".join(json.dumps({**row, "tags": ["a"]}) for row in ROWS))
     assert load_table(tmp_path / "t.jsonl")["tags"].tolist() == ["['a']"] * 3
+
+
+@pytest.mark.parametrize("cell", [np.arange(3.0), (1, [2]), bytearray(b"a"), pd.Series([1.0, 2.0]), {1}])
+def test_cells_that_cannot_be_compared_are_words(tmp_path, cell):
+    table = TABLE.assign(history=[cell] * 3)
+    assert len(selected(table)[0]) == 3
+    TABLE.assign(history=[np.arange(3.0)] * 3).to_parquet(tmp_path / "t.parquet")
+    assert len(selected(load_table(tmp_path / "t.parquet"))[0]) == 3
+
+
+@pytest.mark.parametrize("index", [True, False])
+def test_names_of_groups_as_pandas_writes_them_are_joined(tmp_path, index):
+    groups = pd.concat([TABLE, TABLE]).groupby(["N", "D"]).agg({"loss": ["mean", "std"]})
+    (groups if index else groups.reset_index()).to_csv(tmp_path / "t.csv", index=index)
+    table = load_table(tmp_path / "t.csv")
+    assert list(table.columns) == ["N", "D", "loss_mean", "loss_std"]
+    assert table["loss_mean"].tolist() == TABLE["loss"].tolist()
+
+
+def test_the_curves_of_a_chart_are_no_table_of_runs():
+    table = pd.DataFrame({"Step": [1, 2], "a - loss": [3, 2], "a - loss__MIN": [3, 2], "a - loss__MAX": [3, 2]})
+    with pytest.raises(UserError, match="a - loss is the curve of a run in a chart of W&B: export the table of runs"):
+        as_numbers(table, ["N"])
 
 
 @pytest.mark.parametrize("accuracies", [["55 %", "60 %", "62 %", "70 %"], [0.55, 0.6, 0.62, 0.7]])
