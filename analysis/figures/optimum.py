@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -33,7 +33,7 @@ class OptimumNumbers:
     unusable: np.ndarray
     lost: str
     curve: Curve | None
-    parametric: tuple[np.ndarray, np.ndarray] | None
+    parametric: Curve | None
     x_label: str
     y_label: str
 
@@ -49,11 +49,12 @@ def optimum_numbers(found: IsoFlop, rows: pd.DataFrame, *, of: str, law: Fit | N
     unusable = np.array([(v.C, getattr(v, of)) for v in found.minima if not v.ok]).reshape(-1, 2)
     line = found.N_law if of == "N" else found.D_law
     low, high = min(v.C for v in found.minima), max(v.C for v in found.minima) * BEYOND
-    curve = curve_of_line(line, f"{of}^*", "C", low, high) if line else None
+    curve = replace(curve_of_line(line, f"{of}^*", "C", low, high), weak=found.status == "weak") if line else None
     parametric = None
     if law is not None and law.allocation is not None:
         grid = np.geomspace(low, high, 30)
-        parametric = (grid, dict(zip("ND", law.split(grid), strict=True))[of])
+        best, weak = dict(zip("ND", law.split(grid), strict=True))[of], law.certificate.status == "weak"
+        parametric = Curve(grid, best, None, "Chinchilla law's optimum", "", weak)
     return OptimumNumbers(
         f"{of}*",
         C,
@@ -77,9 +78,10 @@ def draw_optimum(ax: Axes, numbers: OptimumNumbers) -> None:
         x.append(numbers.curve.x)
         y.append(numbers.curve.reach)
     if numbers.parametric is not None:
-        ax.plot(*numbers.parametric, color=GREY, lw=1.1, ls=(0, (1, 1.5)), zorder=3, label="Chinchilla law's optimum")
-        x.append(numbers.parametric[0])
-        y.append(numbers.parametric[1])
+        implied = numbers.parametric
+        ax.plot(implied.x, implied.y, color=GREY, lw=1.1, ls=(0, (1, 1.5)), zorder=3, label=implied.text)
+        x.append(implied.x)
+        y.append(implied.y)
     dots: dict[str, Any] = {"ms": 4.5, "zorder": 5}
     if len(numbers.C):
         about = np.nan_to_num(np.abs(numbers.ends.T - numbers.value))

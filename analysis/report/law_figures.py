@@ -144,10 +144,9 @@ def _optimum(group: GroupResults) -> Drawing:
     law, minima = group.law(JOINT, group.y), group.minima[group.y]
     fitted = law.fit if law else None
     N, D = (optimum_numbers(minima, group.rows, of=of, law=fitted) for of in ("N", "D"))
-    caption = (
-        f"The best N and D for each budget, with {percent(minima.level)} intervals, and the power law fitted to the "
-        "usable ones, dashed beyond the largest budget. Grey: the optimum that the Chinchilla law implies."
-    )
+    caption = f"The best N and D for each budget, with {percent(minima.level)} intervals"
+    caption += ", and the power law fitted to the usable ones, dashed beyond the largest budget." if N.curve else "."
+    caption += " Grey: the optimum that the Chinchilla law implies." if N.parametric else ""
     draw = [partial(draw_optimum, numbers=one) for one in (N, D)]
     return Drawing("optimum", "Compute-optimal N and D", caption, draw)
 

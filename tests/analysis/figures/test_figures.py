@@ -102,6 +102,9 @@ def test_optimum_shows_the_law_only_where_there_is_one(table, edges):
     for of in ("N", "D"):
         numbers = optimum_numbers(found, table, of=of)
         assert numbers.curve.text.startswith(f"${of}^*")
+        assert not numbers.curve.weak
+        doubted = optimum_numbers(replace(found, reasons=("too few",)), table, of=of)
+        assert doubted.curve.text.endswith("(weak)")
         assert (numbers.ends[:, 0] < numbers.value).all()
         assert (numbers.value < numbers.ends[:, 1]).all()
         drawn(draw_optimum, numbers)
