@@ -95,7 +95,7 @@ def summarise(table: pd.DataFrame, folder: Path) -> Summary:
         counts |= {word: int((status == word).sum()) for word in ("finished", "diverged", "failed", "missing")}
         counts |= {str(word): int(n) for word, n in status[~status.isin(list(counts))].value_counts().items()}
     return Summary(
-        question, command, counts, tuple(_facts(ends, status)), tuple(_recipe(ends)), _troubles(ends, status)
+        question, command, counts, tuple(_facts(ends, status)), tuple(_recipe(ends, status)), _troubles(ends, status)
     )
 
 
@@ -142,7 +142,8 @@ def versions() -> str:
 
 def _facts(ends: pd.DataFrame, status: pd.Series) -> list[tuple[str, str]]:
     done = ends[status == "finished"]
-    facts = [(name, _values(ends[name])) for name in ("family", "data", "width", "depth") if name in ends.columns]
+    known = [name for name in ("family", "data", "width", "depth") if name in ends.columns and ends[name].notna().any()]
+    facts = [(name, _values(ends[name])) for name in known]
     for name, (title, unit) in RANGES.items():
         if name in done.columns and done[name].notna().any():
             facts.append((title, _range(done[name], name) + unit))
@@ -164,9 +165,12 @@ def _facts(ends: pd.DataFrame, status: pd.Series) -> list[tuple[str, str]]:
     return facts
 
 
-def _recipe(ends: pd.DataFrame) -> list[tuple[str, str]]:
+def _recipe(ends: pd.DataFrame, status: pd.Series) -> list[tuple[str, str]]:
     names = [name for name in RECIPE if name in ends.columns and ends[name].notna().any()]
     known = ends[names].astype(object).where(ends[names].notna(), "none")
+    settled = status.isin(("finished", "diverged"))
+    if "precision" in names and settled.any():  # of other runs it is not known yet, but for `auto`
+        known["precision"] = known["precision"].where(settled)
     return [(RECIPE_WORDS.get(name, name), _values(known[name], write=setting)) for name in names]
 
 
@@ -188,11 +192,19 @@ def _words(rows: pd.DataFrame, name: str) -> pd.Series:
 
 
 def _values(column: pd.Series, most: int = 12, write: Callable[[object], str] | None = None) -> str:
-    values = sorted(column.dropna().unique(), key=lambda value: (isinstance(value, str), value))
+    values = sorted(column.dropna().unique(), key=_order)
     words = list(map(write or partial(entry, str(column.name)), values))
     if len(words) > most:
         return f"{counted(len(words), 'value')} from {words[0]} to {words[-1]}"
     return ", ".join(words)
+
+
+def _order(value: object) -> tuple[bool, float, str]:
+    """Sort numbers, also those that are stored as text, before words."""
+    try:
+        return False, float(str(value)), ""
+    except ValueError:
+        return True, 0.0, str(value)
 
 
 def _range(column: pd.Series, name: str) -> str:

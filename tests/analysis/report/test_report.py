@@ -563,6 +563,16 @@ def test_a_report_of_tuning_begins_with_its_figures(tmp_path):
 def test_a_constant_rate_is_written_as_a_number():
     table = worlds.small().assign(lr_rule="100.0")
     assert ("learning rate", "100") in summarise(table, Path("nowhere")).recipe
+    table["lr_rule"] = ["50.0", "1000000.0", "0.05"] * 16
+    assert ("learning rate", "0.05, 50, 10⁶") in summarise(table, Path("nowhere")).recipe
+
+
+def test_what_ran_is_told_of_runs_that_ran(tmp_path):
+    table = worlds.small().assign(precision=["fp32"] * 46 + ["auto"] * 2, depth=None)
+    table["status"] = ["finished"] * 46 + ["missing", "failed"]
+    summary = summarise(table, tmp_path)
+    assert ("precision", "fp32") in summary.recipe
+    assert "depth" not in dict(summary.facts)
 
 
 def test_a_question_begins_without_the_name_of_its_sweep(tmp_path):
