@@ -21,7 +21,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -108,8 +107,12 @@ def measured(
 
 
 def interval(ends: tuple[float, float] | None, write: Callable[[float], str] | None = None) -> str:
-    """Write an interval; "" for None. write: writes one end (default: three digits)."""
-    return f"[{', '.join(map(write or partial(measured, digits=3), ends))}]" if ends else ""
+    """Write an interval; "" for None. write: writes one end (default: three digits, and 0 as 0)."""
+    return f"[{', '.join(map(write or _end, ends))}]" if ends else ""
+
+
+def _end(value: float) -> str:
+    return measured(value, digits=3) if value else "0"
 
 
 def percent(share: float) -> str:

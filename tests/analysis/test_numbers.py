@@ -92,6 +92,7 @@ def test_exponents_intervals_shares_factors_p_values_and_shifts():
     assert interval((0.17702, 0.29354)) == "[0.177, 0.294]"
     assert interval((-0.17, -0.1444), exponent) == "[−0.170, −0.144]"
     assert interval((1312.3, 1599.2), count) == "[1,312, 1,599]"
+    assert interval((0.0, 0.539)) == "[0, 0.539]"
     assert interval(None) == ""
     assert [percent(v) for v in (0.95, 1 - 0.95, 0.999, 0.0633, 1.0)] == ["95 %", "5 %", "99.9 %", "6.33 %", "100 %"]
     assert [percent(v) for v in (0.9999, 0.99996, 0.999999)] == ["99.99 %", "99.996 %", "99.9999 %"]
