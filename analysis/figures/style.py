@@ -17,7 +17,7 @@ from matplotlib.layout_engine import TightLayoutEngine
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from analysis.fitting.points import metric_of
-from analysis.numbers import count, flops, number, power_of_ten, short
+from analysis.numbers import count, flops, number, power_of_ten
 
 WIDTH, HEIGHT = 4.8, 3.5
 """Inches of one panel, legible at a column's width."""
@@ -174,10 +174,16 @@ def log_axes(ax: Axes, which: str = "xy") -> None:
         wide = max(ticks, default=1) >= 1e4 or min(ticks, default=1) < 1e-3
         words = list(map(power_of_ten if wide else number, ticks))
         if name == "x":
-            share = np.log(np.array(ticks) / low) / np.log(high / low)
-            words = without_touching(words, share * 100 * ax.get_window_extent().width / ax.figure.dpi, CHARACTER)
+            words = _on_axis(ax, ticks, words)
         texts = dict(zip(ticks, words, strict=True))
         axis.set_major_formatter(FuncFormatter(lambda value, _, texts=texts: texts.get(value, "")))
+
+
+def _on_axis(ax: Axes, ticks: Sequence[float], words: Sequence[str]) -> list[str]:
+    """Blank the labels of a log x axis that would overlap."""
+    low, high = ax.get_xlim()
+    share = np.log(np.array(ticks) / low) / np.log(high / low)
+    return without_touching(words, share * 100 * ax.get_window_extent().width / ax.figure.dpi, CHARACTER)
 
 
 def without_touching(words: Sequence[str], places: Iterable[float], character: float) -> list[str]:
@@ -210,7 +216,7 @@ def value_ticks(ax: Axes, values: Iterable[float], most: int = 8) -> None:
     """Put a tick at each of a few values of x, such as sizes of data sets; call it after log_axes."""
     ticks = sorted(set(values))
     if len(ticks) <= most:
-        ax.set_xticks(ticks, [short(tick) if tick >= 1e4 else number(tick) for tick in ticks])
+        ax.set_xticks(ticks, _on_axis(ax, ticks, list(map(number, ticks))))
         ax.minorticks_off()
 
 

@@ -50,7 +50,7 @@ def mosaic(filters: Filters, title: str, side: str = "") -> Mosaic:
         image = np.abs(filters.weights[index]).max(axis=0)
         top, left = (place // SIDE) * (height + 1), (place % SIDE) * (width + 1)
         picture[top : top + height, left : left + width] = image / max(float(image.max()), 1e-30)
-    return Mosaic(picture, f"{title}: {measured(filters.score, digits=2)}", side)
+    return Mosaic(picture, f"{title}: {measured(filters.score, decimals=3)}", side)
 
 
 def mosaics(rows: pd.DataFrame, filters: Mapping[str, Filters]) -> tuple[int, list[Mosaic]]:

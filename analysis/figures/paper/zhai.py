@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from analysis.estimates.conventions import Exponents, counted_by
 from analysis.figures.equation import Curve, curve_of_fit
 from analysis.figures.style import GREY, INK, colours, label, legend_below, log_axes, margins, value_bar
-from analysis.numbers import short
+from analysis.numbers import count
 from analysis.table.cells import cells
 
 AREAS = (10.0, 70.0)
@@ -71,7 +71,7 @@ def draw_zhai(ax: Axes, numbers: ZhaiNumbers) -> None:
         if numbers.curve.band is not None:
             ax.fill_between(numbers.curve.x, *numbers.curve.band, color=INK, alpha=0.1, lw=0)
     for examples in _few(sorted(area)):
-        ax.scatter([], [], s=area[examples], color=GREY, lw=0, label=f"{short(examples)} examples")
+        ax.scatter([], [], s=area[examples], color=GREY, lw=0, label=f"{count(examples)} examples")
     C = np.concatenate([one.C for one in numbers.series])
     margins(ax, C, np.concatenate([one.y for one in numbers.series]), room=0.08)
     legend_below(ax)
