@@ -286,7 +286,7 @@ def _warnings(
     if edges:
         warnings.append(
             f"{edges} of {len(points)} frontier points are the smallest or largest size at their compute, and others "
-            "might be better; they are left out of N*(C), and the law of the best loss is only as good as they are"
+            "might be better; they are left out of N*(C), and the law fitted to them is only as good as they are"
         )
     if MIN_POINTS in (len(points), len(points) - edges):
         warnings.append("no interval of a line through three points, which do not show how far they lie from it")
