@@ -89,7 +89,8 @@ class Custom:
         except TypeError as error:
             raise UserError(
                 f"found {self.module}{signature}, which cannot be called with {', '.join([*taken, *given])} ({error}); "
-                f"wanted its arguments; change model.width, model.depth or model.kwargs"
+                "wanted arguments named shape (of one example) and outputs, and values for all others in model.width, "
+                "model.depth or model.kwargs; rename the arguments or give the values"
             ) from error
         module = factory(*bound.args, **bound.kwargs)
         if not isinstance(module, nn.Module):
