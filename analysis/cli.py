@@ -76,7 +76,7 @@ def fit(chosen: TableChoice, multiverse: bool, card: bool, json_path: str | None
 @click.option("--rule", type=click.Choice(["envelope", "pareto", "hull"]), default="envelope", show_default=True,
               help="envelope: the best of each budget or bin; pareto: no run is better and cheaper; hull: lower convex "
               "hull in log-log.")  # fmt: skip
-@click.option("--law", default="power", show_default=True, help="The law of the frontier, or none.")
+@click.option("--law", default="power", show_default=True, metavar="LAW", help="The law of the frontier, or none.")
 @click.option("--objective", type=OBJECTIVE, default="lsq", show_default=True,
               help="Objective of the law. The points are means, so the default is least squares.")  # fmt: skip
 @known_options
@@ -128,14 +128,20 @@ def isoflop(chosen: TableChoice, y: str, json_path: str | None, **options: Any) 
 @click.command(context_settings=SETTINGS, epilog="\b\nExample:\n  scaling backtest results/quickstart --by C")
 @table_options
 @click.option(
-    "--law", "laws", cls=LawOption, multiple=True, metavar="LAW,…", help="The laws to compare: {laws}, or module:NAME."
+    "--law",
+    "laws",
+    cls=LawOption,
+    multiple=True,
+    metavar="LAW,…",
+    help="The laws to compare: {laws}, or module:NAME.  [those of N and D if the table has both, else those of one "
+    "variable]",
 )
 @Y
 @X
 @click.option(
     "--by",
     metavar="C|N|D|COLUMN",
-    help="Fit the laws to the runs that are small in this column, and predict the large ones.",
+    help="Fit the laws to the runs that are small in this column, and predict the large ones.  [C or, without it, D]",
 )
 @known_options
 @partial(interval_options, resamples=200)  # the share of runs inside an interval needs no more

@@ -47,11 +47,13 @@ Example:
 @click.option("--of", metavar="loss|N_star|N_exponent|alpha", help="Quantity to know there.  [the response]")
 @click.option("--most", type=click.IntRange(1), default=4, show_default=True, help="Runs in this round.")
 @click.option("--law", "laws", cls=LawOption, multiple=True, default=["chinchilla"], metavar="LAW,…",
-              help="One law, or several, weighted by their backtests: {laws}, or module:NAME.")  # fmt: skip
+              help="One law, or several, weighted by their backtests: {laws}, or module:NAME.  "
+              "[chinchilla]")  # fmt: skip
 @Y
 @X
 @known_options
-@click.option("--level", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.95, show_default=True)
+@click.option("--level", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.95, show_default=True,
+              help="Confidence level of the intervals.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the fit's starts.")
 @json_option
 def choose(

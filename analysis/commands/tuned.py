@@ -29,7 +29,7 @@ Examples:
 @click.option(
     "--of", metavar="TABLE", help="Also report what the first key's values do to the exponents of this sweep."
 )
-@click.option("--figures", is_flag=True, help="Save figures/tuned_KEY….png and .pdf in the results folder.")
+@click.option("--figures", is_flag=True, help="Save figures/tuned_KEY….png, .pdf and .svg in the results folder.")
 @interval_options
 @json_option
 def tuned(
