@@ -42,7 +42,7 @@ class Terminal(Console):
         for part in super().render(renderable, options):
             yield part if part.control else Segment(printable(part.text), part.style)
 
-    def say(self, *sentences: str) -> None:
+    def say(self, *sentences: str | Text) -> None:
         """Print sentences as they are, each in one line however long, so that commands in them can be copied."""
         for sentence in sentences:
             self.print(sentence, soft_wrap=True)

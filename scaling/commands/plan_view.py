@@ -28,7 +28,7 @@ def show_plan(view: PlanForecast, *, show_all: bool = False) -> None:
     runs = view.plan.runs if show_all else view.plan.runs[:ROWS_SHOWN]
     print_table(console, COLUMNS, [_row(view, run) for run in runs])
     if len(runs) < len(view.plan.runs):
-        console.print(f"… and {len(view.plan.runs) - len(runs):,} more (--all shows them, --json writes them)")
+        console.say(f"… and {len(view.plan.runs) - len(runs):,} more (--all shows them, --json writes them)")
     console.say(*summary(view))
 
 

@@ -159,7 +159,7 @@ def _write(plan: Plan, forecast: PlanForecast, console: Terminal) -> None:
         rows = forecast_rows(forecast.forecasts, forecast.work, forecast.stack_shares)
         extra = write_plan(plan, rows, join=plan.single)
     if extra:
-        console.print(f"{extra:,} runs of an earlier plan are not in this one; they stay in {plan.results}/runs")
+        console.say(f"{extra:,} runs of an earlier plan are not in this one; they stay in {plan.results}/runs")
         _print_still_queued(plan.folder, console)
 
 

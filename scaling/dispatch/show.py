@@ -80,7 +80,7 @@ class LiveView:
 
     def say(self, sentence: str) -> None:
         """Print a sentence above the table."""
-        self._console.print(sentence)
+        self._console.say(sentence)
 
 
 class PlainView:
@@ -199,7 +199,7 @@ def row(run: RunState) -> list[str | Text]:
 
 def print_status(console: Terminal, status: Status, *, every: bool = False, folder: str = "results/NAME") -> None:
     """Print a sweep: counts, running and diverged runs (with `every` all), failures and notes."""
-    console.print(headline(status))
+    console.say(headline(status))
     shown = list(status.runs) if every else status.of(State.RUNNING, State.DIVERGED)
     if shown:
         print_table(console, COLUMNS, [row(run) for run in shown])

@@ -84,6 +84,7 @@ def test_a_pipe_loses_nothing():
     ):
         assert words in text
     assert "no room for" not in text
+    assert printed(20, terminal=False) == text
 
 
 def test_a_failure_is_told_once_with_the_way_to_its_log():

@@ -99,7 +99,7 @@ def settle_round(folder: SweepFolder, this_round: Round, unit: str, console: Ter
     from scaling.plan.expand import expand
 
     runs, price = this_round.facts["runs"], this_round.facts["cost"]
-    console.print(f"round {int(this_round.path.name)}: {many(len(runs), 'run')}, {cost(price, unit)}")
+    console.say(f"round {int(this_round.path.name)}: {many(len(runs), 'run')}, {cost(price, unit)}")
     with one_at_a_time(folder, "suggesting"), session() as loader:
         if set(runs) <= {row["run_id"] for row in read_rows(folder)}:
             restore_sweep_file(folder)

@@ -50,7 +50,7 @@ def restore_runs(folder: SweepFolder, goal: Goal, console: Terminal) -> None:
         )
     forecasts = forecaster(restored)
     write_plan(restored, forecast_rows(forecasts(restored.runs)))
-    console.print(f"{len(lost)} runs of earlier rounds, which were missing in the plan, are added again")
+    console.say(f"{len(lost)} runs of earlier rounds, which were missing in the plan, are added again")
 
 
 def _text(loader: ConfigLoader, plan: Plan, lost: Mapping[str, Mapping[str, Any]], unit: str, left: float) -> str:

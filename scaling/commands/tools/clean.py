@@ -100,11 +100,11 @@ def _print_removed(
     """Print what was removed."""
     gone = sum(one.bytes for one in going) - sum(one.bytes for one in left)
     if not going:
-        console.print(f"nothing to remove in {path}")
+        console.say(f"nothing to remove in {path}")
     elif not agreed:
-        console.print(f"nothing was removed; --yes removes {size(gone)} without asking")
+        console.say(f"nothing was removed; --yes removes {size(gone)} without asking")
     else:
-        console.print(f"removed {size(gone)} of {path}")
+        console.say(f"removed {size(gone)} of {path}")
     if left:
         kept = ", ".join(as_typed(one.path) for one in left[:3]) + (", …" if len(left) > 3 else "")
         console.say(f"kept {len(left):,} that are claimed or belong to another user: {kept}")

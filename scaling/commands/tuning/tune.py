@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from scaling.tune import Best, Proposal, Range
 
 EPILOG = """\b
-Example:
+Examples:
   scaling tune sweep=quickstart train.budget=1e9,4e9 seed=0,1 --range 4e-3 6.4e-2 --tries 8
   scaling tune sweep=mine --key optim.lr --range 1e-3 1e-1 --key optim.weight_decay --range 1e-3 1 --tries 24
 """
@@ -102,7 +102,7 @@ def _print_best(found: Sequence[Best], console: Terminal) -> None:
 
     for entry in found:
         values = " ".join(as_overrides(entry.values))
-        console.print(f"best of {entry.tried} at {label(entry.group)}: {values} (val_loss {entry.val_loss:.4g})")
+        console.say(f"best of {entry.tried} at {label(entry.group)}: {values} (val_loss {entry.val_loss:.4g})")
 
 
 def read_ranges(keys: Sequence[str], bounds: Sequence[tuple[float, float]]) -> list[Range]:
@@ -193,7 +193,7 @@ def _train_proposals(plan: Plan, proposals: Sequence[Proposal], console: Termina
     groups = [proposal.group for proposal in proposals if proposal.runs]
     if not groups:
         return ""
-    console.print(f"{len(groups)} values to try at {len(set(groups))} sizes and lengths")
+    console.say(f"{len(groups)} values to try at {len(set(groups))} sizes and lengths")
     runs = {run.run_id: run for proposal in proposals for run in proposal.runs}  # integers may coincide
     return _train(plan, list(runs.values()), console)
 
