@@ -56,10 +56,10 @@ def show_fit(law: Fit) -> None:
     out.print(table(("parameter", "value", f"{percent(law.level)} interval"), signed_rows(law), right=[1]))
     objective, certificate = law.objective, law.certificate
     out.print(
-        f"{counted(law.n_points, 'point')} of {counted(law.n_runs, 'run')}; sum of {objective.name} "
-        f"in {objective.space} {number(objective.value, 6)}; certificate {status(certificate.status).markup}: "
-        f"{percent(certificate.share_at_best)} of {certificate.starts} starts at the best optimum; "
-        f"{certificate.backtest}"
+        f"{counted(law.n_points, 'point')} of {counted(law.n_runs, 'run')}; objective ({objective.name}, "
+        f"{objective.space} {escape(law.y)}) {number(objective.value, 6)}; "
+        f"certificate {status(certificate.status).markup}: {percent(certificate.share_at_best)} of "
+        f"{certificate.starts} starts at the best optimum; {certificate.backtest}"
     )
     notes(out, law.warnings)
 

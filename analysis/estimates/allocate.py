@@ -260,13 +260,13 @@ def _verdict(approaches: Sequence[Approach]) -> tuple[bool | None, str]:
     """Compare the exponents pairwise; return whether they agree within their intervals, and a sentence."""
     sure = [a for a in approaches if a.status == "ok" and a.N_exponent_interval]
     if len(sure) < 2:
-        which = f"{sure[0].title} only" if sure else "none of them"
+        which = f"approach {sure[0].title} only" if sure else "none of them"
         return None, f"cannot say whether the approaches agree: an exponent with an interval comes from {which}"
     apart = [(a, b) for a, b in combinations(sure, 2) if not _compatible(*sorted((a, b), key=_exponent))]
     listed = ", ".join(f"{a.title}: {exponent(a.N_exponent)} {interval(a.N_exponent_interval, exponent)}" for a in sure)
     if not apart:
         return True, f"the approaches agree on the exponent of N* within their intervals ({listed})"
-    pairs = "; ".join(f"{a.title} against {b.title}" for a, b in apart)
+    pairs = "; ".join(f"approach {a.title} against approach {b.title}" for a, b in apart)
     return False, f"the approaches disagree on the exponent of N*: {pairs} ({listed})"
 
 
