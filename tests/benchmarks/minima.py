@@ -19,7 +19,7 @@ from analysis.estimates.isoflop import isoflop
 AHEAD = (1.0, 3.0, 10.0)
 """Times the largest budget at which the interval is looked at."""
 TRUE = "true law"
-SHIFTED = "true law, 6 budgets of 8 sizes, one seed, noise .1 or .3 %, each grid shifted on its own"
+SHIFTED = "true law, 6 budgets of 8 sizes, one seed, noise 0.1 or 0.3 %, each grid shifted on its own"
 BENT = {TRUE: 0.0, SHIFTED: 0.0, "optima that bend by 2 to 8 % a squared decade of C": 0.08}
 """Kinds of tables, with the largest bend."""
 
