@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import is_dataclass
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
 from scaling.compose.roots import roots
-from scaling.config import load_class, types_of
+from scaling.config import RunConfig, load_class, read_part, types_of
 
 
 def value_at(config: Any, key: str) -> Any:
@@ -28,6 +29,21 @@ def accepts_key(config: Mapping[str, Any], key: str) -> bool:
         return False
     kinds = types_of(load_class(keys["_target_"]))
     return path[0] in kinds and (len(path) == 1 or _is_open(kinds[path[0]]))
+
+
+def as_read(config: Mapping[str, Any], key: str, value: Any) -> Any:
+    """Return a value as the class of its key reads it, such as 16 for the text '16' of an environment variable."""
+    kinds: Mapping[str, Any] = types_of(RunConfig)
+    keys: Any = config
+    *groups, name = key.split(".")
+    for group in groups:
+        keys, kind = keys[group], kinds.get(group)
+        if isinstance(keys, Mapping) and "_target_" in keys:
+            kind = load_class(keys["_target_"])
+        if not isinstance(kind, type) or not is_dataclass(kind):
+            return value
+        kinds = types_of(kind)
+    return read_part(kinds[name], value, where=key) if name in kinds else value
 
 
 def where_else(config: Mapping[str, Any], key: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from scaling.accounting import COUNT_COLUMNS
 from scaling.compose.interpolation import Composed
-from scaling.compose.keys import accepts_key, names_of, value_at, where_else
+from scaling.compose.keys import accepts_key, as_read, names_of, value_at, where_else
 from scaling.config import RunConfig, plain, read_config, read_group, read_part
 from scaling.errors import ImpossibleRun, UserError, check_keys, suggestion
 from scaling.plan.expressions import Expression, parse
@@ -228,7 +228,13 @@ class Names:
             raise UserError(self._unknown(name, path)) from None
         if value is None:
             raise UserError(f"found {name} in an expression of the sweep, but {path} is null here; give it a value")
-        return value
+        if isinstance(value, Mapping):
+            keys = [*(["family"] if name == "model" else []), *(f"{name}.{key}" for key in value if key != "_target_")]
+            raise UserError(
+                f"found {name} in an expression of the sweep, which has keys of its own; wanted one of "
+                f"{', '.join(keys)}; change it"
+            )
+        return as_read(self.raw, path, value) if isinstance(value, str) else value
 
     def _unknown(self, name: str, path: str) -> str:
         """Return the error about a name of an expression that stands for nothing in this config."""

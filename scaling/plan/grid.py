@@ -106,7 +106,7 @@ def _read_axis(key: str, values: Any) -> tuple[Any, ...]:
 def spaced(spec: Mapping[str, Any], *, where: str) -> tuple[float, ...]:
     """Return the values of {from, to, num | step, spacing: linear | log, round}; both ends are included.
 
-    round: values become multiples of this number, at least 1; duplicates are removed.
+    round: values become multiples of this number, positive ones at least 1; duplicates are removed.
     """
     unknown = set(spec) - RANGE_KEYS
     spacing, multiple = spec.get("spacing", "linear"), spec.get("round")
@@ -130,7 +130,7 @@ def spaced(spec: Mapping[str, Any], *, where: str) -> tuple[float, ...]:
         multiple = _number(spec, "round", where)
         if multiple <= 0:
             raise UserError(f"found round: {multiple:g} for {where}; wanted a positive number; change it")
-        values = [max(1, round(value / multiple)) * multiple for value in values]
+        values = [(round(value / multiple) or int(value > 0)) * multiple for value in values]
     values = [without_rounding(value) for value in values]
     return tuple(dict.fromkeys(int(value) if float(value).is_integer() else value for value in values))
 

@@ -58,6 +58,13 @@ def test_rounded_widths_are_distinct_multiples():
     assert len(set(widths)) == len(widths) < 30
 
 
+def test_zero_and_negative_ends_stay_when_rounded():
+    assert spaced({"from": 0, "to": 4, "step": 1, "round": 1}, where="seed") == (0, 1, 2, 3, 4)
+    assert spaced({"from": 0, "to": 0.3, "num": 4, "round": 0.1}, where="optim.weight_decay") == (0, 0.1, 0.2, 0.3)
+    assert spaced({"from": -2, "to": 2, "num": 3, "round": 1}, where="seed") == (-2, 0, 2)
+    assert spaced({"from": 0.2, "to": 8, "num": 2, "round": 4}, where="w") == (4, 8)
+
+
 @given(st.floats(1e-3, 1e3), st.floats(1.5, 1e6), st.integers(2, 40))
 def test_log_ranges_have_constant_ratios(start, ratio, num):
     values = spaced({"from": start, "to": start * ratio, "num": num, "spacing": "log"}, where="w")

@@ -99,6 +99,28 @@ sweep:
     assert "train.batch < 32 (train.batch = 32)" in plan.dropped[0].reason
 
 
+def test_rules_read_texts_as_their_keys_do(here, monkeypatch):
+    monkeypatch.setenv("WIDTH", "16")
+    sweep(
+        here,
+        "model: {width: '${oc.env:WIDTH}'}\n"
+        "sweep: {grid: [{product: {train.steps: ['9', '100']}}], set: {optim.lr: 1e-3 * width}, where: steps > width}",
+    )
+    plan = planned("sweep=mine", "train.batch='32'")
+    assert of(plan, "model.width", "optim.lr", "train.steps", "train.batch") == [(16, 0.016, 100, 32)]
+    assert "steps = 9" in plan.dropped[0].reason
+    sweep(here, "train: {steps: 9}\nsweep: {grid: [{product: {model.width: ['16', '9']}}], where: model.width > 10}")
+    assert of(planned("sweep=mine"), "model.width") == [(16,)]
+    sweep(here, "train: {steps: 9}\nsweep: {grid: [{product: {model.width: ['16'], seed: ['9']}}], where: width > seed}")
+    assert of(planned("sweep=mine"), "model.width") == [(16,)]
+
+
+def test_a_rule_that_names_a_group_is_told_its_keys(here):
+    sweep(here, "train: {steps: 9}\nsweep: {grid: [{product: {seed: [0]}}], where: model == 'mlp'}")
+    with pytest.raises(UserError, match=r"found model in an expression of the sweep, .* wanted one of family, model\.width"):
+        planned("sweep=mine")
+
+
 def test_a_stage_resolves_its_own_among_its_parent_s_keys(here):
     sweep(
         here,
