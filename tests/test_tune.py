@@ -185,6 +185,11 @@ def test_bad_input_is_one_sentence(scaling):
     assert "in which model.width has the one value 1" in scaling(
         "tune", "train.steps=1", "--range", "1e-3", "1e-1", "--key", "model.width", code=2
     )
+    for said in ("optim.lr=3", "optim.lr=3,4", "optim={lr: 3}", "++optim.lr=3"):
+        found = scaling("tune", "train.steps=1", said, "--range", "1e-3", "1e-2", code=2)
+        assert "found optim.lr on the command line beside --range" in found
+    by_itself = ["--range", "1e-3", "1e-2", "--by", "optim.lr"]
+    assert "found --by optim.lr, which is tuned" in scaling("tune", "train.steps=1", *by_itself, code=2)
     twice = ["--range", "1", "2", "--key", "optim.lr"] * 2
     assert "wanted each key once" in scaling("tune", "train.steps=1", *twice, code=2)
 

@@ -111,13 +111,17 @@ def test_rules_read_texts_as_their_keys_do(here, monkeypatch):
     assert "steps = 9" in plan.dropped[0].reason
     sweep(here, "train: {steps: 9}\nsweep: {grid: [{product: {model.width: ['16', '9']}}], where: model.width > 10}")
     assert of(planned("sweep=mine"), "model.width") == [(16,)]
-    sweep(here, "train: {steps: 9}\nsweep: {grid: [{product: {model.width: ['16'], seed: ['9']}}], where: width > seed}")
+    sweep(
+        here, "train: {steps: 9}\nsweep: {grid: [{product: {model.width: ['16'], seed: ['9']}}], where: width > seed}"
+    )
     assert of(planned("sweep=mine"), "model.width") == [(16,)]
 
 
 def test_a_rule_that_names_a_group_is_told_its_keys(here):
     sweep(here, "train: {steps: 9}\nsweep: {grid: [{product: {seed: [0]}}], where: model == 'mlp'}")
-    with pytest.raises(UserError, match=r"found model in an expression of the sweep, .* wanted one of family, model\.width"):
+    with pytest.raises(
+        UserError, match=r"found model in an expression of the sweep, .* wanted one of family, model\.width"
+    ):
         planned("sweep=mine")
 
 

@@ -30,6 +30,8 @@ def chosen(folder: SweepFolder, words: Sequence[str], where: Sequence[str]) -> l
     """
     if not words and not where:
         return None
+    if any(not word.strip() for word in words):  # would match every run
+        raise UserError("found '' as a run; wanted its id or overrides; was it a variable of the shell that is empty?")
     overrides = [word for word in words if "=" in word]
     run_ids = tuple(word for word in words if "=" not in word)
     rows = _rows(folder, run_ids)
@@ -48,8 +50,8 @@ def the_one(folder: SweepFolder, words: Sequence[str]) -> str:
 
     UserError if overrides match no run, or several.
     """
-    asked = " ".join(words).split()
-    if len(asked) == 1 and "=" not in asked[0]:
+    asked = " ".join(words).split() or [""]
+    if len(asked) == 1 and asked[0] and "=" not in asked[0]:
         return asked[0]
     found = chosen(folder, asked, ()) or []
     if len(found) == 1:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from scaling.errors import UserError
 from scaling.plan.planned import PlannedRun
+from scaling.plan.request import Request
 from scaling.tune import Range, rounded, with_keys
 
 SEEDS = ("seed", "data.seed")
@@ -33,6 +34,18 @@ def check_keys(runs: Sequence[PlannedRun], ranges: Sequence[Range]) -> None:
             raise UserError(
                 f"found --range {one.low:g} {one.high:g}, in which {one.key} has the one value {only:g}; wanted "
                 f"several; widen it"
+            )
+
+
+def check_said(request: Request, ranges: Sequence[Range], by: Sequence[str]) -> None:
+    """Raise UserError for a tuned key that an override sets as well, or by which runs are to be tuned separately."""
+    for one in ranges:
+        if one.key in by:
+            raise UserError(f"found --by {one.key}, which is tuned; wanted another key, such as model.width; drop it")
+        if one.key in (*request.fixed, *request.axes):
+            raise UserError(
+                f"found {one.key} on the command line beside --range, which varies it; wanted one of the two; drop "
+                f"{one.key}=…, or tune another key"
             )
 
 

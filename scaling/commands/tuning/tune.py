@@ -73,13 +73,16 @@ def tune(
     continue. The optima of all sizes and lengths, with intervals, and the law in N and D through them use all runs
     (`scaling tuned results/NAME-tune` prints them again).
     """
+    from scaling.commands.tuning.tunable import check_said
     from scaling.compose.session import session
     from scaling.compose.write_rules import write_rules
     from scaling.plan.expand import expand
+    from scaling.plan.request import read_request
 
     ranges = read_ranges(keys, bounds)
     with session() as loader:
-        plan = expand(loader, only_overrides(arguments))
+        check_said(read_request(loader, only_overrides(arguments)), ranges, by)
+        plan = expand(loader, arguments)
     plan = dataclasses.replace(plan, name=f"{plan.name}-tune")
     console = terminal(stderr=json_path == "-")
     found = _search(plan, ranges, by, tries=tries, at_once=at_once, widen=widen, seed=study_seed, console=console)

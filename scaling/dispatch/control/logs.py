@@ -70,7 +70,7 @@ def _reader_of(folder: SweepFolder, run_id: str) -> Reader:
 
 def find_run(folder: SweepFolder, run_id: str) -> RunFolder:
     """Return the folder of a run, started or planned, by the first digits of its id; UserError if there is none."""
-    matches = {path.name for path in (folder.results / "runs").glob(f"{run_id}*") if path.is_dir()}
+    matches = {path.name for path in (folder.results / "runs").glob(f"{escape(run_id)}*") if path.is_dir()}
     if not matches and folder.plan.exists():
         matches = {run.run_id for run in read_plan(folder) if run.run_id.startswith(run_id)}
     if len(matches) == 1:

@@ -52,6 +52,11 @@ def test_what_names_no_run_is_one_sentence(sweep):
     for words in (["model.width=9"], ["model.depth=1"], ["c"]):
         with pytest.raises(UserError, match="found no run"):
             chosen(sweep, words, [])
+    for empty in ([""], ["a", ""], [" "]):  # "$RUN", say, of a shell that has no RUN
+        with pytest.raises(UserError, match="found '' as a run"):
+            chosen(sweep, empty, [])
+    with pytest.raises(UserError, match="found '' as a run"):
+        the_one(sweep, [""])
     for where in ([""], ["width > 9)", "(C > 1"]):  # each is an expression by itself
         with pytest.raises(UserError, match="found"):
             chosen(sweep, [], where)
