@@ -102,9 +102,12 @@ def _read_plan(folder: Path) -> pd.DataFrame:
     if not path.is_file():
         raise UserError(f"found no plan.csv in {folder}; wanted the results folder of a sweep, such as results/NAME")
     try:
-        plan = pd.read_csv(
-            io.BytesIO(read_file(path)), dtype=dict.fromkeys(WORDS, str), keep_default_na=False, na_values=[""]
-        )
+        raw = read_file(path)
+        if not raw.endswith(b"\n"):
+            raise ValueError("its last row is cut")
+        plan = pd.read_csv(io.BytesIO(raw), dtype=dict.fromkeys(WORDS, str), keep_default_na=False, na_values=[""])
+        if "C" in plan:
+            pd.to_numeric(plan["C"])  # not so where rows of two files were put together
     except (ValueError, OSError) as error:
         raise UserError(
             f"found {path}, which cannot be read as a plan ({' '.join(str(error).split())[:160]}); wanted a whole one; "

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from scaling.dispatch.states.settled import SettledRuns
 from scaling.folders import SHARED_FOLDERS, SweepFolder
-from scaling.plan.rows import read_columns
+from scaling.plan.rows import broken_plan, read_columns
 
 COLUMNS = ("run_id", "parent", "parent_step", "origin", "trunk", "trunk_step")
 
@@ -44,12 +44,15 @@ def read_named(results: Path) -> Named:
     children: dict[tuple[str, int], set[str]] = {}
     forks: dict[tuple[str, int], set[str]] = {}
     for folder in plan_folders(results):
-        for run_id, parent, parent_step, origin, trunk, trunk_step in read_columns(folder, COLUMNS):
-            runs |= {name for name in (run_id, parent, origin, trunk) if name}
-            if parent and parent_step:
-                children.setdefault((parent, int(float(parent_step))), set()).add(run_id)
-            if trunk and trunk_step:
-                forks.setdefault((trunk, int(float(trunk_step))), set()).add(run_id)
+        try:
+            for run_id, parent, parent_step, origin, trunk, trunk_step in read_columns(folder, COLUMNS):
+                runs |= {name for name in (run_id, parent, origin, trunk) if name}
+                if parent and parent_step:
+                    children.setdefault((parent, int(float(parent_step))), set()).add(run_id)
+                if trunk and trunk_step:
+                    forks.setdefault((trunk, int(float(trunk_step))), set()).add(run_id)
+        except (ValueError, OverflowError) as error:
+            raise broken_plan(folder) from error
     return Named(frozenset(runs), _frozen(children), _frozen(forks))
 
 

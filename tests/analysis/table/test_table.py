@@ -62,6 +62,15 @@ def test_columns_stand_in_one_order_and_the_rate_is_the_run_s(tmp_path, sweep):
     assert set(read["lr"]) == {1e-3}  # a cosine ends at 0, which is no setting to choose rows by
 
 
+@pytest.mark.parametrize("damage", [lambda text: text[: len(text) // 2], lambda text: text + text])
+def test_a_plan_that_is_cut_or_doubled_is_no_smaller_or_larger_sweep(tmp_path, sweep, damage):
+    folder = write_results(sweep, tmp_path)
+    path = folder / "plan.csv"
+    path.write_text(damage(path.read_text()))
+    with pytest.raises(UserError, match="cannot be read as a plan"):
+        read_results(folder)
+
+
 def with_setting(folder):
     """Note a setting that every other run has: in the overrides of the plan, or at its default in the config alone."""
     plan = pd.read_csv(folder / "plan.csv", dtype=str)

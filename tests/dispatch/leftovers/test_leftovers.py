@@ -165,12 +165,15 @@ def test_a_run_of_nobody_s_dispatch_stays(folder):
     assert kinds(folder) == {}
 
 
-def test_a_plan_that_cannot_be_read_keeps_everything(folder):
+@pytest.mark.parametrize(
+    "text", ["run_id,C\nold", "run_id,C,parent,parent_step\na,1,b,2\nrun_id,C,parent,parent_step\n"]
+)
+def test_a_plan_that_cannot_be_read_keeps_everything(folder, text):
     plan(folder, "new")
     dispatched(folder, "old")
     settle(folder, "old")
     other = SweepFolder(folder.results, "other")
-    write_atomically(other.plan, "run_id,C\nold")
+    write_atomically(other.plan, text)
     with pytest.raises(BrokenPlan, match="not a whole plan"):
         find_leftovers(folder)
 
