@@ -68,7 +68,7 @@ def test_a_plan_that_is_cut_or_doubled_is_no_smaller_or_larger_sweep(tmp_path, s
     path = folder / "plan.csv"
     path.write_text(damage(path.read_text()))
     with pytest.raises(UserError, match="cannot be read as a plan"):
-        read_results(folder)
+        load_table(folder)
 
 
 def with_setting(folder):
