@@ -1,7 +1,8 @@
-"""Data in a worker's memory: read or made once for all its runs, or left in its file if it is large."""
+"""Data in a worker's memory: read or made once for all its runs, or mapped from its file."""
 
 from __future__ import annotations
 
+import mmap
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import fields, is_dataclass
@@ -11,16 +12,32 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from scaling.data.mapped_rows import mapping_of
 from scaling.devices import cores, host_memory
 
 T = TypeVar("T")
-MAPPED_BYTES = 1 << 30  # an array on disk: a smaller one is read into memory, a larger one mapped
+MAPPED_BYTES = 1 << 30  # of an array on disk: a smaller one is read whole at the start, a larger one batch by batch
 MOST_BYTES = {"cpu": 1 << 30, "cuda": 1 << 34}  # for a worker on a device; less if the machine has little memory
 
 
 def load_array(path: Path) -> np.ndarray:
     """Read an .npy file, or map it into memory if it is large."""
     return np.load(path, mmap_mode="r" if path.stat().st_size > MAPPED_BYTES else None)
+
+
+def shared_array(path: Path) -> np.ndarray:
+    """Map an .npy file, so that all workers of a machine share its memory; it may be replaced, but not changed.
+
+    Unless it is large, it is read here from start to end (at random places a disk is slow), and used like any array.
+    """
+    try:
+        array = np.load(path, mmap_mode="r")
+    except OSError:  # a file system without maps
+        return load_array(path)
+    if not stays_in_file(array):
+        array = np.asarray(array)
+        array.reshape(-1)[:: mmap.PAGESIZE // array.itemsize].max(initial=0)
+    return array
 
 
 def stays_in_file(array: np.ndarray) -> bool:
@@ -75,7 +92,7 @@ class Memory:
             arrays = list(arrays_in(value))
             for array in arrays:
                 array.flags.writeable = False
-            size = sum(array.nbytes for array in arrays if not isinstance(array, np.memmap))
+            size = sum(array.nbytes for array in arrays if mapping_of(array) is None)
             with self._lock:
                 if size <= self.limit:
                     self._keep(group, key, value, size)

@@ -1,4 +1,4 @@
-"""Prepared images: uint8 arrays of one resolution on disk; large ones are mapped into memory.
+"""Prepared images: uint8 arrays of one resolution on disk, mapped into memory.
 
 The training images are in the subset order of seed 0, so that every subset of that seed is the front of the file.
 """
@@ -14,7 +14,7 @@ import numpy as np
 
 from scaling.data.base import SPLITS, Arrays, Published
 from scaling.data.finite import Whole
-from scaling.data.memory import load_array
+from scaling.data.memory import shared_array
 from scaling.errors import UserError
 
 ORDER_SEED = 0  # of the order in which training images are written
@@ -56,7 +56,7 @@ class Prepared:
         return cls(Path(folder), facts)
 
     def whole(self) -> Whole:
-        """Return all splits; large ones are mapped, not read."""
+        """Return all splits, mapped into memory."""
         train, validation, test = (self._split(name) for name in SPLITS)
         facts = {"prepared": self.folder.name}
         mean, std = tuple(self.facts.mean), tuple(self.facts.std)
@@ -67,7 +67,7 @@ class Prepared:
         return None if total is None else Published(np.load(self.folder / PLACES), total)
 
     def _split(self, name: str) -> Arrays:
-        images = load_array(self.folder / f"{name}-images.npy")
+        images = shared_array(self.folder / f"{name}-images.npy")
         return Arrays(images, np.load(self.folder / f"{name}-labels.npy"))
 
 
