@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from copy import deepcopy
 from itertools import chain
 from operator import is_
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -125,10 +127,14 @@ class UnsavedState:
         self._module, self._first = module, _values(module)
 
     def changed(self) -> dict[str, Any]:
-        """Return the plain values and dense tensors that have changed, by name."""
+        """Return the plain values, dense tensors and arrays that have changed, by name."""
+        return self.different(_values(self._module))
+
+    def different(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return those of some values by name that differ from what the module had first."""
         return {
             name: value
-            for name, value in _values(self._module).items()
+            for name, value in values.items()
             if name not in self._first or not _same(value, self._first[name])
         }
 
@@ -151,6 +157,8 @@ class UnsavedState:
                 now.requires_grad_(value)
             elif not isinstance(value, Tensor):
                 setattr(part, key, value)
+            elif isinstance(now, np.ndarray):
+                setattr(part, key, value.cpu().numpy())
             elif isinstance(now, Tensor) and (now.shape, now.dtype) == (value.shape, value.dtype):
                 now.detach().copy_(value)
             elif isinstance(now, Tensor):
@@ -170,18 +178,30 @@ def unsaved_values(part: nn.Module) -> dict[str, Any]:
     return attributes | unsaved_buffers(part)
 
 
-def _values(module: nn.Module) -> dict[str, Any]:
+def own_values(module: nn.Module) -> dict[str, Any]:
+    """Return copies of what the state_dict lacks, by name: plain values, dense tensors, and arrays as tensors."""
     found = {}
     for path, part in module.named_modules():
         for name, value in unsaved_values(part).items():
             if isinstance(value, Tensor) and not isinstance(value, nn.Parameter):
                 if value.layout is torch.strided:
                     found[f"{path}.{name}"] = value.detach().clone().as_subclass(Tensor)
+            elif isinstance(value, np.ndarray):
+                with suppress(TypeError, ValueError):  # of a type that torch lacks
+                    found[f"{path}.{name}"] = torch.from_numpy(value.copy())
             elif _is_whole(value):
                 found[f"{path}.{name}"] = deepcopy(value)
-        for name, parameter in part.named_parameters(recurse=False):
-            found[f"{path}.{name}"] = parameter.requires_grad
     return found
+
+
+def _values(module: nn.Module) -> dict[str, Any]:
+    """Return `own_values`, and which parameters are trained."""
+    parameters = [
+        (f"{path}.{name}", parameter)
+        for path, part in module.named_modules()
+        for name, parameter in part.named_parameters(recurse=False)
+    ]
+    return own_values(module) | {name: parameter.requires_grad for name, parameter in parameters}
 
 
 def _is_whole(value: Any) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -10,11 +12,12 @@ from torch.nn.parameter import is_lazy
 from scaling.errors import UserError
 from scaling.global_streams import own_streams
 from scaling.models.build_model import build_model
+from scaling.models.module_state import UnsavedState, own_values
 from scaling.models.parts import as_evaluated, head_of, shape_difference
 from scaling.plan.planned import PlannedRun
 from scaling.train.attempt import PlacedRun
 from scaling.train.learner import Learner
-from scaling.train.output.kept_weights import read_kept_weights
+from scaling.train.output.kept_weights import KeptWeights, read_kept_weights
 from scaling.train.streams import stream
 
 EXAMPLES = 4  # on which a user's network is compared with its head on its features
@@ -98,17 +101,43 @@ def parent_network(placed: PlacedRun, *, new_head: bool) -> nn.Module:
     """
     run = placed.run
     parent, step = start_of(run)
-    outputs = (run if new_head else parent).config.data.outputs
-    network = build_model(run.config.model, run.input_shape, outputs, stream(run.config.seed, "init"))
-    _make_lazy_parameters(network, run.input_shape, run.config.seed)
-    weights = read_kept_weights(placed.folder.other(parent.run_id), step)
+    network = _made(run, (run if new_head else parent).config.data.outputs)
+    kept = read_kept_weights(placed.folder.other(parent.run_id), step)
+    weights, own = kept.model, _own_values_to_take(kept, network, run, parent)
     if new_head:
         head = f"{name_of_head(network)}."
+        own = {name: value for name, value in own.items() if not name.startswith(head)}
         fresh = {name: value for name, value in network.state_dict().items() if name.startswith(head)}
         weights = {name: value for name, value in weights.items() if not name.startswith(head)} | fresh
     _check_fit(network, weights, f"run {parent.run_id} at step {step}")
     network.load_state_dict(weights)
+    UnsavedState(network).load(own, kept.own_devices)
     return network.to(placed.device)
+
+
+def _made(run: PlannedRun, outputs: int) -> nn.Module:
+    """Make a stage's network with a number of outputs, from the stage's seed."""
+    network = build_model(run.config.model, run.input_shape, outputs, stream(run.config.seed, "init"))
+    _make_lazy_parameters(network, run.input_shape, run.config.seed)
+    return network
+
+
+def _own_values_to_take(kept: KeptWeights, network: nn.Module, run: PlannedRun, parent: PlannedRun) -> dict[str, Any]:
+    """Return what a user's module keeps outside its state_dict and that differs from what it is made with.
+
+    It was changed in training, or drawn from another seed. What follows from the number of outputs is left as it is.
+    """
+    if not kept.own:
+        return {}
+    outputs = parent.config.data.outputs
+    alike = network if outputs == run.config.data.outputs else _made(run, outputs)
+    made = own_values(network)
+
+    def fits(name: str, value: Any) -> bool:
+        other = made.get(name)
+        return not (isinstance(value, Tensor) and isinstance(other, Tensor)) or value.shape == other.shape
+
+    return {name: value for name, value in UnsavedState(alike).different(kept.own).items() if fits(name, value)}
 
 
 def head_learner(placed: PlacedRun) -> Learner:

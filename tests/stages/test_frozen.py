@@ -44,14 +44,14 @@ def test_the_body_is_left_untouched_bitwise(trained, kind):
     results, parent = trained
     folder = folder_of(parent, results)
     files = {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file()}
-    before = read_kept_weights(folder, 40)
+    before = read_kept_weights(folder, 40).model
     run = child_run(parent, kind, train={"keep": "last"} if kind == "probe" else {})
     record = done(run, results)
     assert record.status == "finished"
     assert record.points[-1].error < 0.2
     assert {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file()} == files
     if kind == "probe":
-        after = read_kept_weights(folder_of(run, results), run.quantities.steps)
+        after = read_kept_weights(folder_of(run, results), run.quantities.steps).model
         body = [name for name in before if not name.startswith("head.")]
         assert all(torch.equal(before[name], after[name]) for name in body)
         assert not torch.equal(before["head.weight"], after["head.weight"])

@@ -30,7 +30,7 @@ CPU = torch.device("cpu")
 
 def moved(run, results, before) -> dict[str, float]:
     """The largest change of the embedding and of the head in a run of one step."""
-    after = read_kept_weights(folder_of(run, results), run.quantities.steps)
+    after = read_kept_weights(folder_of(run, results), run.quantities.steps).model
     return {
         "embed": (after["embed.weight"] - before["embed.weight"]).abs().max().item(),
         "head": after["head.weight"].abs().max().item(),
@@ -40,7 +40,7 @@ def moved(run, results, before) -> dict[str, float]:
 def test_body_and_head_take_their_own_rates(trained):
     """One step of LION moves each weight by its rate: the rate of the head, and body_share of it."""
     results, parent = trained
-    before = read_kept_weights(folder_of(parent, results), 40)
+    before = read_kept_weights(folder_of(parent, results), 40).model
     for share in (0.0, 0.1, 1.0):
         # The head starts at zero, where the body has no gradient: the second step is the body's first.
         optim = {"is": "lion", "lr": 1e-3, "body_share": share}
@@ -56,12 +56,12 @@ def test_a_body_without_a_share_stays_as_it_is_and_is_not_computed_backwards(tmp
     monkeypatch.setattr(family, "BODY", {**family.BODY, "norm": "batch", "dropout": 0.2})
     parent = parent_run()
     done(parent, tmp_path)
-    before = read_kept_weights(folder_of(parent, tmp_path), 40)
+    before = read_kept_weights(folder_of(parent, tmp_path), 40).model
     train = {"epochs": 2, "keep": "last", "clip": 0.1}
     run = child_run(parent, "finetune", train=train, optim={"is": "sgd", "lr": 0.1, "body_share": 0.0})
     probe = child_run(parent, "probe", train=train)
     tuned, probed = done(run, tmp_path), done(probe, tmp_path)
-    after = read_kept_weights(folder_of(run, tmp_path), run.quantities.steps)
+    after = read_kept_weights(folder_of(run, tmp_path), run.quantities.steps).model
     for name, weights in before.items():
         assert torch.equal(weights, after[name]) == (not name.startswith("head.")), name
     assert tuned.points[-1].loss == pytest.approx(probed.points[-1].loss, rel=1e-4)
@@ -78,7 +78,7 @@ def test_fine_tuning_starts_from_the_parents_body_and_learns(trained):
         parent, "finetune", train={"clip": 1.0, "epochs": 4}, optim={"is": "sgd", "lr": 0.1, "body_share": 0.1}
     )
     network = parent_network(PlacedRun(run, folder_of(run, results), CPU), new_head=True)
-    weights = read_kept_weights(folder_of(parent, results), 40)
+    weights = read_kept_weights(folder_of(parent, results), 40).model
     assert torch.equal(network.embed.weight, weights["embed.weight"])
     assert not network.head.weight.any()
     record = done(run, results)
@@ -130,7 +130,7 @@ def test_filters_are_those_of_the_network_at_the_size_that_it_reads(stage, train
     done(run, results)
     with np.load(folder_of(run, results).path / "filters.npz") as kept:
         filters = kept["filters"]
-    weights = read_kept_weights(folder_of(run, results), run.quantities.steps)["embed.weight"]
+    weights = read_kept_weights(folder_of(run, results), run.quantities.steps).model["embed.weight"]
     assert np.array_equal(filters, weights.numpy().reshape(16, 1, 2, 3).astype(np.float16))
 
 
@@ -144,6 +144,26 @@ def test_a_stage_without_crops_scores_as_its_parent_did(trained, tmp_path):
     assert record.points[-1].error == last["error"]
     assert record.points[-1].loss == pytest.approx(last["loss"], rel=1e-6)
     assert (run.quantities.D, run.quantities.C) == (0, 0)
+
+
+@pytest.mark.parametrize("how", ["attribute", "array", "buffer"])
+def test_a_stage_starts_from_what_its_parent_kept_outside_its_weights(how, tmp_path, monkeypatch):
+    """Also from another seed, which would draw other random features, and with other outputs."""
+    module = {"is": "custom", "module": "tests.train.nets.Projecting", "kwargs": {"how": how}}
+    monkeypatch.setattr(family, "BODY", module)
+    parent = parent_run()
+    last = done(parent, tmp_path).points[-1]
+    (tmp_path / "own.json").write_text(json.dumps([[int(label)] for label in parent.config.data.load(1).test.y]))
+    run = child_run(parent, {"is": "real", "labels": "own.json", "root": str(tmp_path)}, seed=5)
+    found = done(run, tmp_path).points[-1]
+    assert (found.error, found.loss) == (last.error, pytest.approx(last.loss, rel=1e-6))
+    same, other = (
+        parent_network(PlacedRun(each, folder_of(each, tmp_path), CPU), new_head=True)
+        for each in (run, child_run(parent, "ridge", data="digits", seed=6))
+    )
+    assert (same.outputs, other.outputs, same.calls, other.calls) == (3, 10, 40, 40)
+    for name in ("features", "mean"):
+        assert torch.equal(torch.as_tensor(getattr(same, name)), torch.as_tensor(getattr(other, name)))
 
 
 @pytest.mark.parametrize("average", ["logits", "probabilities"])
@@ -214,7 +234,7 @@ def test_weights_that_do_not_fit_the_model_are_said_in_a_sentence(trained, tmp_p
     results, parent = trained
     run = child_run(parent, "finetune", seed=88)
     folder = RunFolder(tmp_path / "runs" / run.run_id)
-    weights = read_kept_weights(folder_of(parent, results), 40)
+    weights = read_kept_weights(folder_of(parent, results), 40).model
     cut = {**weights, "embed.weight": weights["embed.weight"][:, :3]}
     write_checkpoint(folder.other(parent.run_id).kept_weights(40), parent.run_id, {"model": cut})
     with pytest.raises(UserError, match=r"embed\.weight .* \(16, 3\) .* \(16, 6\)"):

@@ -40,11 +40,11 @@ def test_a_killed_stage_ends_with_the_same_record(case, results):
     assert not folder.record.exists()
     assert folder.checkpoint.exists() == run.config.stage.trains
     resumed = train_run(run, folder, device="cpu")
-    weights = read_kept_weights(folder, run.quantities.steps) if run.config.stage.trains else {}
+    weights = read_kept_weights(folder, run.quantities.steps).model if run.config.stage.trains else {}
     folder.record.unlink()
     straight = train_run(run, folder, device="cpu")
     assert essence(resumed) == essence(straight)
     assert not folder.checkpoint.exists()
     if weights:
-        again = read_kept_weights(folder, run.quantities.steps)
+        again = read_kept_weights(folder, run.quantities.steps).model
         assert all(torch.equal(weights[name], again[name]) for name in weights)

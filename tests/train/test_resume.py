@@ -144,11 +144,11 @@ def test_a_run_killed_before_its_record_keeps_the_same_weights(tmp_path):
     run = planned({"steps": 40, "keep": "milestones", "milestones": 3}, data={"is": "blobs", "size": 100})
     folder = folder_of(run, tmp_path)
     first = train_run(run, folder, device="cpu")
-    kept = {step: read_kept_weights(folder, step) for step in run.quantities.milestones}
+    kept = {step: read_kept_weights(folder, step).model for step in run.quantities.milestones}
     folder.record.unlink()
     assert essence(train_run(run, folder, device="cpu")) == essence(first)
     for step, weights in kept.items():
-        assert all(torch.equal(weights[name], value) for name, value in read_kept_weights(folder, step).items())
+        assert all(torch.equal(weights[name], value) for name, value in read_kept_weights(folder, step).model.items())
     assert not folder.checkpoint.exists()
 
 

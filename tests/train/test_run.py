@@ -349,7 +349,7 @@ def test_a_frozen_layer_stays_as_it_was_drawn_and_is_counted(optim, tmp_path):
         optim={"is": optim, "lr": 0.01, "weight_decay": 0.5},
     )
     record = trained(run, tmp_path)
-    first, *_, last = (read_kept_weights(folder_of(run, tmp_path), step) for step in run.quantities.milestones)
+    first, *_, last = (read_kept_weights(folder_of(run, tmp_path), step).model for step in run.quantities.milestones)
     changed = {name for name, value in first.items() if not torch.equal(value, last[name])}
     assert changed == {name for name in first if not name.startswith("first.")}
     assert record.counts["N_frozen"] == 6 * 8 + 8

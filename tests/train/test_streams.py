@@ -67,7 +67,8 @@ def test_milestones_change_no_weight(keys, tmp_path):
     points = [trained(run, tmp_path / str(len(run.quantities.milestones))).points[-1] for run in (many, once)]
     assert points[0] == points[1]
     weights = [
-        read_kept_weights(folder_of(run, tmp_path / str(len(run.quantities.milestones))), 60) for run in (many, once)
+        read_kept_weights(folder_of(run, tmp_path / str(len(run.quantities.milestones))), 60).model
+        for run in (many, once)
     ]
     assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import isfinite
 
+from scaling.models.custom import is_users_module
 from scaling.train.attempt import Attempt
 from scaling.train.evaluation import Evaluation, evaluate, make_point
 from scaling.train.learner import Learner
@@ -22,7 +23,8 @@ def note_point(attempt: Attempt, evaluation: Evaluation, learner: Learner, *, st
     """Keep the weights of an evaluated module's network if requested, and add the point to the journal."""
     run = attempt.run
     if step in run.kept_steps and isfinite(evaluation.test.loss):
-        keep_weights(attempt.folder, run.run_id, step, learner.network)
+        own = is_users_module(run.config.model)
+        keep_weights(attempt.folder, run.run_id, step, learner.network, own=own)
     attempt.journal.add(make_point(run, evaluation, step=step, lr=lr, final=step == run.quantities.steps))
 
 

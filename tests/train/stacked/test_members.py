@@ -63,7 +63,7 @@ def test_the_files_are_those_of_a_run_trained_alone(tmp_path):
         p.relative_to(wanted.path) for p in wanted.path.rglob("*")
     }
     assert [line["step"] for line in read_lines(found.log)] == list(run.quantities.milestones)
-    weights, own = (read_kept_weights(folder, 40) for folder in (found, wanted))
+    weights, own = (read_kept_weights(folder, 40).model for folder in (found, wanted))
     assert list(weights) == list(own)
     assert all(torch.allclose(weights[name], own[name], atol=1e-5) for name in own)
     assert found.kept_weights(40).stat().st_size < 1.1 * wanted.kept_weights(40).stat().st_size
