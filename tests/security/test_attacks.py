@@ -26,6 +26,7 @@ from scaling.dispatch.launcher import launcher_of_dispatch
 from scaling.dispatch.launchers import Local, Slurm
 from scaling.dispatch.limits import Offer
 from scaling.dispatch.queue import write_queue
+from scaling.dispatch.states.settled import clear_for_training
 from scaling.errors import UserError, printable
 from scaling.folders import RunFolder, SweepFolder, append_line, check_writable
 from scaling.limits import UNLIMITED
@@ -122,6 +123,12 @@ def test_nothing_is_written_through_links(tmp_path):
     run.symlink_to(outside)
     with pytest.raises(OSError, match="symbolic links"):
         acquire(RunFolder(run).claim)
+    for name in ("checkpoints", "forks"):
+        files = RunFolder(run.with_name(name))
+        files.path.mkdir()
+        (files.path / name).symlink_to(outside)
+        with pytest.raises(OSError, match="symbolic links"):
+            clear_for_training(files)
     assert list(outside.iterdir()) == []
 
 

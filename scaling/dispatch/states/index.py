@@ -7,6 +7,7 @@ to its own file, because on a file server appends by two machines may overwrite 
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -104,6 +105,8 @@ class Index:
                 os.close(descriptor)
 
     def _open(self) -> int:
+        if self._folder.is_symlink():  # it may lead to someone else's files
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(self._folder))
         path = f"{self._folder}/{host()}.log"
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK  # without waiting on a pipe
         try:

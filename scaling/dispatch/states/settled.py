@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -198,7 +200,10 @@ def is_known_settled(files: RunFolder, keeps: Iterable[int] = ()) -> bool:
 
 
 def clear_for_training(files: RunFolder) -> None:
-    """Rename the record of a run that is trained again; its claim must be held."""
+    """Rename the record of a run that is trained again; its claim must be held. OSError if a folder in it is a link."""
+    for folder in (files.kept_weights(0).parent, files.fork(0).parent):
+        if folder.is_symlink():  # it may lead to someone else's files
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(folder))
     if not files.record.exists():
         return
     why = "lacks weights that are needed" if is_settled(files) else "is broken"

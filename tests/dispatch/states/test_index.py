@@ -111,6 +111,14 @@ def test_a_link_in_the_place_of_the_index_is_not_written_through(folder, runs, t
     assert not (tmp_path / "elsewhere").exists()
 
 
+def test_a_link_in_the_place_of_the_index_s_folder_is_not_written_through(folder, runs, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    folder.results.mkdir(exist_ok=True)
+    (folder.results / ".index").symlink_to(tmp_path / "elsewhere")
+    Index(folder.results).append(index.DROPPED, runs[0], {})
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
 def test_an_attempt_is_noted_where_its_record_cannot_be_read(folder):
     """Others would else take the run for held, and count it as under way."""
     files = folder.run("a")
