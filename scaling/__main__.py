@@ -107,7 +107,7 @@ def _code(error: ValueError) -> int | None:
 
 def _os_sentence(error: OSError) -> str:
     where = f" at {error.filename}" if error.filename else ""
-    what = error.strerror.lower() if error.strerror else str(error)
+    what = error.strerror.lower().removeprefix("is ") if error.strerror else str(error)  # found a directory
     advice = {
         errno.ENOSPC: "free some space; what was finished is kept, and the same command goes on from there",
         errno.EDQUOT: "free some of your quota; what was finished is kept, and the same command goes on from there",
@@ -115,6 +115,7 @@ def _os_sentence(error: OSError) -> str:
         errno.ENOTDIR: "give another folder with results=DIR",
         errno.EROFS: "give another folder with results=DIR",
         errno.ENOENT: "check the path",
+        errno.EISDIR: "give a file",
     }.get(error.errno or 0, "mend it and run the same command again")
     return f"found {what}{where}; {advice}"
 

@@ -170,7 +170,7 @@ def _read_alike(name: str, raw: Any) -> Any:
 def read_group(name: str, raw: Any) -> Any:
     """Check a group that names its class in `_target_`."""
     if not isinstance(raw, Mapping) or "_target_" not in raw:
-        raise UserError(f"found no {name} in the config; wanted one with a _target_; choose one with {name}=NAME")
+        raise UserError(f"found no _target_ of {name}; choose {name}=NAME, or begin its file: defaults: [NAME, _self_]")
     kind, values = load_class(raw["_target_"]), {key: value for key, value in raw.items() if key != "_target_"}
     needed = ("name", "lr") if name == "optim" and hasattr(kind, "build") else MEMBERS.get(name, ())
     fields = {field.name for field in dataclasses.fields(kind)}

@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING
 import click
 
 from scaling.commands.options import OVERRIDES, answer, json_option, only_overrides, overrides
+from scaling.compose.roots import key_of
+from scaling.errors import UserError
 
 if TYPE_CHECKING:
     from scaling.forecast.speed import Speed
 
+FOLLOWED = ("launcher", "sweep", "results", "hydra")  # a sweep may have settings of the launcher
 EPILOG = """\b
 Examples:
   scaling probe
@@ -33,8 +36,19 @@ def probe(arguments: tuple[str, ...], multirun: bool, device: str, json_path: st
     The result is kept for each device, and for each partition of a cluster, in the user's cache folder.
     """
     with _progress():
-        speed = _measure(only_overrides(arguments), device)
+        speed = _measure(_of_the_launcher(only_overrides(arguments)), device)
     answer(dataclasses.asdict(speed), json_path, *words_of(speed))
+
+
+def _of_the_launcher(arguments: list[str]) -> list[str]:
+    """Return the overrides; UserError for one that a probe, which trains runs of its own, would ignore."""
+    for argument in arguments:
+        if key_of(argument).split(".")[0].split("/")[0] not in FOLLOWED:
+            raise UserError(
+                f"found {argument}, which a probe does not follow: it measures a device with runs of its own; wanted "
+                f"keys of the launcher alone, or --device; drop it"
+            )
+    return arguments
 
 
 def words_of(speed: Speed) -> list[str]:

@@ -20,6 +20,7 @@ from scaling.commands.options import (
     write_json,
 )
 from scaling.errors import UserError
+from scaling.numbers import many
 
 if TYPE_CHECKING:
     from scaling.commands.plan_forecast import PlanForecast
@@ -159,7 +160,7 @@ def _write(plan: Plan, forecast: PlanForecast, console: Terminal) -> None:
         rows = forecast_rows(forecast.forecasts, forecast.work, forecast.stack_shares)
         extra = write_plan(plan, rows, join=plan.single)
     if extra:
-        console.say(f"{extra:,} runs of an earlier plan are not in this one; they stay in {plan.results}/runs")
+        console.say(f"not in this plan: {many(extra, 'run')} of an earlier one, kept in {plan.results}/runs")
         _print_still_queued(plan.folder, console)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from os.path import normpath
 from pathlib import Path
 
 import scaling
@@ -26,10 +27,12 @@ def key_of(override: str) -> str:
 
 
 def sweep_name(given: str) -> str:
-    """Return the name of a sweep that is given by its name or the path of its file."""
+    """Return the name of a sweep that is given by its name or the path of its file, also one through links or `..`."""
     path = Path(given.removesuffix(".yaml")).expanduser()
+    written = Path(normpath(path.absolute()))
     if path.is_absolute() or not any((folder / f"{path}.yaml").is_file() for folder in roots("sweeps")):
         for folder in roots("sweeps"):
-            if path.absolute().is_relative_to(folder):
-                return path.absolute().relative_to(folder).as_posix()
+            for at, root in ((written, folder), (path.parent.resolve() / path.name, folder.resolve())):
+                if at.is_relative_to(root):
+                    return at.relative_to(root).as_posix()
     return path.as_posix()

@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import yaml
 from hydra import initialize_config_dir
@@ -25,12 +26,15 @@ from scaling.compose.aliases import AliasSource
 from scaling.compose.keys import where_else
 from scaling.compose.roots import key_of, roots, shipped
 from scaling.compose.shadows import in_the_way, refuse_config, shadow
-from scaling.compose.sources import GROUP, OwnConfigs, SearchPath, SweepSource
+from scaling.compose.sources import GROUP, CheckedFiles, SearchPath, SweepSource
 from scaling.errors import UserError, suggestion
+from scaling.internals.hydra import read_files_with
 from scaling.security.environment import refuse_secrets
 
 PRIMARY = "config"  # conf/config.yaml
 NO_GROUP = re.compile(r"Could not override '([\w/]+)'")  # Hydra's message if a group is not in the defaults list
+A_KEY = re.compile(r"[+~]*[\w$-]+([./][\w$-]+)*(@[\w.:$-]*)?")  # of an override
+SPARE_COMMA = re.compile(r"(^|,)\s*(,|$)")
 # Hydra's keys with an effect.
 HYDRAS = ("hydra.searchpath", "hydra.verbose", "hydra/job_logging", "hydra/hydra_logging")
 SWEEPER = "hydra_plugins.scaling.Planner"  # Hydra makes sweepers only from modules in hydra_plugins
@@ -40,8 +44,9 @@ def register() -> None:
     """Register our config sources and the name of our sweeper with Hydra; safe to call again."""
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra raises instead of printing and exiting with 1
     plugins = Plugins.instance()
-    for plugin in (SweepSource, OwnConfigs, AliasSource, SearchPath):
+    for plugin in (SweepSource, AliasSource, SearchPath):
         plugins.register(plugin)
+    read_files_with(CheckedFiles)
     refuse_secrets()
     ConfigStore.instance().store(group="hydra/sweeper", name="planner", node={"_target_": SWEEPER})
 
@@ -74,7 +79,8 @@ def one_sentence_errors() -> Iterator[None]:
         raise UserError(_not_yaml(error)) from error
     except RecursionError as error:
         raise UserError(
-            "found an override that is nested too deeply to be read; wanted fewer levels; mend it"
+            "found an override that is nested too deeply to be read, or defaults that lead back to their own file; "
+            "wanted neither; change it"
         ) from error
 
 
@@ -114,6 +120,10 @@ def _unreadable(error: OverrideParseException) -> str:
     quoted = value.replace("'", "\\'")
     if any(character.isspace() for character in key):
         return f"found {key}={value}; wanted no blanks before =; write {''.join(key.split())}={value.strip()}"
+    if not A_KEY.fullmatch(key):
+        return f"found {key}={value}, whose {key} is no key; wanted one such as model.width; change it"
+    if SPARE_COMMA.search(value):
+        return f"found {key}={value}, with a comma too many; wanted values such as 8,16; drop it"
     return (
         f"found {key}={value}, which Hydra's grammar does not read; wanted closed brackets, or a text with such "
         f"characters in quotes of its own; write \"{key}='{quoted}'\""
@@ -136,6 +146,10 @@ def _missing(error: MissingConfigException) -> str:
     short = next((file for root in roots("conf") if (file := root / f"{found}.yml").is_file()), None)
     if short is not None:
         return f"found {short}; wanted a config's file to end with .yaml; rename it"
+    top, _, typed = found.partition("/")
+    member = f"{top}/{Path(name).stem}"
+    if group != top and any((root / f"{member}.yaml").is_file() for root in roots("conf")):  # typed is a file's path
+        return f"found no {top}={typed}; did you mean {member.replace('/', '=')}?"
     options = sorted(error.options or [])
     if not options:
         return f"found {' '.join(str(error).split())}"
@@ -150,6 +164,8 @@ def _no_sweep(name: str) -> str:
     short = names.get(f"{name.removesuffix('.yml')}.yml")
     if short is not None:
         return f"found {short}; wanted a sweep's file to end with .yaml; rename it"
+    if Path(f"{name}.yaml").is_file():
+        return f"found {name}.yaml, which is not in ./sweeps; wanted a file there; move it, or work in its own project"
     known = [file.removesuffix(".yaml") for file in names if file.endswith(".yaml")]
     within = [other for other in known if other.startswith(f"{name}/")]
     if within:
@@ -161,7 +177,7 @@ def check_hydras(arguments: Sequence[str]) -> None:
     """Raise UserError for an override of Hydra's own config that nothing here follows."""
     for argument in arguments:
         key = key_of(argument)
-        if re.split(r"[./]", key)[0] != "hydra" or key in HYDRAS:
+        if re.split(r"[./]", key)[0] != "hydra" or key in HYDRAS or argument == "hydra":  # as in --cfg hydra
             continue
         if key == "hydra/launcher":
             raise UserError(

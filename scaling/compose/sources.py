@@ -112,18 +112,13 @@ def _check_choices(file: Path, written: Any) -> None:
             )
 
 
-class OwnConfigs(FileConfigSource):
-    """Hydra's source of config files, for the user's own ./conf: a file is checked before it is read."""
-
-    @staticmethod
-    def scheme() -> str:
-        """Return the scheme of the search path's entries."""
-        return "conf"
+class CheckedFiles(FileConfigSource):
+    """Hydra's source of config files, from ./conf, --config-dir and hydra.searchpath: users' files are checked."""
 
     def load_config(self, config_path: str) -> ConfigResult:
         """Read one config; UserError for numbers that YAML misreads, and too many aliases."""
         file = Path(self.path) / f"{config_path.removesuffix('.yaml')}.yaml"
-        if file.is_file():
+        if Path(self.path) != shipped("conf") and file.is_file():
             check_size(file)
         return super().load_config(config_path)
 
@@ -138,4 +133,4 @@ class SearchPath(SearchPathPlugin):
             search_path.prepend(provider="sweeps", path=f"sweeps://{folder}")
         for folder in roots("conf"):
             if folder != shipped("conf"):
-                search_path.prepend(provider="user", path=f"conf://{folder}")
+                search_path.prepend(provider="user", path=f"file://{folder}")

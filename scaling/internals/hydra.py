@@ -11,14 +11,20 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_repository import CachingConfigRepository
 from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra._internal.defaults_list import create_defaults_list
+from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.default_element import GroupDefault
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.plugins.config_source import ConfigResult
 from omegaconf import DictConfig, OmegaConf
 
-__all__ = ["HYDRA", "ConfigFiles", "FileConfigSource", "compose_without_hydra", "group_options"]
+__all__ = ["HYDRA", "ConfigFiles", "FileConfigSource", "compose_without_hydra", "group_options", "read_files_with"]
 HYDRA = "hydra"  # the group, and the key, of Hydra's own config
+
+
+def read_files_with(source: type[FileConfigSource]) -> None:
+    """Let Hydra read config files, wherever they lie, with a source of ours; its plugins must have been registered."""
+    SourcesRegistry.instance().types[source.scheme()] = source
 
 
 class ConfigFiles(CachingConfigRepository):

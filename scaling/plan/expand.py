@@ -55,7 +55,9 @@ def expand(loader: ConfigLoader, arguments: Sequence[str]) -> Plan:
             run_id: run if run.overrides else replace(run, overrides=overrides) for run_id, run in graph.runs.items()
         }
     return Plan(
-        name=_checked_name(config.of_plan("name") or request.sweep or ("single" if single else "adhoc")),
+        name=_checked_name(
+            config.of_plan("name") or request.sweep or ("single" if single else "adhoc"), sweep=request.sweep
+        ),
         results=results,
         launcher=read_group("launcher", config.of_plan("launcher")),
         group=_read_key(config, "group", bool, default=False),
@@ -234,11 +236,16 @@ def _check_one_line(key: str, text: str) -> None:
         raise UserError(f"found {key}={text!r}; wanted one line without control characters; change it")
 
 
-def _checked_name(name: Any) -> str:
+def _checked_name(name: Any, *, sweep: str | None) -> str:
+    """Return the name of a plan, by default its sweep's; UserError if it is no folder inside the results."""
     if not isinstance(name, str):
         raise UserError(f"found the name {name!r}; wanted text, and YAML took it for something else; put it in quotes")
     _check_one_line("name", name)
     parts = Path(name).parts
+    if name == sweep and Path(name).is_absolute():
+        raise UserError(
+            f"found sweep={name}, which is not in ./sweeps; wanted a folder for its results; give name=NAME"
+        )
     if not parts or Path(name).is_absolute() or ".." in parts or parts[0] in SHARED_FOLDERS:
         raise UserError(f"found name={name}; wanted a folder of the sweep's own inside results; choose another name")
     return name

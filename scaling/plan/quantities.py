@@ -12,6 +12,7 @@ from scaling.errors import ImpossibleRun, UserError
 from scaling.plan.milestones import milestone_steps
 
 ROUNDING = 1e-9  # steps by which arithmetic in floats may miss a whole number
+MOST = 2**63 - 1  # parameters of a model, and examples of a run: a table's whole numbers hold no more
 LENGTHS = ("examples", "epochs", "steps", "budget")
 COLUMNS = ("D", "D_unique", "epochs", "steps", "C", "C_counted")  # of records, and names in a sweep's expressions
 
@@ -93,7 +94,10 @@ def check_outputs(data: Any) -> None:
 
 @lru_cache(maxsize=4096)
 def _count(model: Any, shape: tuple[int, ...], outputs: int) -> Counts:
-    return count(model.layers(shape, outputs))
+    counts = count(model.layers(shape, outputs))
+    if counts.N_total > MOST:
+        raise UserError(f"found a model of more than {MOST:.2g} parameters; wanted fewer; change its size")
+    return counts
 
 
 def compute_quantities(config: RunConfig, *, counts: Counts | None = None, once: int = 0) -> Quantities:
@@ -160,6 +164,10 @@ def _steps(config: RunConfig, counts: Counts, pool: int | None, *, once: int) ->
         raise ImpossibleRun(
             f"found train.budget={length:g}; wanted at least the {once * (pool or 0):.4g} FLOPs that the features of "
             f"{pool} examples take before the first step; raise train.budget or lower data.size"
+        )
+    if examples > MOST:
+        raise UserError(
+            f"found train.{name}={length:g}, which is {examples:.2g} examples; wanted at most {MOST:.2g}; lower it"
         )
     steps = int(examples / train.batch + ROUNDING)  # whole batches
     if steps < 1:

@@ -139,10 +139,19 @@ def test_a_run_of_hydra_alone(scaling, monkeypatch):
     assert sorted(path.name for path in scaling.folder.iterdir()) == ["results"]
 
 
+def test_hydra_shows_its_own_config(scaling, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["scaling"])
+    assert "sweeper:" in scaling("--cfg", "hydra", "train.steps=1")
+
+
 def test_mistakes_outside_a_verb(scaling, monkeypatch):
     monkeypatch.setattr("sys.argv", ["scaling"])
+    (scaling.folder / "results").mkdir()
     assert "model=mpl" in scaling("model.width=8", "model=mpl", code=2)
     assert "leave out -m" in scaling("-m", "sweep=quickstart", "--cfg", "job", code=2)
+    assert "found a directory at results; give a file" in scaling.outside(
+        "plan", "train.steps=1", "--json", "results", code=2
+    )
     assert "did you mean status" in scaling.outside("staus", code=2)
     gone = f"mkdir gone && cd gone && rmdir ../gone && {sys.executable} -m scaling plan"
     done = subprocess.run(["sh", "-c", gone], cwd=scaling.folder, capture_output=True, text=True, check=False)

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from scaling.commands.probe import words_of
 from tests.forecast.test_estimate import COSTS, SPEED
+
+
+@pytest.mark.parametrize("said", ["train.precision=bf16", "model=bottleneck", "~seed"])
+def test_what_a_probe_does_not_follow_is_refused(scaling, said):
+    assert f"found {said}, which a probe does not follow" in scaling("probe", said, code=2)
 
 
 def test_a_step_costs_something_in_each_precision():

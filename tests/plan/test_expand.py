@@ -180,6 +180,29 @@ def test_a_file_s_path_is_its_sweep_s_name(here, given):
     assert (plan.name, plan.sweep, len(plan.runs)) == ("mine", "mine", 10)
 
 
+@pytest.mark.parametrize(
+    "given", ["{link}/sweeps/mine.yaml", "../{link.name}/sweeps/mine", "sweeps/../sweeps/mine.yaml"]
+)
+def test_a_path_through_links_or_folders_above_is_its_sweep_s_name(here, given):
+    link = here.parent / f"link to {here.name}"
+    link.symlink_to(here)
+    assert planned(f"sweep={given.format(link=link)}").name == "mine"
+
+
+def test_a_sweep_in_a_linked_folder_has_the_name_of_its_link(here):
+    (here / "sweeps" / "shared").symlink_to(here / "sweeps" / "paper")
+    assert planned("sweep=shared/deep").name == planned("sweep=sweeps/shared/deep.yaml").name == "shared/deep"
+
+
+def test_a_file_elsewhere_is_told_where_sweeps_are(here):
+    (here / "deep.yaml").write_text(SWEEP)
+    with pytest.raises(UserError, match=r"found deep.yaml, which is not in ./sweeps; wanted a file there"):
+        planned("sweep=deep.yaml")
+    with pytest.raises(UserError, match=r"found sweep=/.*deep, which is not in ./sweeps; .* give name=NAME"):
+        planned(f"sweep={here}/deep.yaml")
+    assert planned(f"sweep={here}/deep.yaml", "name=deep").name == "deep"
+
+
 @pytest.mark.parametrize("name", default_cases(["1e3", "007", "true", "two words", "2024-11-26"], "1e3"))
 def test_names_stay_as_they_are_typed(here, name):
     assert planned("train.steps=5", f"name={name}").name == name
@@ -470,6 +493,14 @@ WRONG = (
             (["model=mlp,bottleneck", "model.expansion=2", "train.steps=1"], "model=bottleneck has it; give members"),
             (["train.steps=8", "train.milestones={unit: steps, at: [3]},{unit: steps, at: [5]}"], "one list of all"),
             (["sweep=short"], "short.yml; wanted a sweep's file to end with .yaml"),
+            (["model.width=8,", "train.steps=1"], "found model.width=8,, with a comma too many; wanted values such as"),
+            (["model.width=8,,16", "train.steps=1"], "with a comma too many"),
+            (["model..width=8", "train.steps=1"], "whose model..width is no key; wanted one such as model.width"),
+            (["model[width]=8", "train.steps=1"], "whose model[width] is no key"),
+            (["model=conf/model/mlp.yaml", "train.steps=1"], "did you mean model=mlp?"),
+            (["train.budget=1e300"], "found train.budget=1e+300, which is 1.7e+295 examples; wanted at most 9.2e+18"),
+            (["train.steps=1e308"], "examples; wanted at most 9.2e+18; lower it"),
+            (["train.steps=1", "model.width=10000000000000"], "found a model of more than 9.2e+18 parameters"),
             ([], "exactly one of train.examples"),
         ],
         *WRONG,
@@ -481,6 +512,32 @@ def test_bad_input_is_one_sentence(here, arguments, said):
         planned(*arguments)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "arguments", "said"),
+    [
+        (
+            "more/model/octal.yaml",
+            "defaults: [mlp, _self_]\nwidth: 010\n",
+            ["hydra.searchpath=[more]", "model=octal", "train.steps=1"],
+            "line 2, 010, which YAML reads as 8",
+        ),
+        ("conf/optim/bare.yaml", "lr: 0.1\n", ["optim=bare", "train.steps=1"], "found no _target_ of optim; choose"),
+        (
+            "sweeps/circle.yaml",
+            "defaults: [{/sweep: quickstart}]\n" + SWEEP.partition("override /schedule: constant\n")[2],
+            ["sweep=circle"],
+            "defaults that lead back to their own file",
+        ),
+    ],
+)
+def test_a_file_that_cannot_be_meant_is_one_sentence(here, file, text, arguments, said):
+    (here / file).parent.mkdir(parents=True, exist_ok=True)
+    (here / file).write_text(text)
+    with pytest.raises(UserError, match="found") as caught:
+        planned(*arguments)
+    assert said in str(caught.value)
 
 
 WRONG_FILES = (
