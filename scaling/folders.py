@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -101,6 +102,21 @@ class SweepFolder:
 def cache_folder() -> Path:
     """Return the folder of this program in the user's cache."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "scaling"
+
+
+def exists(path: Path) -> bool:
+    """Return whether a file or folder exists; OSError if the file system does not tell.
+
+    Path.exists and Path.is_file say no to any error from Python 3.14 on: a record out of reach for a moment would be
+    taken for a run that has to be trained.
+    """
+    try:
+        path.stat()
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            return False
+        raise
+    return True
 
 
 def _temporary(path: Path) -> Path:

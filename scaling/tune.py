@@ -21,7 +21,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from scaling.compose.keys import value_at
 from scaling.config import read_stored_config
 from scaling.errors import UserError
-from scaling.folders import RunFolder, SweepFolder
+from scaling.folders import RunFolder, SweepFolder, exists
 from scaling.plan.cell import assign
 from scaling.plan.planned import PlannedRun, plan_run
 from scaling.record import read_record
@@ -246,7 +246,7 @@ def with_keys(run: PlannedRun, values: Mapping[str, Any]) -> PlannedRun:
 def was_tried(proposal: Proposal, folder: SweepFolder) -> bool:
     """Return whether each run of a proposal is settled or has been tried."""
     files = [folder.run(run.run_id) for run in proposal.runs]
-    return all(one.record.exists() or one.attempts.exists() for one in files)
+    return all(exists(one.record) or exists(one.attempts) for one in files)
 
 
 def _val_loss(files: RunFolder) -> float | None:

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from scaling.folders import append_line, atomic_folder, read_lines
+from scaling.folders import append_line, atomic_folder, exists, read_lines
 
 
 def names(folder):
@@ -23,6 +23,14 @@ def test_a_folder_takes_its_place_when_it_is_whole(tmp_path):
             assert text == "second" or not path.exists()
         assert (path / "file").read_text() == text
     assert names(path.parent) == ["made"]
+
+
+def test_a_file_that_cannot_be_looked_at_is_not_called_missing(tmp_path):
+    (tmp_path / "file").touch()
+    there, absent = [tmp_path, tmp_path / "file"], [tmp_path / "none", tmp_path / "file" / "below"]
+    assert [exists(path) for path in there + absent] == [True, True, False, False]
+    with pytest.raises(OSError, match="File name too long"):
+        exists(tmp_path / ("a" * 300))
 
 
 def test_what_fails_leaves_nothing_and_changes_nothing(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import statistics
 from collections import defaultdict
 from collections.abc import Iterator
@@ -219,6 +220,13 @@ def test_folders_and_files_stay_small():
     assert crowded == {}
     lines = {name: len(path.read_text().splitlines()) for name, path in MODULES.items()}
     assert {name: count for name, count in lines.items() if count > MOST_LINES} == {}
+
+
+def test_what_decides_on_runs_asks_for_files_with_exists():
+    """Path.exists and Path.is_file say no to any error from Python 3.14 on: see scaling.folders.exists."""
+    asked = re.compile(r"\.(exists|is_file)\(\)")
+    places = [path for part in ("dispatch", "plan", "train") for path in (ROOT / "scaling" / part).rglob("*.py")]
+    assert [str(path.relative_to(ROOT)) for path in places if asked.search(path.read_text())] == []
 
 
 def length_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -41,15 +44,12 @@ def read_table(source: str | Path | pd.DataFrame) -> pd.DataFrame:
             "results folder or of a table"
         )
     path = Path(source).expanduser()
-    try:
-        found, folder = path.exists(), path.is_dir()
-    except (OSError, ValueError):  # the text of a table, say
-        raise UserError(f"found {len(str(source)):,} characters that are no path; wanted that of a table") from None
-    if folder:
+    found = _status(path)
+    if found is not None and stat.S_ISDIR(found.st_mode):
         from analysis.table.results import read_results
 
         return read_results(path)
-    if not found:
+    if found is None:
         wanted = "a results folder or a csv, parquet or jsonl file"
         if re.match(r"\w{2,}:/", str(source)):
             raise UserError(f"found {source}, which is no path; wanted {wanted}; download it first")
@@ -58,6 +58,22 @@ def read_table(source: str | Path | pd.DataFrame) -> pd.DataFrame:
     if table.empty:
         raise UserError(f"{path} has no rows; wanted at least one run")
     return table
+
+
+def _status(path: Path) -> os.stat_result | None:
+    """Return the status of a file or folder, None if there is none; UserError if it cannot be looked at."""
+    try:
+        return path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise UserError(
+                f"found {path}, which cannot be read ({error.strerror}); wanted a table that you may read; mend that"
+            ) from None
+    except ValueError:  # a null character
+        pass
+    raise UserError(f"found {len(str(path)):,} characters that are no path; wanted that of a table")
 
 
 def concatenate(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

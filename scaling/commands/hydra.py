@@ -16,6 +16,7 @@ from scaling.commands.sweeper import register_sweeper
 from scaling.compose.roots import shipped
 from scaling.compose.session import check_hydras, one_sentence_errors, register
 from scaling.errors import UserError, exits_refused
+from scaling.internals.hydra import lazy_help_as_text
 from scaling.plan.expand import expand
 from scaling.security.trust import trusting
 
@@ -28,7 +29,7 @@ def hydra_main(arguments: Sequence[str]) -> None:
     trust = "--trust" in arguments
     arguments = [argument for argument in arguments if argument != "--trust"]
     check_hydras(arguments)
-    with one_sentence_errors(), trusting(trust):
+    with one_sentence_errors(), trusting(trust), lazy_help_as_text():
         register()
         register_sweeper()
         sys.argv = ["scaling", *arguments]

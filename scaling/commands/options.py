@@ -18,7 +18,7 @@ import click
 from scaling.commands.completion.words import complete_override
 from scaling.compose.roots import key_of, roots, sweep_name
 from scaling.errors import UserError
-from scaling.folders import SweepFolder
+from scaling.folders import SweepFolder, exists
 from scaling.security.rights import shared_as
 from scaling.security.trust import trusting
 
@@ -163,7 +163,7 @@ def sweep_folder(path: str) -> SweepFolder:
     If the results are shared with a group, files that the command writes from here on are as well.
     """
     folder = Path(path).expanduser()
-    if not (folder / "plan.csv").is_file():
+    if not exists(folder / "plan.csv"):
         from difflib import SequenceMatcher
 
         there = sorted(str(plan.parent) for plan in Path("results").glob("**/plan.csv"))

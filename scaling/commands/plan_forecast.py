@@ -19,6 +19,7 @@ from scaling.dispatch.states.stale import stale_of
 from scaling.dispatch.states.state import State
 from scaling.dispatch.states.trunks import without_lost_trunks
 from scaling.errors import UserError
+from scaling.folders import exists
 from scaling.forecast.estimate import Forecast, forecast, forecast_all, relative_work
 from scaling.forecast.stacks import gain_of_stacking, shares_of_the_rest
 from scaling.forecast.work import ALONE, StackShare
@@ -240,7 +241,7 @@ def _settled_by_older_recipe(plan: Plan, settled: SettledRuns) -> tuple[PlannedR
 
     def is_older(run: PlannedRun) -> bool:
         older = (run.id_by_recipe(version) for version in range(1, run.config.recipe_version))
-        return settled.get(run.run_id) is None and any(plan.folder.run(found).record.is_file() for found in older)
+        return settled.get(run.run_id) is None and any(exists(plan.folder.run(found).record) for found in older)
 
     return tuple(run for run in plan.runs if is_older(run))
 

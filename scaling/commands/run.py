@@ -20,6 +20,7 @@ from scaling.commands.options import (
     write_json,
 )
 from scaling.errors import UserError
+from scaling.folders import exists
 from scaling.numbers import many
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def execute(
     console = terminal(stderr=json_path == "-")
     refuse_paused(plan.folder, path=as_typed(plan.folder.path))
     launcher = launcher_of(plan.launcher)
-    if not (plan.single or plan.folder.plan.exists()):  # of a known sweep all runs may be settled
+    if not (plan.single or exists(plan.folder.plan)):  # of a known sweep all runs may be settled
         with shared_as(plan.results):
             launcher.prepare()
     forecast = _checked(plan, launcher, redo=redo, keep_stale=keep_stale)

@@ -20,7 +20,7 @@ from scaling.errors import UserError
 # Shows what is in memory without reading it. A call takes about a microsecond and keeps the interpreter's lock (PyDLL):
 # releasing the lock and waiting for it, 512 times a batch, would take longer.
 MINCORE: Any = getattr(ctypes.PyDLL(None), "mincore", None)
-LOOKED_AT = 32  # every so many rows one is checked, to see whether a block is in memory already
+LOOKED_AT = 32  # every so many rows, from the last, one is checked: opening a file brings its first rows into memory
 
 
 class RowFile:
@@ -58,7 +58,7 @@ class RowFile:
                 f"found {self._path} with {found:,} bytes; wanted at least the {self._end:,} that it had when it was "
                 f"opened; write it again, and start the run again"
             )
-        if self._are_in_memory(rows[::LOOKED_AT]):
+        if self._are_in_memory(rows[::-LOOKED_AT]):
             return False
         size = self.row_bytes
         for row in rows.tolist():

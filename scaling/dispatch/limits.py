@@ -15,7 +15,7 @@ from scaling.dispatch.states.cancelled import cancelled_runs
 from scaling.dispatch.states.outcome import Outcome
 from scaling.dispatch.states.state import Planned
 from scaling.errors import UserError
-from scaling.folders import SweepFolder
+from scaling.folders import SweepFolder, exists
 
 __all__ = ["Offer", "Spent", "check_again", "explain_cancelled", "offer_of"]  # Spent: earlier pickles name it here
 
@@ -92,7 +92,7 @@ def _left_out(order: Order, cancelled: Collection[str]) -> str:
 
 
 def _to_come(folder: SweepFolder, run_id: str, *queues: Container[str]) -> bool:
-    return any(run_id in queue for queue in queues) and not folder.run(run_id).record.exists()
+    return any(run_id in queue for queue in queues) and not exists(folder.run(run_id).record)
 
 
 def _paid_for(
@@ -164,7 +164,7 @@ def _blocked(folder: SweepFolder, unsettled: Sequence[Entry]) -> set[str]:
     found: set[str] = set()
     for entry in unsettled:  # parents come before their children
         for need in entry.needs:
-            here = need in to_come or entry.step is None or folder.run(need).kept_weights(entry.step).is_file()
+            here = need in to_come or entry.step is None or exists(folder.run(need).kept_weights(entry.step))
             if not here or need in found:
                 found.add(entry.run_id)
     return found

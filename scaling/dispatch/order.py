@@ -16,7 +16,7 @@ from scaling.dispatch.states.read_plan import read_plan
 from scaling.dispatch.states.settled import SettledRuns, begun_runs
 from scaling.dispatch.states.state import Planned
 from scaling.dispatch.states.trunks import without_lost_trunks
-from scaling.folders import SweepFolder
+from scaling.folders import SweepFolder, exists
 from scaling.limits import UNLIMITED, Limits
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Order:
 def _others(folder: SweepFolder, asked: set[str]) -> tuple[Entry | Planned, ...]:
     """Return the other runs that count against the limits: those of the plan, and those queued by earlier plans."""
     found: dict[str, Entry | Planned] = {}
-    if folder.plan.exists():
+    if exists(folder.plan):
         found = {run.run_id: run for run in read_plan(folder) if run.run_id not in asked}
     for path in sorted(folder.jobs.glob("*/queue.jsonl")):
         queue = LazyQueue(path)
@@ -186,7 +186,7 @@ def _in_order(made: Sequence[Entry], *, last: set[str]) -> list[Entry]:
 def _killers(folder: SweepFolder, tried: Mapping[str, Sequence[Mapping[str, Any]]]) -> set[str]:
     """Return the runs during which a worker was killed, or may have died: their claims are still there."""
     killed = {run_id for run_id, past in tried.items() if any(attempt.get("cause") == "killed" for attempt in past)}
-    return killed | {run_id for run_id in tried if folder.run(run_id).claim.exists()}
+    return killed | {run_id for run_id in tried if exists(folder.run(run_id).claim)}
 
 
 def _shown(run: PlannedRun) -> dict[str, Any]:

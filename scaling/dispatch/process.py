@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from scaling.folders import exists
+
 
 @dataclass(frozen=True)
 class Process:
@@ -50,7 +52,7 @@ def start_time(pid: int) -> int | None:
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
-        if Path("/proc/self/stat").exists():
+        if exists(Path("/proc/self/stat")):
             return None
         return _start_unknown(pid)
     return None if fields[0] in "ZX" else int(fields[19])  # a zombie has ended; field 22 of proc(5)

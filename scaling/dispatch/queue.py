@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from scaling.dispatch.states.state import Planned
-from scaling.folders import read_lines, write_atomically
+from scaling.folders import exists, read_lines, write_atomically
 from scaling.security.reading import open_file, parse_json, read_bytes
 from scaling.security.rights import OWN_FILE
 
@@ -159,7 +159,7 @@ class LazyQueue:
         self._places: dict[str, str] = {}
         self._read: dict[str, Entry] = {}
         text = _text(path.with_suffix(PLACES))
-        if path.exists() and _end(text) < path.stat().st_size:  # of an older version, or truncated
+        if exists(path) and _end(text) < path.stat().st_size:  # of an older version, or truncated
             self._read = {entry.run_id: entry for entry in read_queue(path, group=group)}
         else:
             own = r"[^\t\n]*" if group == ALL else re.escape(group)

@@ -10,7 +10,7 @@ from scaling.dispatch.claims.claim import read_claim
 from scaling.dispatch.queue import Entry
 from scaling.dispatch.states.attempts import SETTLED, read_attempts
 from scaling.dispatch.states.state import Planned
-from scaling.folders import RunFolder, SweepFolder
+from scaling.folders import RunFolder, SweepFolder, exists
 from scaling.limits import Limits
 from scaling.numbers import flops
 
@@ -46,13 +46,13 @@ def spent(folder: SweepFolder, queue: Iterable[Entry | Planned], *, gpus: int, f
         in_flight = _in_flight(files, entry, gpus) if flying else None
         gpu_seconds += in_flight or 0.0
         bought = sum(attempt.get("cause") in SETTLED for attempt in tried)
-        flops += entry.C * (max(bought, files.record.exists()) + (in_flight is not None))
+        flops += entry.C * (max(bought, exists(files.record)) + (in_flight is not None))
     return Spent(gpu_seconds / 3600, flops)
 
 
 def _in_flight(files: RunFolder, entry: Entry | Planned, gpus: int) -> float | None:
     """Return the GPU-seconds that a claimed run will have taken, None for a run that is settled or not claimed."""
-    if files.record.exists():
+    if exists(files.record):
         return None
     claim = read_claim(files.claim)
     if claim is None:

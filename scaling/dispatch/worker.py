@@ -22,7 +22,7 @@ from scaling.dispatch.states.front import Front
 from scaling.dispatch.states.index import Index
 from scaling.dispatch.states.settled import clear_for_training, is_settled
 from scaling.dispatch.task import PROCESS_CHANGED, Report, Result, Task, Train, load
-from scaling.folders import RunFolder, remove_temporary_files
+from scaling.folders import RunFolder, exists, remove_temporary_files
 from scaling.security.worker_reuse import permanent_changes
 
 __all__ = ["Task", "Worker"]  # Task: pickles of version 0.1.0 name it here
@@ -265,7 +265,7 @@ class Worker:
         return entry is not None and not self._used_up(self.task.folder.run(run_id), entry)
 
     def _used_up(self, files: RunFolder, entry: Entry) -> bool:
-        if not files.attempts.exists():
+        if not exists(files.attempts):
             return False
         tried = attempts.read_attempts(files)
         since, before = tried[entry.tried :], tried[: entry.tried]

@@ -1,8 +1,10 @@
-"""Private names of Hydra: read config files, and compose a config without Hydra's own config."""
+"""Private names of Hydra: read config files, compose a config without Hydra's own, and start it on Python 3.14."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import argparse
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import replace
 from typing import Any, cast
@@ -18,7 +20,15 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.plugins.config_source import ConfigResult
 from omegaconf import DictConfig, OmegaConf
 
-__all__ = ["HYDRA", "ConfigFiles", "FileConfigSource", "compose_without_hydra", "group_options", "read_files_with"]
+__all__ = [
+    "HYDRA",
+    "ConfigFiles",
+    "FileConfigSource",
+    "compose_without_hydra",
+    "group_options",
+    "lazy_help_as_text",
+    "read_files_with",
+]
 HYDRA = "hydra"  # the group, and the key, of Hydra's own config
 
 
@@ -79,3 +89,20 @@ def compose_without_hydra(
     OmegaConf.set_struct(cfg, True)
     own._apply_overrides_to_config(found.config_overrides, cfg)
     return cfg
+
+
+@contextmanager
+def lazy_help_as_text() -> Iterator[None]:
+    """Give argparse the text of help that Hydra makes late: Python 3.14 refuses what is no text."""
+    add_argument = argparse.ArgumentParser.add_argument
+
+    def with_text(parser: argparse.ArgumentParser, *names: str, **options: Any) -> argparse.Action:
+        if options.get("help") is not None:
+            options["help"] = str(options["help"])
+        return add_argument(parser, *names, **options)
+
+    setattr(argparse.ArgumentParser, "add_argument", with_text)  # noqa: B010 - its type is that of each option
+    try:
+        yield
+    finally:
+        setattr(argparse.ArgumentParser, "add_argument", add_argument)  # noqa: B010

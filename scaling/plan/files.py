@@ -9,7 +9,7 @@ from typing import Any
 
 from scaling.compose.roots import roots
 from scaling.errors import UserError
-from scaling.folders import SweepFolder, set_aside, write_atomically
+from scaling.folders import SweepFolder, exists, set_aside, write_atomically
 from scaling.plan.plan import Plan
 from scaling.plan.rows import BrokenPlan, read_rows, to_csv
 from scaling.security.reading import read_text
@@ -25,7 +25,7 @@ def write_plan(plan: Plan, forecast: Sequence[Mapping[str, Any]], *, join: bool 
     instead of replacing them. Raises UserError where the folder holds runs trained elsewhere.
     """
     folder = plan.folder
-    if folder.imported.exists():
+    if exists(folder.imported):
         raise UserError(
             f"found {folder.path}, which holds runs trained elsewhere (`scaling import`); wanted a sweep's own folder; "
             f"give another name=NAME"
@@ -49,7 +49,7 @@ def write_plan(plan: Plan, forecast: Sequence[Mapping[str, Any]], *, join: bool 
 def _sweep_text(plan: Plan) -> str:
     command = COMMAND + shlex.join(plan.arguments) + "\n"
     files = [folder / f"{plan.sweep}.yaml" for folder in roots("sweeps")]
-    text = next((file.read_text() for file in files if file.is_file()), "") if plan.sweep else ""
+    text = next((file.read_text() for file in files if exists(file)), "") if plan.sweep else ""
     return text + "\n" * (text[-1:] not in ("", "\n")) + command
 
 

@@ -15,7 +15,7 @@ import yaml
 from scaling.compose.groups import GroupConfigs
 from scaling.config import Keep, read_stored_config
 from scaling.errors import UserError, check_keys
-from scaling.folders import RunFolder
+from scaling.folders import RunFolder, exists
 from scaling.plan.cell import Parents, Rules, check_axes, plan_cell, read_rules
 from scaling.plan.grid import Block, Cell, read_grid
 from scaling.plan.plan import Dropped
@@ -141,7 +141,7 @@ def run_lookup(results: Path) -> Callable[[str], PlannedRun]:
     @cache
     def find(run_id: str) -> PlannedRun:
         files = RunFolder(results / "runs" / run_id)
-        if not files.config.is_file():
+        if not exists(files.config):
             raise UserError(
                 f"found no run {run_id} in {results / 'runs'}; wanted the run that the stage starts from; "
                 f"check parent.run_id, or give results=DIR"
@@ -166,7 +166,7 @@ def check_parents(runs: Sequence[PlannedRun], results: Path) -> None:
         parent = run.config.parent
         if parent is None or parent.run_id in planned or parent.step is None:
             continue
-        if not RunFolder(results / "runs" / parent.run_id).kept_weights(parent.step).is_file():
+        if not exists(RunFolder(results / "runs" / parent.run_id).kept_weights(parent.step)):
             raise UserError(
                 f"found no weights of run {parent.run_id} at step {parent.step} in {results / 'runs'}; wanted them "
                 f"kept; run its command again with train.keep=milestones"

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from scaling.compose.roots import shipped
 from scaling.config import RunConfig
+from scaling.folders import exists
 from scaling.plan.quantities import Quantities
 from scaling.security.modules import is_shipped
 
@@ -91,7 +92,7 @@ def _borrows(group: str, kind: Hashable) -> bool:
     set_by_config = any(field.name == key for field in dataclasses.fields(of))
     if is_shipped(of) or set_by_config or not isinstance(name, str):
         return False
-    return owner is not of or (shipped("conf") / group / f"{name}.yaml").is_file()
+    return owner is not of or exists(shipped("conf") / group / f"{name}.yaml")
 
 
 def shown_name(group: str, part: Any) -> str:

@@ -9,7 +9,7 @@ from operator import itemgetter
 from typing import Any
 
 from scaling.errors import UserError
-from scaling.folders import SweepFolder
+from scaling.folders import SweepFolder, exists
 from scaling.security.reading import read_bytes
 
 
@@ -19,7 +19,7 @@ class BrokenPlan(UserError):
 
 def read_rows(folder: SweepFolder) -> list[dict[str, str]]:
     """Read plan.csv as text, [] if there is none; BrokenPlan if it is damaged."""
-    if not folder.plan.exists():
+    if not exists(folder.plan):
         return []
     try:
         rows = list(csv.DictReader(_lines(folder)))

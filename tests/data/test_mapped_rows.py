@@ -91,6 +91,15 @@ def test_picked_rows_are_read_without_their_surroundings(images):
     assert np.array_equal(np.concatenate([part.x, places.x]), whole[rows])
 
 
+def test_rows_are_fetched_though_the_first_came_into_memory_when_the_file_was_opened(images):
+    whole = cold(images)
+    file, before = RowFile.of(whole), bytes_in_memory(whole)
+    if before > whole.nbytes // 2:
+        pytest.skip("files here are always in memory")
+    assert whole[0].any()
+    assert file.fetch(np.array([0, 1500, 2500])) is True
+
+
 def test_rows_are_the_same_from_disk_and_from_memory(images):
     held = bring(Arrays(cold(images), np.arange(ROWS)), None, CPU, reads=0)
     index = torch.tensor([ROWS - 1, 5, 0, ROWS - 1, 1234])  # the last row ends within a page

@@ -15,7 +15,7 @@ import yaml
 
 from scaling.commands.rounds.sweep_file import sweep_name_of, write_sweep
 from scaling.data.prepare.file_lock import NoLocks, locked
-from scaling.folders import SweepFolder, write_atomically
+from scaling.folders import SweepFolder, exists, write_atomically
 from scaling.plan.files import COMMAND, read_arguments
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class Round:
     def outcome(self) -> dict[str, Any] | None:
         """The outcome, None before its runs are settled."""
         path = self.path / "outcome.json"
-        return json.loads(path.read_text()) if path.is_file() else None
+        return json.loads(path.read_text()) if exists(path) else None
 
     @property
     def cells(self) -> dict[str, dict[str, Any]]:

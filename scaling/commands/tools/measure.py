@@ -10,6 +10,7 @@ import click
 
 from scaling.commands.options import OVERRIDES, answer, json_option, only_overrides, overrides
 from scaling.errors import printable
+from scaling.folders import exists
 from scaling.plan.planned import as_overrides
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def measure(
         name, rows = "efficiency", list(map(asdict, measure_runs(plan.runs, device=device, threads=threads, say=say)))
     else:
         name, rows = "activations", _activations(plan, steps=activations, device=device, quiet=json_path == "-")
-    if not plan.folder.plan.exists():  # that of a sweep names the runs it has trained
+    if not exists(plan.folder.plan):  # that of a sweep names the runs it has trained
         write_plan(plan, forecast_rows(forecast_plan(plan).forecasts))
     path = plan.folder.path / f"{name}.csv"
     write_atomically(path, to_csv(rows))

@@ -8,7 +8,7 @@ from scaling.dispatch.claims.claim import Life, Observer
 from scaling.dispatch.queue import Entry
 from scaling.dispatch.states.settled import is_settled
 from scaling.dispatch.task import Result
-from scaling.folders import RunFolder, SweepFolder
+from scaling.folders import RunFolder, SweepFolder, exists
 
 
 class ParentStates:
@@ -44,7 +44,7 @@ class ParentStates:
     def _parent(self, files: RunFolder, step: int | None) -> Result | None:
         life, _ = self._observer.look(files.claim)  # read before the record, so that no settling is missed
         settled = is_settled(files)
-        if settled and (step is None or files.kept_weights(step).is_file()):
+        if settled and (step is None or exists(files.kept_weights(step))):
             return None
         if not settled:
             self._unsettled.add(files.run_id)
@@ -55,11 +55,11 @@ class ParentStates:
 
         None if its state exists, or never will: then the run is trained from the beginning.
         """
-        if entry.fork is None or self._folder.run(entry.run_id).checkpoint.exists():
+        if entry.fork is None or exists(self._folder.run(entry.run_id).checkpoint):
             return None
         trunk = self._folder.run(entry.fork[0])
         life, _ = self._observer.look(trunk.claim)
-        if trunk.fork(entry.fork[1]).is_file() or is_settled(trunk):
+        if exists(trunk.fork(entry.fork[1])) or is_settled(trunk):
             return None
         if life in (Life.ALIVE, Life.UNSURE):
             return Result.EARLY

@@ -15,7 +15,7 @@ from scaling.dispatch.states.read_plan import read_plan
 from scaling.dispatch.states.read_state import Reader
 from scaling.dispatch.states.state import State
 from scaling.errors import UserError
-from scaling.folders import SweepFolder
+from scaling.folders import SweepFolder, exists
 
 CANCELLED = "cancelled"
 
@@ -100,4 +100,4 @@ def queued_outside_plan(folder: SweepFolder) -> list[str]:
 def was_cancelled(folder: SweepFolder) -> bool:
     """Return whether the latest dispatch of a sweep was asked to stop."""
     found = dispatches(folder)
-    return bool(found) and found[-1][0].stop.exists()
+    return bool(found) and exists(found[-1][0].stop)

@@ -17,7 +17,7 @@ from scaling.dispatch.states.read_state import Reader
 from scaling.dispatch.states.settled import is_settled
 from scaling.dispatch.states.state import State
 from scaling.errors import UserError
-from scaling.folders import RunFolder, SweepFolder, read_lines
+from scaling.folders import RunFolder, SweepFolder, exists, read_lines
 from scaling.security.reading import read_text
 
 FOLLOW = 0.5  # seconds between two reads of a log
@@ -71,7 +71,7 @@ def _reader_of(folder: SweepFolder, run_id: str) -> Reader:
 def find_run(folder: SweepFolder, run_id: str) -> RunFolder:
     """Return the folder of a run, started or planned, by the first digits of its id; UserError if there is none."""
     matches = {path.name for path in (folder.results / "runs").glob(f"{escape(run_id)}*") if path.is_dir()}
-    if not matches and folder.plan.exists():
+    if not matches and exists(folder.plan):
         matches = {run.run_id for run in read_plan(folder) if run.run_id.startswith(run_id)}
     if len(matches) == 1:
         return folder.run(matches.pop())

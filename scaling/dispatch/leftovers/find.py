@@ -14,7 +14,7 @@ from scaling.dispatch.launcher import launcher_of_dispatch
 from scaling.dispatch.leftovers.named import Wanted, read_named
 from scaling.dispatch.queue import LazyQueue
 from scaling.dispatch.states.settled import SUPERSEDED, SettledRuns
-from scaling.folders import RunFolder, SweepFolder
+from scaling.folders import RunFolder, SweepFolder, exists
 from scaling.plan.rows import read_columns
 
 KINDS = {  # in the order in which they are shown
@@ -68,7 +68,7 @@ def find_leftovers(folder: SweepFolder) -> list[Leftover]:
 
 def _of_settled(files: RunFolder, wanted: Wanted) -> Iterator[Leftover]:
     """Yield files of a settled run that no later run starts from."""
-    if files.checkpoint.is_file():
+    if exists(files.checkpoint):
         yield sized("checkpoints", files.checkpoint, files.run_id)
     for path in _numbered(files.fork(0).parent):
         if not wanted.fork(files.run_id, int(path.name)):

@@ -13,7 +13,7 @@ from scaling.dispatch.leftovers.find import REMOVED, Leftover
 from scaling.dispatch.states.read_state import claim_lives, read_status
 from scaling.dispatch.states.state import State
 from scaling.errors import UserError
-from scaling.folders import RunFolder, SweepFolder
+from scaling.folders import RunFolder, SweepFolder, exists
 
 
 def refuse_at_work(folder: SweepFolder) -> None:
@@ -45,7 +45,7 @@ def remove(folder: SweepFolder, found: Sequence[Leftover]) -> list[Leftover]:
         try:
             left += _of_run(folder.run(run_id), own) if run_id else _plainly(own)
         except PermissionError:  # another user's
-            left += [one for one in own if one.path.exists()]
+            left += [one for one in own if exists(one.path)]
     return left
 
 
@@ -54,7 +54,7 @@ def _of_run(files: RunFolder, own: Sequence[Leftover]) -> list[Leftover]:
 
     A dead worker's claim on an unsettled run stays, because it shows how that worker died.
     """
-    known = files.record.exists() or any(one.kind == "runs" for one in own)
+    known = exists(files.record) or any(one.kind == "runs" for one in own)
     held = take(files.claim, Observer()) if known else acquire(files.claim)
     if held is None:
         return list(own)

@@ -14,7 +14,7 @@ from scaling.dispatch.order import TRAIN, Order
 from scaling.dispatch.states.state import RunState, State, Status
 from scaling.dispatch.states.time_left import eta
 from scaling.errors import UserError
-from scaling.folders import SweepFolder
+from scaling.folders import SweepFolder, exists
 
 if TYPE_CHECKING:
     from scaling.config import RunConfig
@@ -110,5 +110,5 @@ def _check_data(configs: Collection[RunConfig]) -> None:
             raise UserError(f"found no {data.name} at {source.where}; wanted its data; {source.advice}")
     for stage in {config.stage for config in configs}:
         for file in stage.files():
-            if not file.is_file():
+            if not exists(file):
                 raise UserError(f"found no file {file}, which stage={stage.name} reads; put it there")

@@ -12,7 +12,7 @@ from scaling.dispatch.states.read_state import Reader
 from scaling.dispatch.states.state import State, Status
 from scaling.dispatch.task import PROCESS_CHANGED, Report
 from scaling.errors import UserError
-from scaling.folders import Place
+from scaling.folders import Place, exists
 from scaling.security.rights import check_own_file
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ class Supervisor:
 
 def report_of(job: Any) -> Report | None:
     """Return a worker's report, None if it died."""
-    if not job.paths.result_pickle.exists():
+    if not exists(job.paths.result_pickle):
         return None
     check_own_file(job.paths.result_pickle)
     if job.exception() is not None:

@@ -16,7 +16,7 @@ from scaling.dispatch.process import Process
 from scaling.dispatch.stacks.claim_stack import StackingWorker
 from scaling.dispatch.states.paused import pause_check
 from scaling.dispatch.task import Report, Task, load
-from scaling.folders import Place
+from scaling.folders import Place, exists
 from scaling.security.rights import shared_as
 from scaling.security.trust import trust_all
 from scaling.security.worker_reuse import begin_work
@@ -43,9 +43,9 @@ class LocalWorker:
         heartbeat.start()
         load(self.task.train)  # imports torch while the dispatcher makes the queue
         begin_work()
-        while not self.task.queue.exists() and not stop.reason:  # as long as the dispatcher lives
+        while not exists(self.task.queue) and not stop.reason:  # as long as the dispatcher lives
             time.sleep(0.01)
-        if not self.task.queue.exists():
+        if not exists(self.task.queue):
             return Report(reason=stop.reason)
         task = replace(self.task, job=os.environ.get("SUBMITIT_LOCAL_JOB_ID", ""))
         task = with_limits(task, self.dispatch)

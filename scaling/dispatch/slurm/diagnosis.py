@@ -9,6 +9,7 @@ from scaling.dispatch.dispatches import Dispatch, DispatchFolder
 from scaling.dispatch.process import this_user
 from scaling.dispatch.slurm.scheduler import BEGINS, end_of, hides_jobs
 from scaling.dispatch.slurm.shared_answer import answer_on
+from scaling.folders import exists
 from scaling.security.reading import read_text
 from scaling.security.trouble import trouble_file
 
@@ -54,7 +55,7 @@ def _ended_early(files: DispatchFolder, dispatch: Dispatch, waiting: Mapping[str
         lines = _lines(trouble_file(files.path, job))
         yield from (f"job {job}: {line[:LONGEST]} ({logs[job]})" for line in lines[:MOST])
     results = {job: log.with_name(f"{job}_0_result.pkl") for job, log in logs.items()}
-    silent = [job for job in gone if not trouble_file(files.path, job).exists() and not results[job].exists()]
+    silent = [job for job in gone if not exists(trouble_file(files.path, job)) and not exists(results[job])]
     left = MOST  # questions to SLURM, which may answer late or not at all
     for job in [*silent, *lost]:
         end = end_of(job) if left else ""

@@ -16,7 +16,7 @@ from scaling.dispatch.slurm.diagnosis import ALWAYS
 from scaling.dispatch.slurm.sbatch import executor_for
 from scaling.dispatch.slurm.shared_answer import FRESH
 from scaling.errors import UserError
-from scaling.folders import SweepFolder, check_writable
+from scaling.folders import SweepFolder, check_writable, exists
 from scaling.security.rights import owner_only
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def _wait_for(job: Job[Speed]) -> None:
     submitit's own wait needs sacct, which not every cluster has.
     """
     logged, missing = "", 0
-    while not job.paths.result_pickle.exists():
+    while not exists(job.paths.result_pickle):
         jobs = scheduler.all_jobs()
         missing = missing + 1 if jobs is not None and job.job_id not in jobs else 0
         if missing > LATE:
@@ -78,7 +78,7 @@ def _wait_for(job: Job[Speed]) -> None:
             log.warning("job %s waits in SLURM's queue: %s", job.job_id, reason)
             logged = reason
         until = time.monotonic() + FRESH
-        while time.monotonic() < until and not job.paths.result_pickle.exists():
+        while time.monotonic() < until and not exists(job.paths.result_pickle):
             time.sleep(LOOK)
 
 

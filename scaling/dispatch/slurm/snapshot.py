@@ -16,7 +16,7 @@ from typing import Any
 import scaling
 from scaling.dispatch.queue import Entry
 from scaling.errors import UserError
-from scaling.folders import SHARED_FOLDERS, SweepFolder, write_atomically
+from scaling.folders import SHARED_FOLDERS, SweepFolder, exists, write_atomically
 from scaling.security.modules import is_own_file
 
 SKIP = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
@@ -42,7 +42,7 @@ def take_snapshot(target: Path, queue: Iterable[Entry], folder: SweepFolder) -> 
         raise UserError(
             f"found no way to copy the code to {target} ({why}); free some space, or the right to"
         ) from error
-    if not (target / ROOT.name / "train" / "run.py").is_file():
+    if not exists(target / ROOT.name / "train" / "run.py"):
         raise UserError(
             f"found a copy of the code in {target} without its training; wanted the package {ROOT}; reinstall"
         )

@@ -34,7 +34,7 @@ from scaling.dispatch.states.index import Index
 from scaling.dispatch.states.paused import pause_check
 from scaling.dispatch.states.settled import is_known_settled
 from scaling.dispatch.task import PROCESS_CHANGED, Report, Task, load
-from scaling.folders import Place
+from scaling.folders import Place, exists
 from scaling.on_end import run_at_end
 from scaling.security.rights import shared_as
 from scaling.security.trouble import report_trouble
@@ -116,7 +116,7 @@ class SlurmJob:
 
     def _close(self) -> None:
         """Note that the group has ended; after the last group run the command `on_end`, once."""
-        if not self.on_end or self.task.folder.paused.exists() or read_stop_request(self.dispatch.stop) is not None:
+        if not self.on_end or exists(self.task.folder.paused) or read_stop_request(self.dispatch.stop) is not None:
             return
         (self.dispatch.path / f"ended-{self.task.group or 'all'}").touch()
         if len(list(self.dispatch.path.glob("ended-*"))) < self.groups:
@@ -164,7 +164,7 @@ class SlurmJob:
 
     def _nothing_to_do(self) -> bool:
         request = read_stop_request(self.dispatch.stop)
-        if self.task.folder.paused.exists() or (request is not None and request.runs is None):
+        if exists(self.task.folder.paused) or (request is not None and request.runs is None):
             return True
         task, queue = with_limits(self.task, self.dispatch), LazyQueue(self.task.queue, self.task.group)
 

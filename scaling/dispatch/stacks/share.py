@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from scaling.dispatch.queue import Entry
 from scaling.dispatch.task import Task
+from scaling.folders import exists
 
 LOOKED_AT = 1_024  # runs whose records are checked for each stack
 
@@ -19,9 +20,9 @@ def fair_share(leader: Entry, rest: Sequence[Entry], task: Task) -> list[Entry]:
     different ones; those that this worker has found taken before are not in `rest`. Claimed runs are chosen only if
     none is free, because their workers may have died.
     """
-    left = [entry for entry in rest[:LOOKED_AT] if not task.folder.run(entry.run_id).record.exists()]
+    left = [entry for entry in rest[:LOOKED_AT] if not exists(task.folder.run(entry.run_id).record)]
     same = [entry for entry in left if entry.stack_key == leader.stack_key]
-    free = {entry.run_id for entry in same if not task.folder.run(entry.run_id).claim.exists()}
+    free = {entry.run_id for entry in same if not exists(task.folder.run(entry.run_id).claim)}
     work = work_of(left) / max(1, task.workers) or 1.0
     own = [entry for entry in _part(same, work, task) if entry.run_id in free]
     return own or _part([entry for entry in same if entry.run_id in free] or same, work, task)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-from scaling.folders import SweepFolder, write_atomically
+from scaling.folders import SweepFolder, exists, write_atomically
 from scaling.security.reading import parse_json, read_text
 
 
 def cancelled_runs(folder: SweepFolder) -> frozenset[str]:
     """Return the runs of a sweep that were cancelled by name."""
-    if not folder.cancelled.exists():
+    if not exists(folder.cancelled):
         return frozenset()
     try:
         return frozenset(parse_json(read_text(folder.cancelled)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 
-from scaling.folders import SweepFolder, write_atomically
+from scaling.folders import SweepFolder, exists, write_atomically
 from scaling.plan.rows import read_columns
 from scaling.security.reading import parse_json, read_text
 
@@ -14,7 +14,7 @@ BEFORE = ("run_id", "parent", "trunk")  # columns with the runs that a run start
 
 def front_runs(folder: SweepFolder) -> tuple[str, ...]:
     """Return the runs at the front of a sweep, in their order."""
-    if not folder.front.exists():
+    if not exists(folder.front):
         return ()
     try:
         return tuple(map(str, parse_json(read_text(folder.front))))

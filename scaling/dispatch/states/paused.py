@@ -9,7 +9,7 @@ from pathlib import Path
 from scaling.dispatch.claims.stop import StopCheck
 from scaling.dispatch.process import this_user
 from scaling.errors import UserError, printable
-from scaling.folders import SweepFolder, write_atomically
+from scaling.folders import SweepFolder, exists, write_atomically
 from scaling.security.reading import parse_json, read_text
 
 PAUSED = "paused"  # the reason for which workers stop, and the cause of their attempts
@@ -17,7 +17,7 @@ PAUSED = "paused"  # the reason for which workers stop, and the cause of their a
 
 def pause(folder: SweepFolder) -> bool:
     """Pause a sweep; return False if it already was paused."""
-    if folder.paused.exists():
+    if exists(folder.paused):
         return False
     now = datetime.now(UTC).isoformat(timespec="seconds")
     write_atomically(folder.paused, json.dumps({"since": now, "user": this_user()}))
@@ -31,7 +31,7 @@ def lift_pause(folder: SweepFolder) -> None:
 
 def paused_words(folder: SweepFolder) -> str:
     """Return since when a sweep is paused, and by whom; '' if it is not."""
-    if not folder.paused.exists():
+    if not exists(folder.paused):
         return ""
     try:
         facts = parse_json(read_text(folder.paused))
@@ -51,4 +51,4 @@ def refuse_paused(folder: SweepFolder, *, path: str) -> None:
 
 def pause_check(path: Path) -> StopCheck:
     """Return a check whether the file of a pause exists."""
-    return lambda run_id: (PAUSED if path.exists() else "", "")
+    return lambda run_id: (PAUSED if exists(path) else "", "")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from scaling.dispatch.states.state import Planned
 from scaling.errors import UserError
-from scaling.folders import SweepFolder
+from scaling.folders import SweepFolder, exists
 from scaling.plan.rows import BrokenPlan, broken_plan, read_columns
 from scaling.security.reading import read_bytes
 
@@ -18,7 +18,7 @@ FORECASTS = ("seconds", "work", "members", "beside")
 
 def read_plan(folder: SweepFolder) -> list[Planned]:
     """Read the runs of a sweep from plan.csv and forecast.csv."""
-    if not folder.plan.exists():
+    if not exists(folder.plan):
         raise UserError(f"found no {folder.plan}; wanted the folder of a sweep that was run; check the name")
     try:
         return list(_planned(folder))

@@ -25,7 +25,7 @@ from scaling.dispatch.states.read_plan import read_plan
 from scaling.dispatch.states.settled import Settled, SettledRuns, begun_runs
 from scaling.dispatch.states.state import BLOCKED, Planned, RunState, State, Status
 from scaling.dispatch.states.time_left import eta
-from scaling.folders import RunFolder, SweepFolder
+from scaling.folders import RunFolder, SweepFolder, exists
 
 SILENT = 10.0  # least seconds without a heartbeat before a claim of another machine counts as dead
 ALL_SECONDS = 30.0  # between two looks at every run, which find those whose lines in the index were lost
@@ -123,7 +123,7 @@ class Reader:
             before = states.get(need)
             if before is None:
                 continue
-            kept = planned.step is not None and self._folder.run(need).kept_weights(planned.step).is_file()
+            kept = planned.step is not None and exists(self._folder.run(need).kept_weights(planned.step))
             if before.state is State.FAILED or before.cause == BLOCKED:
                 return replace(state, cause=BLOCKED, error=f"blocked: its parent {need} failed")
             if before.state is State.DIVERGED and not kept:

@@ -14,7 +14,7 @@ from scaling.accounting import COUNT_COLUMNS
 from scaling.content.content import NOTHING_KNOWN, Content
 from scaling.dispatch.states import index
 from scaling.dispatch.states.index import Index, Stamp
-from scaling.folders import RunFolder, SweepFolder, set_aside
+from scaling.folders import RunFolder, SweepFolder, exists, set_aside
 from scaling.record import BrokenRecord, Record, Status, read_record
 from scaling.security.reading import parse_json
 
@@ -81,7 +81,7 @@ class Settled:
 
     def keeps(self, files: RunFolder, steps: Iterable[int]) -> bool:
         """Return whether the weights at these steps exist; True for a diverged run, which keeps none."""
-        return self.status == "diverged" or all(files.kept_weights(step).is_file() for step in steps)
+        return self.status == "diverged" or all(exists(files.kept_weights(step)) for step in steps)
 
 
 class SettledRuns:
@@ -204,7 +204,7 @@ def clear_for_training(files: RunFolder) -> None:
     for folder in (files.kept_weights(0).parent, files.fork(0).parent):
         if folder.is_symlink():  # it may lead to someone else's files
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(folder))
-    if not files.record.exists():
+    if not exists(files.record):
         return
     why = "lacks weights that are needed" if is_settled(files) else "is broken"
     log.warning("found a record that %s; set aside as %s; the run is done again", why, set_aside(files.record).name)

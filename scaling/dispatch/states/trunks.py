@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from scaling.dispatch.states.settled import SettledRuns
-from scaling.folders import SweepFolder
+from scaling.folders import SweepFolder, exists
 
 if TYPE_CHECKING:
     from scaling.plan.planned import Fork, PlannedRun
@@ -31,5 +31,5 @@ def _fork(run: PlannedRun, folder: SweepFolder, settled: SettledRuns) -> Fork | 
         return None
     if (own := settled.get(run.run_id)) is not None:
         return dataclasses.replace(fork, step=own.forked) if own.forked else None
-    lost = settled.get(fork.run_id) is not None and not folder.run(fork.run_id).fork(fork.step).is_file()
+    lost = settled.get(fork.run_id) is not None and not exists(folder.run(fork.run_id).fork(fork.step))
     return None if lost else fork

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from scaling.folders import set_aside, write_atomically
+from scaling.folders import exists, set_aside, write_atomically
 from scaling.security.reading import read_bytes
 
 MAGIC = b"scaling checkpoint 1\n"
@@ -34,7 +34,7 @@ def write_checkpoint(path: Path, run_id: str, state: dict[str, Any]) -> None:
 
 def read_checkpoint(path: Path, run_id: str) -> dict[str, Any] | None:
     """Return the state of a run, None if there is none; rename a file that is damaged or belongs to another run."""
-    if not path.exists():
+    if not exists(path):
         return None
     try:
         return _read(read_bytes(path, most=None), run_id)

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from time import monotonic
 from typing import Any
 
-from scaling.folders import RunFolder, append_lines, read_lines, write_atomically
+from scaling.folders import RunFolder, append_lines, exists, read_lines, write_atomically
 from scaling.record import Point, finite
 
 WRITE_SECONDS = 1.0  # between two writes of a learning curve: each is slow on a network file system
@@ -50,7 +50,7 @@ class Journal:
             self._before = state["seconds"]
             self.points = [Point(**point) for point in state["points"] if not point["final"]]
             self.last_noted, self.origin = state.get("noted", 0), state.get("origin", 0)
-        if not self.folder.log.exists():
+        if not exists(self.folder.log):
             return
         kept = [line for line in read_lines(self.folder.log) if line.get("step", 0) <= self._last_of(line)]
         write_atomically(self.folder.log, "".join(json.dumps(line) + "\n" for line in kept))

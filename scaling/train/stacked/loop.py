@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from scaling.folders import RunFolder
+from scaling.folders import RunFolder, exists
 from scaling.train.attempt import Progress
 from scaling.train.callbacks import WATCH_SECONDS, checkpoint_interval, milestone_interval
 from scaling.train.errors import result_or_error
@@ -156,7 +156,7 @@ class StackLoop:
         forked = [
             member
             for member in self.stack.members
-            if member.step in member.attempt.run.forks and not _fork(member).is_file()
+            if member.step in member.attempt.run.forks and not exists(_fork(member))
         ]
         if forked:
             states = _states(self.stack)

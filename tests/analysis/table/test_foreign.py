@@ -836,6 +836,15 @@ def test_notes_of_the_user_on_a_table_and_the_text_of_one_disturb_nothing():
         load_table(pd.concat([TABLE] * 200).to_csv())
 
 
+def test_a_table_that_cannot_be_looked_at_is_not_called_missing(tmp_path):
+    loop = tmp_path / "runs.csv"
+    loop.symlink_to(loop)
+    with pytest.raises(UserError, match=r"runs.csv, which cannot be read \(Too many levels of symbolic links\)"):
+        load_table(loop)
+    with pytest.raises(UserError, match="1 characters that are no path"):
+        load_table("\0")
+
+
 def test_losses_in_bits_are_read_in_nats():
     bits = TABLE["loss"] / np.log(2)
     mixed = [f"{TABLE['loss'][0]} nats/token", f"{bits[1]} bits per byte", f"{bits[2]} bpb"]
