@@ -15,12 +15,14 @@ from scaling.global_streams import own_streams
 from scaling.security.modules import path_of
 
 SIZES = (3, 4, 2)  # numbers of features, of the network on which an optimiser is tried
+BEFORE, AFTER = 5, 16  # steps before it is saved and after: some change their state only every few steps
+SHRINKING = 0.9  # factor of the learning rates from step to step, as by a schedule
 
 
 def keep_shares(optimizer: torch.optim.Optimizer, lr: float) -> None:
     """Note in each group of a user's optimiser its share of the run's learning rate `lr`, which schedules change."""
     for group in optimizer.param_groups:
-        if "lr" in group:
+        if group.get("lr") is not None:
             group.setdefault("share", float(group["lr"]) / lr)
 
 
@@ -39,25 +41,30 @@ def check_trains_all(setting: Any, optimizer: Any, module: nn.Module) -> None:
 
 
 def check_users_optimiser(setting: Any) -> None:
-    """Raise UserError if an optimiser ignores `lr`, or takes other steps after it was saved and loaded."""
+    """Raise UserError if an optimiser ignores a learning rate, or takes other steps after it was saved and loaded."""
     check_once(f"{type(setting)} {setting}", partial(_check, setting))
 
 
 def _check(setting: Any) -> None:
     try:
         with own_streams(0):
-            resumes, heeds = _resumes(setting), _heeds_rate(setting)
+            resumes, heeds, follows = _resumes(setting), _heeds_rate(setting), _follows_rate(setting)
     except Exception:  # it fails in training too, where it is reported, or it cannot train this network
         return
     if not resumes:
         raise UserError(
-            f"found {path_of(type(setting))}, whose optimiser has state that its state_dict lacks, so that a resumed "
-            f"run is another; wanted all of it in `state` or in the groups"
+            f"found {path_of(type(setting))}, whose optimiser has state that its state_dict lacks, or does not load, "
+            f"so that a resumed run is another; wanted all of it in `state` or in the groups"
         )
     if not heeds:
         raise UserError(
             f"found {path_of(type(setting))}, whose optimiser has the same learning rate whatever optim.lr is; wanted "
             f"that of the run; give it self.lr"
+        )
+    if not follows:
+        raise UserError(
+            f"found {path_of(type(setting))}, whose optimiser takes the same steps whatever the `lr` of its groups is; "
+            f"wanted steps of that size, which the schedule sets before each; read it from the group"
         )
 
 
@@ -75,22 +82,46 @@ def _heeds_rate(setting: Any) -> bool:
     return one != other or None in one
 
 
+def _follows_rate(setting: Any) -> bool:
+    """Return whether steps depend on the learning rates of the groups, if these have any and the network is moved."""
+    first = _module()
+    modules = [deepcopy(first), deepcopy(first)]
+    optimizers = [setting.build(each) for each in modules]
+    if not any(group.get("lr") for group in optimizers[0].param_groups):
+        return True
+    _shrink_rates(optimizers[1])
+    for each in zip(modules, optimizers, strict=True):
+        _take_steps(*each, AFTER)
+    return not _are_equal(*modules) or _are_equal(modules[0], first)
+
+
 def _resumes(setting: Any) -> bool:
     module = _module()
     optimizer = setting.build(module)
-    _step(module, optimizer)
+    _take_steps(module, optimizer, BEFORE)
     again = deepcopy(module)
     loaded = setting.build(again)
     loaded.load_state_dict(deepcopy(optimizer.state_dict()))
-    for _ in range(2):
-        _step(module, optimizer)
-        _step(again, loaded)
-    return all(map(torch.equal, module.parameters(), again.parameters()))
+    _take_steps(module, optimizer, AFTER)
+    _take_steps(again, loaded, AFTER)
+    return _are_equal(module, again)
 
 
-def _step(module: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    """Take a step with the same gradients, and the same random numbers, each time."""
-    for parameter in module.parameters():
-        parameter.grad = torch.linspace(-1, 1, parameter.numel()).reshape(parameter.shape)
-    with own_streams(0):
-        optimizer.step()
+def _are_equal(module: nn.Module, other: nn.Module) -> bool:
+    return all(map(torch.equal, module.parameters(), other.parameters()))
+
+
+def _take_steps(module: nn.Module, optimizer: torch.optim.Optimizer, steps: int) -> None:
+    """Take steps at falling rates, with the same gradients and the same random numbers each time."""
+    for _ in range(steps):
+        _shrink_rates(optimizer)
+        for parameter in module.parameters():
+            parameter.grad = torch.linspace(-1, 1, parameter.numel()).reshape(parameter.shape)
+        with own_streams(0):
+            optimizer.step()
+
+
+def _shrink_rates(optimizer: torch.optim.Optimizer) -> None:
+    for group in optimizer.param_groups:
+        if group.get("lr") is not None:
+            group["lr"] = group["lr"] * SHRINKING

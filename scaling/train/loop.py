@@ -21,6 +21,7 @@ from scaling.optim.build_optimiser import build_optimiser
 from scaling.optim.foreach import LionSteps
 from scaling.plan.identity import asked_precision
 from scaling.plan.planned import PlannedRun
+from scaling.schedules.users_schedule import check_users_schedule
 from scaling.security.modules import is_shipped
 from scaling.train.feed.feed import Batches
 from scaling.train.learner import Learner
@@ -57,6 +58,7 @@ class Trainer:
         self._unsaved = UnsavedState(self.module)
         check_micro_batch(config, self.module, size=learner.size)
         self.micro_batch = micro_batch_of(config.train)
+        check_users_schedule(config.schedule, run.quantities.steps)
         self.optimizer = build_optimiser(config.optim, self.module)
         self.augment = build_augmentation(config, learner.size)
         self.augment_generator = stream(config.seed, "augment", device=device)

@@ -27,6 +27,52 @@ class Counting(torch.optim.SGD):
         return super().step(closure)
 
 
+class Lookahead(torch.optim.Optimizer):
+    """Every fifth step goes back half of the way, to weights that only `saved` has in its state_dict."""
+
+    def __init__(self, params, *, lr, saved=False):
+        self.inner, self.saved, self.taken = torch.optim.AdamW(params, lr=lr), saved, 0
+        self.param_groups, self.state, self.defaults = self.inner.param_groups, self.inner.state, self.inner.defaults
+        self.slow = [p.detach().clone() for group in self.param_groups for p in group["params"]]
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        self.inner.step()
+        self.taken += 1
+        if self.taken % 5 == 0:
+            for slow, fast in zip(self.slow, (p for g in self.param_groups for p in g["params"]), strict=True):
+                fast.copy_(slow.lerp_(fast, 0.5))
+
+    def state_dict(self):
+        own = {"slow": self.slow, "taken": self.taken} if self.saved else {}
+        return {**self.inner.state_dict(), **own}
+
+    def load_state_dict(self, state_dict):
+        self.inner.load_state_dict({key: state_dict[key] for key in ("state", "param_groups")})
+        self.slow, self.taken = state_dict.get("slow", self.slow), state_dict.get("taken", 0)
+
+
+class Stale(Lookahead):
+    """All is saved, but after loading its groups are not those of the optimiser inside."""
+
+    def __init__(self, params, *, lr):
+        super().__init__(params, lr=lr, saved=True)
+
+
+class Fixed(torch.optim.SGD):
+    """It keeps the rate that it is made with."""
+
+    def __init__(self, params, *, lr):
+        super().__init__(params, lr=lr)
+        self.rate = lr
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                parameter.sub_(parameter.grad, alpha=self.rate)
+
+
 @dataclass(frozen=True)
 class Own:
     name: ClassVar[str] = "own"
@@ -34,8 +80,9 @@ class Own:
     lr: float = 0.1
 
     def build(self, module):
-        kinds = {"counting": Counting, "adam": torch.optim.Adam, "asgd": torch.optim.ASGD, "lbfgs": torch.optim.LBFGS}
-        return kinds[self.kind](module.parameters(), lr=self.lr)
+        own = {"counting": Counting, "lookahead": Lookahead, "stale": Stale, "fixed": Fixed}
+        torchs = {"adam": torch.optim.Adam, "asgd": torch.optim.ASGD, "lbfgs": torch.optim.LBFGS}
+        return (own | torchs)[self.kind](module.parameters(), lr=self.lr)
 
 
 @dataclass(frozen=True)
@@ -79,6 +126,17 @@ def test_an_optimiser_that_would_not_train_what_the_run_says_is_refused(kind, sa
     with pytest.raises(UserError, match=rf"test_users_optimiser\.Wrong, .*{said}"):
         build_optimiser(Wrong(kind), torch.nn.Linear(3, 2))
     build_optimiser(Wrong("frozen"), torch.nn.Linear(3, 2))
+
+
+def test_an_optimiser_that_keeps_the_rate_of_its_first_step_is_refused():
+    with pytest.raises(UserError, match="same steps whatever the `lr` of its groups is; wanted"):
+        check_users_optimiser(Own("fixed"))
+
+
+@pytest.mark.parametrize("kind", ["lookahead", "stale"])
+def test_state_that_matters_only_every_few_steps_or_under_a_schedule_is_missed_too(kind):
+    with pytest.raises(UserError, match="has state that its state_dict lacks, or does not load"):
+        check_users_optimiser(Own(kind))
 
 
 @pytest.mark.parametrize("kind", [Own, OneRate])
