@@ -68,10 +68,10 @@ def backtest(
     error alone. fix, tie: constraints on the laws that have these parameters. options: those of fit.
     Raises `Refusal` where no law can be tested.
     """
-    asked = settings_of(resamples=resamples, level=level, **options)
+    asked = settings_of(y=y, x=x, resamples=resamples, level=level, **options)
     asked = replace(asked, search=replace(asked.search, most_refitted=min(MOST_VALUES, MOST_ROWS * resamples)))
     named = [laws] if isinstance(laws, str | Law) else laws
-    rows, by, asked = rows_by_size(load_table(table), y=y, x=x, settings=asked, by=by)
+    rows, by, asked = rows_by_size(load_table(table), asked, by=by)
     tried = constrained_each(tuple(map(get_law, named)) or candidates(rows, x), fix, tie)
-    scores = score_laws(rows, tried, y=y, x=x, by=by, settings=asked)
+    scores = score_laws(rows, tried, asked, by=by)
     return Backtest(by, level, tuple(scores), (*constraints(tried), *remarks_of(rows)))

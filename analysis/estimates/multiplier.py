@@ -138,12 +138,12 @@ def compare(
     if len(groups) != 2:
         given = f"{counted(len(groups), 'group')} ({', '.join(groups)})"
         raise UserError(f"found {given}; wanted two to compare; choose two")
-    settings = settings_of(level=level, **options)
+    settings = settings_of(y=y, x=x, level=level, **options)
     form = constrained(get_law(law), fix, tie)
     found = {}
     for name, rows in groups.items():
         try:
-            found[name] = with_weighted_refits(fit_and_judge(rows, form, y=y, x=x, settings=settings))
+            found[name] = with_weighted_refits(fit_and_judge(rows, form, settings))
         except (Refusal, UserError) as error:
             raise type(error)(f"{name}: {error}") from error
     return compare_fits(found)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from analysis.fitting.display.in_notebook import InNotebook
-from analysis.fitting.objective import Problem, jacobian
+from analysis.fitting.objective import Engine, Problem, jacobian
 from analysis.fitting.solver import Solution
 from analysis.laws.base import Array, Bound, Inputs
 from analysis.numbers import measured, number, percent, times
@@ -200,21 +200,16 @@ def _reasons(problem: Problem, theta: Array, certificate: Certificate, *, conver
 
 
 def weaken_by_refits(
-    certificate: Certificate,
-    problem: Problem,
-    theta: Array,
-    *,
-    ends: Array | None,
-    forecast: tuple[float, float] | None,
-    columns: Mapping[str, str],
+    certificate: Certificate, engine: Engine, *, ends: Array | None, forecast: tuple[float, float] | None
 ) -> Certificate:
     """Weaken the certificate where refits leave a parameter unidentified or a rival optimum forecasts another value.
 
     ends: intervals (p, 2) of the inner vector theta (p,); forecast: forecast interval at 10 x the inputs; both None
-    without refits. columns: the table's column for each input.
+    without refits.
     """
-    reasons = [*_vanished(problem, theta, ends), *_rival(certificate, forecast)]
-    if ends is not None and (unknown := _unidentified(problem, ends, known=certificate.at_bound)):
+    columns = engine.points.columns
+    reasons = [*_vanished(engine.problem, engine.theta, ends), *_rival(certificate, forecast)]
+    if ends is not None and (unknown := _unidentified(engine.problem, ends, known=certificate.at_bound)):
         where = ", ".join(f"{columns[name]} = {number(value, 3)}" for name, value in certificate.next_run.items())
         reasons += [*unknown[:-1], f"{unknown[-1]}; a run at {where} would help most" if where else unknown[-1]]
     return weakened(certificate, reasons)

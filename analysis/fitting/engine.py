@@ -1,22 +1,22 @@
-"""Fit one law to given points from many starts, with certificate, refits and warnings."""
+"""Fit one law to a table or to given points from many starts, with certificate, refits and warnings."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from numbers import Integral, Real
-from typing import Any, Literal, get_args
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from analysis.errors import Refusal, UserError
 from analysis.fitting.card import write_card
 from analysis.fitting.certificate import LEVEL, Certificate, certify, may_be_zero, weaken_by_refits, weakened
-from analysis.fitting.objective import Objective, Problem, residuals
-from analysis.fitting.points import Points
-from analysis.fitting.resample import MOST_VALUES, Resample, Samples, refit, resamples_differ
-from analysis.fitting.result import Engine, Fit, Minimised
-from analysis.fitting.seeds import lack_of_fit
+from analysis.fitting.objective import Engine, Objective, Problem, residuals
+from analysis.fitting.points import Points, read_points
+from analysis.fitting.resample import Samples, refit, resamples_differ
+from analysis.fitting.result import Fit, Minimised
+from analysis.fitting.seeds import lack_of_fit, weights_from_seeds
+from analysis.fitting.settings import SearchSettings, Settings
 from analysis.fitting.solver import solve
 from analysis.fitting.uncertainty import Uncertainty
 from analysis.laws import Law
@@ -24,6 +24,9 @@ from analysis.laws.base import Array
 from analysis.numbers import measured, number, percent
 from analysis.table.remarks import left_out_words
 from analysis.wording import counted
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MANY = 4_000
 """Above this many points, starts are solved on an even subset of this size, and the optima refined on all points."""
@@ -35,55 +38,21 @@ MOST_FAILED = 0.5
 """Share of refits that did not converge above which no interval is given."""
 
 
-@dataclass(frozen=True)
-class SearchSettings:
-    """Settings of a fit's search for the best parameters, and of its resampling.
-
-    starts: number of starts (default: the law's own). For inner fits, which need the optimum alone: most_refitted:
-    resamples x points beyond which the sandwich formula replaces refits. majority: stop when more than half of the
-    starts agree. kept: use only this many of the drawn starts, the best ones. begin: inner vectors (p, k) to start from
-    instead of drawn ones. steps: maximum number of steps per start (default: the solver's).
-    """
-
-    resamples: int = 1000
-    resample: Resample = "runs"
-    interval: Literal["percentile", "bca"] = "percentile"
-    level: float = 0.95
-    seed: int = 0
-    starts: int | None = None
-    most_refitted: int = MOST_VALUES
-    majority: bool = False
-    kept: int | None = None
-    begin: Array | None = field(default=None, compare=False)
-    steps: int | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("resamples", "seed", *(("starts",) if self.starts is not None else ())):
-            check_kind(name, getattr(self, name), Integral, "a whole number, such as 100")
-        check_kind("level", self.level, Real, "a number between 0 and 1, such as 0.95")
-        if self.interval not in ("percentile", "bca"):
-            raise UserError(f"found interval={self.interval!r}; wanted percentile or bca")
-        if not 0 < self.level < 1:
-            raise UserError(f"found level {self.level}; wanted a number between 0 and 1, such as 0.95")
-        if self.resample not in get_args(Resample):
-            raise UserError(f"found resample={self.resample!r}; wanted one of {', '.join(get_args(Resample))}")
-        if self.resamples < 0 or (self.starts is not None and self.starts < 1):
-            raise UserError(
-                f"found resamples={self.resamples}, starts={self.starts}; wanted resamples >= 0 and starts >= 1"
-            )
-        if self.seed < 0:
-            raise UserError(f"found seed={self.seed}; wanted a whole number from 0 on")
-
-
-def check_kind(name: str, value: object, kind: type, wanted: str) -> None:
-    """Raise `UserError` unless a value is an instance of `kind`; a bool is not accepted."""
-    if not isinstance(value, kind) or isinstance(value, bool):
-        raise UserError(f"found {name}={value!r}; wanted {wanted}")
+def fit_law(frame: pd.DataFrame, law: Law, settings: Settings) -> Fit:
+    """Fit one law to the rows of a table. Raises `UserError` and `Refusal` as `fit` does."""
+    y, space = settings.y, settings.objective.space
+    points = read_points(frame, law, y=y, x=settings.x, space=space, selection=settings.selection)
+    if settings.weights == "seeds":
+        points = replace(points, weights=weights_from_seeds(points, np.log(points.y) if space == "log" else points.y))
+    elif settings.weights is not None:
+        raise UserError(f"found weights={settings.weights!r}; wanted 'seeds' or none")
+    return fit_points(points, law, settings)
 
 
 @np.errstate(all="ignore")
-def fit_points(points: Points, law: Law, *, y: str, objective: Objective, search: SearchSettings) -> Fit:
-    """Fit a law to points. y: the name of the response. Overflows in the search count as an infinite objective."""
+def fit_points(points: Points, law: Law, settings: Settings) -> Fit:
+    """Fit a law to points. Overflows in the search count as an infinite objective."""
+    objective, search = settings.objective, settings.search
     problem = _scaled_problem(points, law, objective)
     starts = law.default_starts if search.starts is None else search.starts
     certificate, found = _search(problem, points, search, starts)
@@ -91,13 +60,14 @@ def fit_points(points: Points, law: Law, *, y: str, objective: Objective, search
     refits = _refits(problem, points, found, search)
     failed = None if refits is None else 1 - refits.converged
     samples = refits.theta if refits is not None and refits.converged >= 1 - MOST_FAILED else None
-    spread = Uncertainty(problem, points, theta, samples, search.resample, search.interval, search.level)
+    rest = residuals(problem, theta[:, None])[0]
+    engine = Engine(problem, points, theta, samples, rest)
+    spread = Uncertainty(engine, search)
     ends, forecast = spread.inner(LEVEL), spread.forecast_interval(LEVEL)
-    certificate = weaken_by_refits(certificate, problem, theta, ends=ends, forecast=forecast, columns=points.columns)
+    certificate = weaken_by_refits(certificate, engine, ends=ends, forecast=forecast)
     if samples is None and search.resamples:
         certificate = weakened(certificate, [_no_interval(failed)])
     params = law.complete({name: float(value) for name, value in problem.params(theta).items()})
-    rest = residuals(problem, theta[:, None])[0]
     value = _objective_value(problem, rest, points.weights)
     floor = params["E"] if law.floor else None
     remarks = _warnings(points, floor, certificate, failed) + _few_refits(search)
@@ -106,7 +76,7 @@ def fit_points(points: Points, law: Law, *, y: str, objective: Objective, search
         remarks = (f"{points.n} rows: intervals from the sandwich formula, not from refits", *remarks)
     return Fit(
         law=law.name,
-        y=y,
+        y=settings.y,
         params=params,
         intervals=spread.intervals(),
         level=search.level,
@@ -118,7 +88,7 @@ def fit_points(points: Points, law: Law, *, y: str, objective: Objective, search
         lack_of_fit=lack_of_fit(points, rest, len(theta)),
         warnings=remarks,
         card=write_card(points, law, _options(search, points, starts)),
-        engine=Engine(problem, points, theta, samples, rest),
+        engine=engine,
     )
 
 

@@ -53,6 +53,8 @@ def fit(
     Raises `UserError` for bad input and `Refusal` where the data do not support the law.
     """
     settings = settings_of(
+        y=y,
+        x=x,
         objective=objective,
         delta=delta,
         space=space,
@@ -74,5 +76,5 @@ def fit(
     if isinstance(law, str) and law == "auto":
         if fix or tie:
             raise UserError("found fix or tie beside law='auto'; wanted the law whose parameters they are; name it")
-        return choose(frame, y=y, x=x, settings=settings)
-    return fit_and_judge(frame, constrained(get_law(law), fix, tie), y=y, x=x, settings=settings)
+        return choose(frame, settings)
+    return fit_and_judge(frame, constrained(get_law(law), fix, tie), settings)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analysis.errors import Refusal
+from analysis.fitting.engine import fit_law
 from analysis.fitting.points import Selection
-from analysis.fitting.settings import Settings, fit_law
+from analysis.fitting.settings import Settings
 from analysis.laws import Law, joint_laws, laws_of_one_variable
 from analysis.table.columns import as_numbers, with_compute
 from analysis.table.remarks import with_left_out
@@ -63,22 +64,20 @@ def size_column(rows: pd.DataFrame, x: str | None) -> str:
 
 
 def rows_by_size(
-    frame: pd.DataFrame, *, y: str, x: str | None, settings: Settings, by: str | None = None
+    frame: pd.DataFrame, settings: Settings, *, by: str | None = None
 ) -> tuple[pd.DataFrame, str, Settings]:
     """Select the rows of a backtest; return them with the column that orders them by size and the settings of fits.
 
     These settings leave out the conditions that the rows satisfy already. by: the column (default: `size_column`).
     """
-    selection = settings.selection
-    rows = with_compute(with_left_out(*select_rows(frame, y=y, along=(x,) if x else (), **vars(selection))))
-    by = by or size_column(rows, x)
+    selection, along = settings.selection, (settings.x,) if settings.x else ()
+    rows = with_compute(with_left_out(*select_rows(frame, y=settings.y, along=along, **vars(selection))))
+    by = by or size_column(rows, settings.x)
     chosen = Selection(rows=selection.rows, pool=selection.pool, keep=selection.keep)
     return as_numbers(rows, [by]), by, replace(settings, selection=chosen)
 
 
-def score_laws(
-    rows: pd.DataFrame, laws: Sequence[Law], *, y: str, x: str | None, by: str, settings: Settings
-) -> list[Score]:
+def score_laws(rows: pd.DataFrame, laws: Sequence[Law], settings: Settings, *, by: str) -> list[Score]:
     """Fit each law to the smaller runs and score it on the larger ones; best first.
 
     by: the column that orders runs by size. Raises `Refusal` where no law can be tested.
@@ -86,7 +85,7 @@ def score_laws(
     sizes = rows[by].to_numpy(dtype=float)
     cuts = cuts_of(sizes, by)
     settings = replace(settings, search=replace(settings.search, majority=True))
-    scores = [_score(rows, sizes, cuts, law, y=y, x=x, settings=settings) for law in laws]
+    scores = [_score(rows, sizes, cuts, law, settings) for law in laws]
     if all(not score.splits for score in scores):
         raise Refusal(f"no law could be backtested by {by}: {scores[0].refused[0]}")
     return sorted(scores, key=lambda score: (score.error, score.law))
@@ -100,14 +99,12 @@ def cuts_of(sizes: np.ndarray, by: str) -> list[float]:
     return sorted({float(distinct[min(len(distinct) - 2, max(1, round(share * len(distinct)) - 1))]) for share in KEPT})
 
 
-def _score(
-    rows: pd.DataFrame, sizes: np.ndarray, cuts: list[float], law: Law, *, y: str, x: str | None, settings: Settings
-) -> Score:
+def _score(rows: pd.DataFrame, sizes: np.ndarray, cuts: list[float], law: Law, settings: Settings) -> Score:
     splits, refused = [], []
     for cut in cuts:
         ahead = rows[sizes > cut]
         try:
-            found = fit_law(rows[sizes <= cut], law, y=y, x=x, settings=settings)
+            found = fit_law(rows[sizes <= cut], law, settings)
         except Refusal as refusal:
             refused.append(str(refusal))
             continue

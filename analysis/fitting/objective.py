@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from numbers import Real
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from analysis.errors import UserError
 from analysis.laws.base import Array, Inputs, Law, Units
+
+if TYPE_CHECKING:
+    from analysis.fitting.points import Points
 
 UNBOUNDED = 1e300
 """Huber width of least squares."""
@@ -80,6 +84,25 @@ class Problem:
         """Draw the law's starts (p, count)."""
         log_y = self.response if self.objective.space == "log" else np.log(np.maximum(self.response, 1e-3))
         return self.law.starts(self.inputs, log_y, weights, count, rng)
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A solved problem, from which predictions and tests are computed; not part of a fit's JSON.
+
+    theta: the best inner vector (p,); samples: those of the refits (p, R), None without; residuals: (n,) at theta.
+    """
+
+    problem: Problem
+    points: Points
+    theta: Array
+    samples: Array | None
+    residuals: Array
+
+    @cached_property
+    def slopes(self) -> Array:
+        """The law's derivatives (p, n) by its parameters at theta."""
+        return jacobian(self.problem, self.theta)
 
 
 def residuals(problem: Problem, theta: Array) -> Array:

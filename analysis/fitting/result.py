@@ -14,7 +14,7 @@ from analysis.fitting.allocation import Allocation, Optimum, log_loss, optimal_n
 from analysis.fitting.certificate import Certificate
 from analysis.fitting.display.shown import Shown
 from analysis.fitting.intervals import percentile
-from analysis.fitting.objective import Problem
+from analysis.fitting.objective import Engine
 from analysis.fitting.verdict.drift import excess_of, with_drifted_optimum, with_drifts
 from analysis.laws.base import Array
 from analysis.numbers import number
@@ -22,7 +22,6 @@ from analysis.numbers import number
 if TYPE_CHECKING:
     import pandas as pd
 
-    from analysis.fitting.points import Points
     from analysis.fitting.seeds import LackOfFit
 
 LEAST = 1e-200
@@ -47,17 +46,6 @@ class Reach:
     x: float
     interval: tuple[float, float] | None
     never: float | None
-
-
-@dataclass(frozen=True)
-class Engine:
-    """The data from which predictions are computed; not part of the JSON."""
-
-    problem: Problem
-    points: Points
-    theta: Array
-    samples: Array | None
-    residuals: Array
 
 
 @dataclass(frozen=True, repr=False)
@@ -131,7 +119,8 @@ class Fit(Shown):
         if self.engine.samples is None:
             return best
         refits = self.optimal_refits(C)
-        drifted = self._drifted_optimum(self._widened(refits, np.log([[best.N], [best.loss]])), best)
+        widened = self._widened(refits, np.log([[best.N], [best.loss]]))
+        drifted = with_drifted_optimum(widened, self.engine, (best.N, best.D), seed=self.card["seed"])
         ends = np.stack([percentile(one, self.level) for one in (refits, drifted)])
         ends = np.stack([ends[:, :, 0].min(axis=0), ends[:, :, 1].max(axis=0)], axis=1)
         with np.errstate(over="ignore"):
@@ -233,8 +222,7 @@ class Fit(Shown):
 
     def _widened(self, refits: Array, middle: Array) -> Array:
         """Spread values of the refits (m, R) about those of the fit (m, 1) where its error is smooth."""
-        engine = self.engine
-        excess = excess_of(engine.problem, engine.points, engine.theta, engine.residuals)
+        excess = excess_of(self.engine)
         return refits if excess == 1 else middle + excess * (refits - middle)
 
     def _with_noise(self, curves: Array) -> Array:
@@ -249,15 +237,7 @@ class Fit(Shown):
 
     def _drifted(self, curves: Array, inputs: dict[str, Array]) -> Array:
         """Add random drifts and bends to the refits' log curves (m, R) at inputs (m,)."""
-        engine = self.engine
-        known = (engine.problem, engine.points, engine.theta, engine.residuals)
-        return with_drifts(curves, *known, inputs, seed=self.card["seed"])
-
-    def _drifted_optimum(self, optima: Array, best: Optimum) -> Array:
-        """Add random drifts and bends to the refits' log N* and log loss (2, R)."""
-        engine = self.engine
-        known = (engine.problem, engine.points, engine.theta, engine.residuals)
-        return with_drifted_optimum(optima, *known, (best.N, best.D), seed=self.card["seed"])
+        return with_drifts(curves, self.engine, inputs, seed=self.card["seed"])
 
     def _optimal_n(self, theta: Array, product: float | Array) -> Array:
         return optimal_n(self.engine.problem, theta, np.asarray(product))

@@ -4,27 +4,72 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
-
-import numpy as np
+from numbers import Integral, Real
+from typing import Any, Literal, get_args
 
 from analysis.errors import UserError
-from analysis.fitting.engine import SearchSettings, fit_points
 from analysis.fitting.objective import Objective
-from analysis.fitting.points import Selection, read_points
-from analysis.fitting.result import Fit
-from analysis.fitting.seeds import weights_from_seeds
-from analysis.laws import Law
+from analysis.fitting.points import Selection
+from analysis.fitting.resample import MOST_VALUES, Resample
+from analysis.laws.base import Array
 
-if TYPE_CHECKING:
-    import pandas as pd
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """Settings of a fit's search for the best parameters, and of its resampling.
+
+    starts: number of starts (default: the law's own). For inner fits, which need the optimum alone: most_refitted:
+    resamples x points beyond which the sandwich formula replaces refits. majority: stop when more than half of the
+    starts agree. kept: use only this many of the drawn starts, the best ones. begin: inner vectors (p, k) to start from
+    instead of drawn ones. steps: maximum number of steps per start (default: the solver's).
+    """
+
+    resamples: int = 1000
+    resample: Resample = "runs"
+    interval: Literal["percentile", "bca"] = "percentile"
+    level: float = 0.95
+    seed: int = 0
+    starts: int | None = None
+    most_refitted: int = MOST_VALUES
+    majority: bool = False
+    kept: int | None = None
+    begin: Array | None = field(default=None, compare=False)
+    steps: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("resamples", "seed", *(("starts",) if self.starts is not None else ())):
+            check_kind(name, getattr(self, name), Integral, "a whole number, such as 100")
+        check_kind("level", self.level, Real, "a number between 0 and 1, such as 0.95")
+        if self.interval not in ("percentile", "bca"):
+            raise UserError(f"found interval={self.interval!r}; wanted percentile or bca")
+        if not 0 < self.level < 1:
+            raise UserError(f"found level {self.level}; wanted a number between 0 and 1, such as 0.95")
+        if self.resample not in get_args(Resample):
+            raise UserError(f"found resample={self.resample!r}; wanted one of {', '.join(get_args(Resample))}")
+        if self.resamples < 0 or (self.starts is not None and self.starts < 1):
+            raise UserError(
+                f"found resamples={self.resamples}, starts={self.starts}; wanted resamples >= 0 and starts >= 1"
+            )
+        if self.seed < 0:
+            raise UserError(f"found seed={self.seed}; wanted a whole number from 0 on")
+
+
+def check_kind(name: str, value: object, kind: type, wanted: str) -> None:
+    """Raise `UserError` unless a value is an instance of `kind`; a bool is not accepted."""
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise UserError(f"found {name}={value!r}; wanted {wanted}")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The settings of a fit: objective, search and resampling, row selection and weights."""
+    """The settings of a fit: objective, search and resampling, row selection and weights.
 
-    objective: Objective = field(default_factory=lambda: Objective("huber", 1e-3, "log"))
+    y: the response; x: the variable of a law of one variable.
+    """
+
+    y: str = "loss"
+    x: str | None = None
+    objective: Objective = field(default_factory=Objective)
     search: SearchSettings = field(default_factory=SearchSettings)
     selection: Selection = field(default_factory=Selection)
     weights: Literal["seeds"] | None = None
@@ -36,6 +81,8 @@ class Settings:
 
 def settings_of(
     *,
+    y: str = "loss",
+    x: str | None = None,
     objective: Literal["huber", "lad", "lsq"] = "huber",
     delta: float = 1e-3,
     space: Literal["log", "raw"] = "log",
@@ -50,7 +97,7 @@ def settings_of(
     """
     chosen = {name: options.pop(name) for name in Selection.__dataclass_fields__ if name in options}
     selection = Selection(pool=_words(pool), keep=_words(keep), **chosen)
-    return Settings(Objective(objective, delta, space), SearchSettings(**options), selection, weights)
+    return Settings(y, x, Objective(objective, delta, space), SearchSettings(**options), selection, weights)
 
 
 def _words(names: Sequence[str]) -> tuple[str, ...]:
@@ -59,14 +106,3 @@ def _words(names: Sequence[str]) -> tuple[str, ...]:
     if not all(isinstance(name, str) for name in found):
         raise UserError(f"found {names!r}; wanted names, such as ('schedule', 'batch')")
     return found
-
-
-def fit_law(frame: pd.DataFrame, law: Law, *, y: str, x: str | None, settings: Settings) -> Fit:
-    """Fit one law to the rows of a table. Raises `UserError` and `Refusal` as `fit` does."""
-    space = settings.objective.space
-    points = read_points(frame, law, y=y, x=x, space=space, selection=settings.selection)
-    if settings.weights == "seeds":
-        points = replace(points, weights=weights_from_seeds(points, np.log(points.y) if space == "log" else points.y))
-    elif settings.weights is not None:
-        raise UserError(f"found weights={settings.weights!r}; wanted 'seeds' or none")
-    return fit_points(points, law, y=y, objective=settings.objective, search=settings.search)

@@ -54,9 +54,9 @@ def judged(kind: str, sim: int) -> Judged:
     """Fit one table and look at its certificate."""
     drawn = draw(kind, sim)
     x = None if drawn.law == "chinchilla" else "D"
-    how = settings_of(resamples=200, starts=16, seed=sim)
+    how = settings_of(x=x, resamples=200, starts=16, seed=sim)
     try:
-        found = fit_and_judge(drawn.table, get_law(drawn.law), y="loss", x=x, settings=how, remedies=False)
+        found = fit_and_judge(drawn.table, get_law(drawn.law), how, remedies=False)
     except Refusal as refusal:
         return Judged(kind, sim, "refused", (True, True), (str(refusal),))
     if found.certificate.status == "weak":

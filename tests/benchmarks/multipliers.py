@@ -19,7 +19,8 @@ import pandas as pd
 from analysis import Fit
 from analysis.estimates.multiplier import compare_fits
 from analysis.estimates.pairs_of_refits import with_weighted_refits
-from analysis.fitting.settings import fit_law, settings_of
+from analysis.fitting.engine import fit_law
+from analysis.fitting.settings import settings_of
 from analysis.laws import get_law
 from tests.analysis.worlds import World
 
@@ -65,7 +66,7 @@ def fits(design: Design, multiplier: float, sims: int, stream: int, *, objective
     """Simulate and fit so many sweeps; stream: of the random numbers, another for each call."""
     tables = [design.table(multiplier, np.random.default_rng([stream, sim])) for sim in range(sims)]
     settings = settings_of(resamples=RESAMPLES, starts=STARTS, objective=objective)
-    found = (fit_law(table, get_law("chinchilla"), y="loss", x=None, settings=settings) for table in tables)
+    found = (fit_law(table, get_law("chinchilla"), settings) for table in tables)
     return [with_weighted_refits(one) for one in found]
 
 

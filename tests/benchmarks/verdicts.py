@@ -67,9 +67,9 @@ def judged(design: Design, kind: str, sim: int) -> Judged:
 def judge(table: pd.DataFrame, law: str, sim: int, true: Callable[[pd.DataFrame], np.ndarray] | None) -> Judged:
     """Fit one table by `fit` without the search for a remedy. true: the response without noise; None: weak is right."""
     x = "D" if law == "saturating" else None
-    how = settings_of(resamples=200, starts=16, seed=sim)
+    how = settings_of(x=x, resamples=200, starts=16, seed=sim)
     try:
-        found = fit_and_judge(table, get_law(law), y="loss", x=x, settings=how, remedies=False)
+        found = fit_and_judge(table, get_law(law), how, remedies=False)
     except Refusal:
         return Judged("refused", True)
     if found.certificate.status == "weak":

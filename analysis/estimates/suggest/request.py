@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analysis.errors import UserError
-from analysis.fitting.engine import check_kind
-from analysis.fitting.settings import Settings
+from analysis.fitting.settings import Settings, check_kind
 from analysis.numbers import number
 from analysis.table.columns import numbers_of
 from analysis.table.recognise.written_numbers import read_numbers
@@ -28,15 +27,11 @@ if TYPE_CHECKING:
 class Request:
     """What to know, and how much may be spent on it.
 
-    y: the response; x: the variable of a law of one variable. of: the quantity to know at the target: y, N_star,
-    N_exponent or a parameter. level: of its interval. limit: the total cost; most: the maximum number of runs.
-    settings: of the fits.
+    of: the quantity to know at the target: y, N_star, N_exponent or a parameter. limit: the total cost; most: the
+    maximum number of runs. settings: of the fits, with the level of its interval.
     """
 
-    y: str
-    x: str | None
     of: str
-    level: float
     limit: float
     most: int
     settings: Settings

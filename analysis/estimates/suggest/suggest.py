@@ -17,11 +17,12 @@ from analysis.estimates.suggest.prices import Prices, prices_of
 from analysis.estimates.suggest.request import Request, check_request, column_of, costs_of, other_units, rows_of
 from analysis.estimates.suggest.space_filling import fill, nowhere_new
 from analysis.fitting.display.in_notebook import InNotebook
+from analysis.fitting.engine import fit_law
 from analysis.fitting.holdout import rows_by_size, score_laws
 from analysis.fitting.points import input_columns
 from analysis.fitting.resample import refit
 from analysis.fitting.result import Fit
-from analysis.fitting.settings import fit_law, settings_of
+from analysis.fitting.settings import settings_of
 from analysis.laws import Law, constrained_each, constraints, get_law
 from analysis.numbers import number, percent
 
@@ -103,13 +104,12 @@ def suggest(
     """
     from analysis.table.read import load_table
 
-    x, level = options.pop("x", None), options.pop("level", 0.95)
     recipes = options.pop("recipes", ())
-    settings = settings_of(resamples=0, starts=STARTS, level=level, seed=seed, pool=recipes, **options)
+    settings = settings_of(y=y, resamples=0, starts=STARTS, seed=seed, pool=recipes, **options)
     pool, target = rows_of(pool, "pool"), rows_of(target, "target")
     prices = prices_of(pool, costs_of(pool, cost))
     check_request(target, limit, most)
-    asked = Request(y, x, of or y, level, limit, most, settings)
+    asked = Request(of or y, limit, most, settings)
     frame = load_table(table)
     laws = constrained_each([get_law(one) for one in ([law] if isinstance(law, str | Law) else law)], fix, tie)
     fits, warnings = _fits(frame, laws, asked)
@@ -153,7 +153,7 @@ class Seeking:
     @property
     def z(self) -> float:
         """Return the half-width of the interval in standard deviations."""
-        return NormalDist().inv_cdf((1 + self.asked.level) / 2)
+        return NormalDist().inv_cdf((1 + self.asked.settings.search.level) / 2)
 
     @property
     def of_the_law(self) -> bool:
@@ -161,7 +161,7 @@ class Seeking:
 
         The law's systematic error is then left out, and the power of the cost is the one that best spends the limit.
         """
-        return self.asked.of != self.asked.y
+        return self.asked.of != self.asked.settings.y
 
     def find(self) -> Suggestion:
         """Choose candidates (positions); with poorly identified laws, for a share of the limit if that buys any."""
@@ -226,14 +226,15 @@ def _nothing(
     asked: Request, kind: Literal["law", "space"], *, interval: float | None, laws: dict[str, float]
 ) -> Suggestion:
     """Return the suggestion of no run. interval: the present half-width."""
-    return Suggestion((), 0.0, interval, interval, (), (), asked.of, asked.level, laws, kind=kind)
+    level = asked.settings.search.level
+    return Suggestion((), 0.0, interval, interval, (), (), asked.of, level, laws, kind=kind)
 
 
 def _fits(frame: pd.DataFrame, laws: Sequence[Law], asked: Request) -> tuple[dict[str, Fit], tuple[str, ...]]:
     """Fit each law; laws that refuse are left out, with the sentence."""
     fits, warnings = {}, []
     for law in laws:
-        found, refused = attempt(partial(fit_law, frame, law, y=asked.y, x=asked.x, settings=asked.settings))
+        found, refused = attempt(partial(fit_law, frame, law, asked.settings))
         if found is None:
             warnings.append(refused)
             continue
@@ -244,8 +245,8 @@ def _fits(frame: pd.DataFrame, laws: Sequence[Law], asked: Request) -> tuple[dic
 
 def _check_target(target: pd.DataFrame, frame: pd.DataFrame, law: Law, asked: Request) -> None:
     """Raise UserError for a target without the inputs of a law that cannot be fitted yet."""
-    if asked.of == asked.y and "C" not in target.columns:
-        for column in input_columns(frame, law, asked.x).values():
+    if asked.of == asked.settings.y and "C" not in target.columns:
+        for column in input_columns(frame, law, asked.settings.x).values():
             column_of(target, column, "the target", law.name)
 
 
@@ -255,10 +256,11 @@ def _spread(
     """Suggest space-filling runs for at most `CAUTION` of the limit; raise `Refusal` if the law has enough runs."""
     from analysis.table.select import select_rows
 
-    made, _ = select_rows(frame, y=asked.y, along=(asked.x,) if asked.x else (), **vars(asked.settings.selection))
+    y, x = asked.settings.y, asked.settings.x
+    made, _ = select_rows(frame, y=y, along=(x,) if x else (), **vars(asked.settings.selection))
     if len(made) >= ENOUGH * len(law.params):
         raise Refusal(why)
-    by = list(input_columns(made, law, asked.x).values())
+    by = list(input_columns(made, law, x).values())
     pool = pool.assign(**{column: column_of(pool, column, "the pool", law.name) for column in by})
     chosen = fill(made, pool, prices, by=by, limit=asked.limit * CAUTION, most=asked.most)
     chosen = chosen or fill(made, pool, prices, by=by, limit=asked.limit, most=1)
@@ -286,8 +288,8 @@ def backtest_weights(
     laws = [law for law in laws if law.name in fits]
     if len(laws) == 1:
         return {laws[0].name: 1.0}
-    rows, by, settings = rows_by_size(frame, y=asked.y, x=asked.x, settings=asked.settings)
-    scores, _ = attempt(lambda: score_laws(rows, laws, y=asked.y, x=asked.x, by=by, settings=settings))
+    rows, by, settings = rows_by_size(frame, asked.settings)
+    scores, _ = attempt(lambda: score_laws(rows, laws, settings, by=by))
     errors = {score.law: score.error for score in scores or () if np.isfinite(score.error)}
     raw = {law.name: 1 / max(errors.get(law.name, np.inf), 1e-6) ** 2 for law in laws}
     total = sum(raw.values())

@@ -93,9 +93,9 @@ def chained(
     second = fit_selected(linked, second_law, y=y, x=f"1/{via}", **resampling)
     tests, remark = tuple[Tested, ...](), "neither step was backtested"
     if check:
-        settings = settings_of(**selection, **{name: options[name] for name in options if name not in OF_THE_LAW})
+        settings = settings_of(y=y, **selection, **{key: options[key] for key in options if key not in OF_THE_LAW})
         law_of_via = first.engine.problem.law
-        steps = Steps(with_compute(runs), with_compute(linked), law_of_via, second_law, y, via, settings)
+        steps = Steps(with_compute(runs), with_compute(linked), law_of_via, second_law, via, settings)
         tests, remark = _backtest(steps)
     lost = len(rows) - len(linked)
     remarks = [*([f"left out: {counted(lost, 'row')} of {y} without a {via} of its run"] if lost else []), remark]

@@ -11,8 +11,9 @@ import numpy as np
 
 from analysis.errors import Refusal, attempt
 from analysis.estimates.selected import fit_selected
+from analysis.fitting.engine import fit_law
 from analysis.fitting.holdout import cuts_of, size_column
-from analysis.fitting.settings import Settings, fit_law
+from analysis.fitting.settings import Settings
 from analysis.numbers import percent, times
 
 if TYPE_CHECKING:
@@ -39,13 +40,15 @@ class Tested:
 
 @dataclass(frozen=True)
 class Steps:
-    """The data of both steps. runs: rows of the first step, with via; linked: rows of the task, with y and 1 / via."""
+    """The data of both steps. runs: rows of the first step, with via; linked: rows of the task, with y and 1 / via.
+
+    settings: of a fit of y in one step.
+    """
 
     runs: pd.DataFrame
     linked: pd.DataFrame
     law: Law
     link: Law
-    y: str
     via: str
     settings: Settings
 
@@ -69,17 +72,18 @@ def summary(by: str, found: list[Tested]) -> str:
 
 def _tested(steps: Steps, by: str) -> Iterator[Tested]:
     settings = replace(steps.settings, search=replace(steps.settings.search, resamples=0, majority=True))
+    y, via = settings.y, f"1/{steps.via}"
     size, small = (table[by].to_numpy(dtype=float) for table in (steps.linked, steps.runs))
     for cut in cuts_of(size, by):
         held_out, seen = steps.linked[size > cut], steps.linked[size <= cut]
         runs = steps.runs[small <= cut]
-        first, _ = attempt(partial(fit_law, runs, steps.law, y=steps.via, x=None, settings=settings))
-        second, _ = attempt(partial(fit_selected, seen, steps.link, y=steps.y, x=f"1/{steps.via}", resamples=0))
+        first, _ = attempt(partial(fit_law, runs, steps.law, replace(settings, y=steps.via)))
+        second, _ = attempt(partial(fit_selected, seen, steps.link, y=y, x=via, resamples=0))
         if first is None or second is None:
             continue
-        direct, _ = attempt(partial(fit_law, seen, steps.law, y=steps.y, x=None, settings=settings))
-        truth = np.log(held_out[steps.y].to_numpy(dtype=float))
-        rest = truth - np.log(second.predict({f"1/{steps.via}": 1 / first.predict(held_out)}))
+        direct, _ = attempt(partial(fit_law, seen, steps.law, settings))
+        truth = np.log(held_out[y].to_numpy(dtype=float))
+        rest = truth - np.log(second.predict({via: 1 / first.predict(held_out)}))
         straight = None if direct is None else _rms(truth - np.log(direct.predict(held_out)))
         factor = float(size.max() / cut)
         yield Tested(len(seen), len(held_out), factor, _rms(rest), float(rest.mean()), straight)

@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def choose(frame: pd.DataFrame, *, y: str, x: str | None, settings: Settings) -> Fit:
+def choose(frame: pd.DataFrame, settings: Settings) -> Fit:
     """Fit the candidate laws in order of backtest error and return the first fit that is ok.
 
     Raises `Refusal` where none is ok, with the reasons against the best of them.
     """
-    tried = _holdout_errors(frame, y=y, x=x, settings=settings)
+    tried = _holdout_errors(frame, settings)
     passed_over: dict[str, str] = {}
     for name in tried:
         law = get_law(name)
         try:
-            found = fit_and_judge(frame, law, y=y, x=x, settings=settings, remedies=False)
+            found = fit_and_judge(frame, law, settings, remedies=False)
         except Refusal as refusal:
             passed_over[name] = str(refusal)
             continue
@@ -42,10 +42,10 @@ def choose(frame: pd.DataFrame, *, y: str, x: str | None, settings: Settings) ->
     )
 
 
-def _holdout_errors(frame: pd.DataFrame, *, y: str, x: str | None, settings: Settings) -> dict[str, float]:
+def _holdout_errors(frame: pd.DataFrame, settings: Settings) -> dict[str, float]:
     """Return the backtest error of each candidate law, best first."""
-    rows, by, settings = rows_by_size(frame, y=y, x=x, settings=settings)
-    scores = score_laws(rows, candidates(rows, x), y=y, x=x, by=by, settings=settings.resampled(0))
+    rows, by, settings = rows_by_size(frame, settings)
+    scores = score_laws(rows, candidates(rows, settings.x), settings.resampled(0), by=by)
     return {score.law: score.error for score in scores if score.splits}
 
 

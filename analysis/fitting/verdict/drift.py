@@ -16,10 +16,9 @@ from math import exp, sqrt
 import numpy as np
 
 from analysis.fitting.allocation import FARTHEST, inputs_at
-from analysis.fitting.objective import Problem, jacobian
-from analysis.fitting.points import Points
+from analysis.fitting.objective import Engine, Problem, jacobian
 from analysis.fitting.verdict.misfit import residual_deviation, residual_excess
-from analysis.fitting.verdict.run_residuals import by_run, clipped, tail
+from analysis.fitting.verdict.run_residuals import by_run, clipped, run_means, tail
 from analysis.laws.base import Array, Inputs
 
 PRIOR = 0.03
@@ -53,14 +52,15 @@ class Term:
     weight: float
     bend: bool
 
-    def value(self, problem: Problem, theta: Array, inputs: Inputs) -> Array:
+    def value(self, engine: Engine, inputs: Inputs) -> Array:
         """Return the term at inputs (m,) in the residuals' unit, before the law's parameters adjust."""
+        problem = engine.problem
         u = sum((share * inputs[name] for name, share in self.along.items()), np.zeros(1)) - self.place
         term = np.maximum(u, 0.0) if self.bend else u
         if self.bend == (problem.objective.space == "log"):  # a bend is a factor, a drift a difference
             return term
         with np.errstate(all="ignore"):
-            curve = problem.law.evaluate(theta[:, None], inputs).h[0]
+            curve = problem.law.evaluate(engine.theta[:, None], inputs).h[0]
         return term * np.exp(curve if self.bend else -curve)
 
 
@@ -94,69 +94,55 @@ class Drift:
         return self.term.weight * seen
 
 
-def estimate_drifts(problem: Problem, points: Points, theta: Array, residuals: Array) -> tuple[Drift, ...]:
-    """Estimate the drift along each input from residuals (n,) at theta (p,); empty with too few runs."""
-    return _estimated(_drifts(problem), problem, points, theta, residuals)
+def estimate_drifts(engine: Engine) -> tuple[Drift, ...]:
+    """Estimate the drift along each input from the residuals; empty with too few runs."""
+    return _estimated(_drifts(engine.problem), engine)
 
 
-def effect_of(drift: Drift, problem: Problem, theta: Array, inputs: Inputs) -> Array:
+def effect_of(drift: Drift, engine: Engine, inputs: Inputs) -> Array:
     """Return the change of the refitted law at inputs (m,) per unit of the coefficient, in the residuals' unit."""
-    slopes = jacobian(replace(problem, inputs=inputs), theta)
-    return drift.term.value(problem, theta, inputs) - slopes.T @ drift.absorbed
+    slopes = jacobian(replace(engine.problem, inputs=inputs), engine.theta)
+    return drift.term.value(engine, inputs) - slopes.T @ drift.absorbed
 
 
-def excess_of(problem: Problem, points: Points, theta: Array, residuals: Array) -> float:
-    """Return how many times as far the law may be off as independent residuals (n,) say: 1 without a lack of fit.
+def excess_of(engine: Engine) -> float:
+    """Return how many times as far the law may be off as independent residuals say: 1 without a lack of fit.
 
     A law's own error is smooth: it does not average out over neighbouring runs, and refits to resampled runs take it
     for noise that does.
     """
-    slopes, rest, logs = (
-        by_run(rows, points.run)
-        for rows in (jacobian(problem, theta), residuals[None], np.stack(list(problem.inputs.values())))
-    )
-    return residual_excess(rest[0], slopes, logs)
+    return residual_excess(*run_means(engine))
 
 
-def with_drifts(
-    curves: Array, problem: Problem, points: Points, theta: Array, residuals: Array, inputs: Inputs, *, seed: int
-) -> Array:
+def with_drifts(curves: Array, engine: Engine, inputs: Inputs, *, seed: int) -> Array:
     """Add to each refit's log curve (m, R) at inputs (m,) one term or none, by the posterior odds."""
-    found = _terms(problem, points, theta, residuals)
+    found = _terms(engine)
     if not found:
         return curves
-    effects = np.stack([effect_of(one, problem, theta, inputs) for one in found])
+    effects = np.stack([effect_of(one, engine, inputs) for one in found])
     moved = effects.T @ _amounts(found, curves.shape[1], seed=seed)
-    if problem.objective.space == "log":
+    if engine.problem.objective.space == "log":
         return curves + moved
-    log_y = problem.units.log_y
+    log_y = engine.problem.units.log_y
     return log_y + np.log(np.maximum(np.exp(curves - log_y) + moved, 1e-300))
 
 
-def with_drifted_optimum(
-    optima: Array,
-    problem: Problem,
-    points: Points,
-    theta: Array,
-    residuals: Array,
-    best: tuple[float, float],
-    *,
-    seed: int,
-) -> Array:
+def with_drifted_optimum(optima: Array, engine: Engine, best: tuple[float, float], *, seed: int) -> Array:
     """Add to the log N* and log response of each refit (2, R) what one term or none changes, by the posterior odds.
 
     best: N and D of the fit's own optimum. To first order, N* moves to where the law and the term together are lowest
     at the same C, and the response there changes by the term.
     """
-    found = _terms(problem, points, theta, residuals)
+    found = _terms(engine)
     if not found:
         return optima
+    problem, theta = engine.problem, engine.theta
     steps = STEP * np.array([[-1.0, 0.0, 1.0]])
     path = inputs_at(problem, theta[:, None], np.log(best[0]) + steps, np.log(best[1]) - steps)
     with np.errstate(all="ignore"):
         curve = problem.law.evaluate(theta[:, None], path).h[0]
     inputs = {name: np.broadcast_to(x, steps.shape)[0] for name, x in path.items()}
-    effects = np.stack([effect_of(one, problem, theta, inputs) for one in found])
+    effects = np.stack([effect_of(one, engine, inputs) for one in found])
     if problem.objective.space != "log":  # to shares of the response, at whose minimum a factor does not matter
         effects = effects / np.exp(curve)
     slope = (effects[:, 2] - effects[:, 0]) / (2 * STEP)
@@ -165,9 +151,9 @@ def with_drifted_optimum(
     return optima + np.clip(changes, -FARTHEST, FARTHEST)
 
 
-def _terms(problem: Problem, points: Points, theta: Array, residuals: Array) -> tuple[Drift, ...]:
-    """Estimate each drift and each bend from residuals (n,) at theta (p,)."""
-    return _estimated([*_drifts(problem), *_bends(problem, theta)], problem, points, theta, residuals)
+def _terms(engine: Engine) -> tuple[Drift, ...]:
+    """Estimate each drift and each bend from the residuals."""
+    return _estimated([*_drifts(engine.problem), *_bends(engine.problem, engine.theta)], engine)
 
 
 def _amounts(found: Sequence[Drift], count: int, *, seed: int) -> Array:
@@ -187,23 +173,20 @@ def _amounts(found: Sequence[Drift], count: int, *, seed: int) -> Array:
     return np.where(which == np.arange(1, len(found) + 1)[:, None], mean + deviation * z, 0.0)
 
 
-def _estimated(
-    terms: list[Term], problem: Problem, points: Points, theta: Array, residuals: Array
-) -> tuple[Drift, ...]:
+def _estimated(terms: list[Term], engine: Engine) -> tuple[Drift, ...]:
     """Estimate the coefficient of each term when it alone is added to the law."""
-    spare = points.n_runs - len(theta) - 1
+    spare = engine.points.n_runs - len(engine.theta) - 1
     if spare < FEWEST:
         return ()
-    slopes = by_run(jacobian(problem, theta), points.run)
+    rest, slopes, logs = run_means(engine)
     size = np.sqrt((slopes**2).sum(axis=1, keepdims=True)) + 1e-300
     follow = np.linalg.pinv((slopes / size).T, rcond=SINGULAR) / size  # (p, runs): projects onto the law's slopes
-    rest, logs = (by_run(rows, points.run) for rows in (residuals[None], np.stack(list(problem.inputs.values()))))
-    noise, rest = residual_deviation(rest[0], slopes, logs), clipped(rest[0])
+    noise, rest = residual_deviation(rest, slopes, logs), clipped(rest)
     if noise <= 0:
         return ()
     found = []
     for term in terms:
-        whole = by_run(term.value(problem, theta, problem.inputs)[None], points.run)[0]
+        whole = by_run(term.value(engine, engine.problem.inputs)[None], engine.points.run)[0]
         absorbed = follow @ whole
         own = whole - slopes.T @ absorbed
         square = float(own @ own)

@@ -67,9 +67,8 @@ def difference_p_value(found: Fit, mixture: Mixture, beside: Sequence[Mixture] =
     """
     if mixture.follows in found.engine.points.columns.values():
         return 0.0
-    problem = found.engine.problem
-    slopes = np.concatenate([jacobian(problem, found.engine.theta), *map(design_of, beside)])
-    return linear_p_value(found.engine.residuals, slopes, list(problem.inputs.values()), mixture)
+    slopes = np.concatenate([found.engine.slopes, *map(design_of, beside)])
+    return linear_p_value(found.engine.residuals, slopes, list(found.engine.problem.inputs.values()), mixture)
 
 
 def linear_p_value(rest: Array, slopes: Array, sizes: Sequence[Array], mixture: Mixture) -> float:
@@ -93,7 +92,7 @@ def size_dependence(found: Fit, mixture: Mixture) -> tuple[float, float]:
     problem, design = found.engine.problem, design_of(mixture)
     sizes = [x - x.mean() for x in problem.inputs.values()]
     smooth = [one * other for one, other in combinations_with_replacement([np.ones(problem.n), *sizes], 2)]
-    base = np.concatenate([jacobian(problem, found.engine.theta), smooth, design])
+    base = np.concatenate([found.engine.slopes, smooth, design])
     bent = np.concatenate([design * size for size in sizes])
     return _added(clipped(found.engine.residuals), base, bent) or (1.0, 0.0)
 
@@ -179,9 +178,9 @@ def is_smooth(mixture: Mixture) -> bool:
 def is_identified(found: Fit, design: Array) -> bool:
     """Tell whether the points identify the effects of kinds (k, n) separately from the law's exponents."""
     law = found.engine.problem.law
-    slopes = jacobian(found.engine.problem, found.engine.theta)
     spare = found.n_points - len(found.engine.theta) - len(design)
-    return spare >= 3 and _identified(slopes, design, [law.params.index(name) for name in law.exponents])
+    which = [law.params.index(name) for name in law.exponents]
+    return spare >= 3 and _identified(found.engine.slopes, design, which)
 
 
 def _identified(slopes: Array, design: Array, which: list[int]) -> bool:

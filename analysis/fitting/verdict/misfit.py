@@ -10,9 +10,9 @@ from typing import Literal
 
 import numpy as np
 
-from analysis.fitting.points import Points
+from analysis.fitting.objective import Engine
 from analysis.fitting.seeds import LackOfFit
-from analysis.fitting.verdict.run_residuals import by_run, clipped, tail
+from analysis.fitting.verdict.run_residuals import clipped, run_means, tail
 from analysis.laws.base import Array
 
 DEGREE = 6
@@ -54,18 +54,18 @@ class Misfit:
     against: Literal["seeds", "structure"]
 
 
-def misfit(points: Points, residuals: Array, slopes: Array, lack: LackOfFit | None) -> Misfit | None:
-    """Split residuals (n,) into noise and the law's systematic error; None with too few points.
+def misfit(engine: Engine, lack: LackOfFit | None) -> Misfit | None:
+    """Split the residuals into noise and the law's systematic error; None with too few points.
 
-    slopes: the law's Jacobian (p, n). Tests against the variance between seeds if there are repeats, and by structure
-    where that test is not significant, as structure detects a local bend better. Where runs have several rows, which
-    share the run's noise, only structure is tested, on run means. Half a rounding step is subtracted from the error.
+    Tests against the variance between seeds if there are repeats, and by structure where that test is not significant,
+    as structure detects a local bend better. Where runs have several rows, which share the run's noise, only structure
+    is tested, on run means. Half a rounding step is subtracted from the error.
     """
-    found = _tested(points, residuals, slopes, lack)
-    step = rounding(points.y)
+    found, y = _tested(engine, lack), engine.points.y
+    step = rounding(y)
     if found is None or not step:
         return found
-    own = max(0.0, found.systematic**2 - float(np.mean((step / 2 / points.y) ** 2)))
+    own = max(0.0, found.systematic**2 - float(np.mean((step / 2 / y) ** 2)))
     return replace(found, systematic=sqrt(own))
 
 
@@ -78,19 +78,13 @@ def rounding(y: Array) -> float:
     return 0.0
 
 
-def _tested(points: Points, residuals: Array, slopes: Array, lack: LackOfFit | None) -> Misfit | None:
+def _tested(engine: Engine, lack: LackOfFit | None) -> Misfit | None:
     """Test against seeds if possible, and by structure unless that test is significant."""
-    if points.n_runs == points.n and lack is not None:
+    if engine.points.n_runs == engine.points.n and lack is not None:
         among = Misfit(lack.p_value, lack.seed_scatter, lack.systematic, "seeds")
-        bent = None if among.p_value < UNLIKELY else _by_structure(points, residuals, slopes)
+        bent = None if among.p_value < UNLIKELY else structure(*run_means(engine))
         return bent if bent and bent.p_value < UNLIKELY / 2 else among
-    return _by_structure(points, residuals, slopes)
-
-
-def _by_structure(points: Points, residuals: Array, slopes: Array) -> Misfit | None:
-    logs = np.stack([np.log(x) for x in points.inputs.values()])
-    rest, slopes, logs = (by_run(rows, points.run) for rows in (residuals[None], slopes, logs))
-    return structure(rest[0], slopes, logs)
+    return structure(*run_means(engine))
 
 
 def structure(residuals: Array, slopes: Array, logs: Array) -> Misfit | None:

@@ -67,7 +67,7 @@ def hold_out(found: Fit, law: Law, settings: Settings) -> OwnHoldOut | None:
     )
     try:
         check_determined(some, law)
-        inner = fit_points(some, law, y=found.y, objective=settings.objective, search=search)
+        inner = fit_points(some, law, replace(settings, search=search))
     except Refusal:
         return None
     if inner.engine.samples is None:

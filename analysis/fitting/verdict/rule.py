@@ -12,14 +12,13 @@ import numpy as np
 from analysis.errors import Refusal
 from analysis.fitting.certificate import weakened
 from analysis.fitting.engine import fit_points
-from analysis.fitting.objective import jacobian
 from analysis.fitting.points import check_determined, setting_numbers
 from analysis.fitting.result import Fit
 from analysis.fitting.settings import Settings
 from analysis.fitting.verdict.drift import effect_of, estimate_drifts
 from analysis.fitting.verdict.misfit import UNLIKELY, Misfit, misfit, rounding
 from analysis.fitting.verdict.own_holdout import RESAMPLES, OwnHoldOut, hold_out
-from analysis.fitting.verdict.run_residuals import by_run
+from analysis.fitting.verdict.run_residuals import run_means
 from analysis.fitting.verdict.two_groups import TwoGroups, two_groups
 from analysis.laws import LAWS, Law
 from analysis.laws.base import Array
@@ -91,7 +90,7 @@ def with_reasons(found: Fit, reasons: tuple[str, ...]) -> Fit:
 
 def _judge_law(found: Fit, law: Law, settings: Settings) -> Verdict:
     """Judge a fit by its lack of fit and, where that does not decide, by its hold-out."""
-    lack, tested = _find_misfit(found), hold_out(found, law, settings)
+    lack, tested = misfit(found.engine, found.lack_of_fit), hold_out(found, law, settings)
     if wrong := _decisive_fault(found, lack):
         return Verdict(reasons=(wrong,), supported=_passed_factor(tested))
     return weigh_hold_out(lack, tested)
@@ -101,7 +100,7 @@ def _decisive_fault(found: Fit, lack: Misfit | None) -> str:
     """Describe a lack of fit, two groups or a drift that makes the law weak whatever its hold-out; '' if none."""
     if lack and is_decisive(lack):
         return _lack_words(lack)
-    groups = _find_groups(found)
+    groups = two_groups(*run_means(found.engine))
     if groups and groups.apart > GROUPS:
         return _groups_words(groups)
     return "" if _is_significant(lack) else drift_words(found)
@@ -136,31 +135,16 @@ def is_decisive(lack: Misfit) -> bool:
     return lack.p_value < UNLIKELY and large
 
 
-def _find_groups(found: Fit) -> TwoGroups | None:
-    """Return the two groups into which the runs fall; None where they do not."""
-    engine = found.engine
-    slopes = jacobian(engine.problem, engine.theta)
-    rows = engine.residuals[None], slopes, np.stack(list(engine.problem.inputs.values()))
-    rest, slopes, logs = (by_run(one, engine.points.run) for one in rows)
-    return two_groups(rest[0], slopes, logs)
-
-
-def _find_misfit(found: Fit) -> Misfit | None:
-    """Return the lack of fit of a fitted law."""
-    engine = found.engine
-    return misfit(engine.points, engine.residuals, jacobian(engine.problem, engine.theta), found.lack_of_fit)
-
-
 def drift_words(found: Fit) -> str:
     """Describe the most significant drift along an input that moves forecasts; '' if there is none."""
     engine = found.engine
-    seen = estimate_drifts(engine.problem, engine.points, engine.theta, engine.residuals)
+    seen = estimate_drifts(engine)
     best = min(seen, key=lambda one: one.p_value, default=None)
     rounded = rounding(engine.points.y) > 2 * MOVED * float(np.median(np.abs(engine.points.y)))
     if best is None or best.p_value * len(seen) > UNLIKELY or rounded:
         return ""
     corner = {name: np.array([x.max() + np.log(AHEAD)]) for name, x in engine.problem.inputs.items()}
-    moved = best.mean * float(effect_of(best, engine.problem, engine.theta, corner)[0])
+    moved = best.mean * float(effect_of(best, engine, corner)[0])
     if abs(moved) < MOVED:
         return ""
     column = engine.points.columns[best.term.name]
@@ -234,20 +218,21 @@ def _passing(found: Fit, law: Law, settings: Settings, mask: Array) -> Fit | Non
     points = found.engine.points.take(mask)
     try:
         check_determined(points, law)
-        bare = fit_points(points, law, y=found.y, objective=settings.objective, search=settings.search)
+        bare = fit_points(points, law, settings)
         if bare.certificate.status != "ok":
             return None
-        lack = _find_misfit(bare)
+        lack = misfit(bare.engine, bare.lack_of_fit)
         if _decisive_fault(bare, lack):
             return None
         search = replace(settings.search, begin=bare.engine.theta[:, None], steps=AGAIN)
         search = replace(search, resamples=RESAMPLES, most_refitted=0, resample="runs", interval="percentile")
-        again = fit_points(points, law, y=found.y, objective=settings.objective, search=search)
+        settings = replace(settings, search=search)
+        again = fit_points(points, law, settings)
     except Refusal:
         return None
     if again.certificate.status != "ok":
         return None
-    tested = hold_out(again, law, replace(settings, search=search))
+    tested = hold_out(again, law, settings)
     return None if weigh_hold_out(lack, tested).reasons else again
 
 
@@ -255,7 +240,7 @@ def _exact(passing: Fit, law: Law, settings: Settings) -> Fit | None:
     """Refit with the user's objective, starting from the least-squares solution; None unless its certificate is ok."""
     search = replace(settings.search, resamples=0, begin=passing.engine.theta[:, None])
     try:
-        exact = fit_points(passing.engine.points, law, y=passing.y, objective=settings.objective, search=search)
+        exact = fit_points(passing.engine.points, law, replace(settings, search=search))
     except Refusal:
         return None
     return exact if exact.certificate.status == "ok" else None

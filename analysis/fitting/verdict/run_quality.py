@@ -8,7 +8,6 @@ import numpy as np
 
 from analysis.fitting.certificate import LEVEL
 from analysis.fitting.intervals import percentile
-from analysis.fitting.objective import jacobian
 from analysis.fitting.points import Points
 from analysis.fitting.result import Fit
 from analysis.fitting.seeds import cell_numbers
@@ -116,7 +115,7 @@ def _variance(rest: Array, columns: Array) -> float:
 def _curve_rows(found: Fit) -> Iterator[str]:
     """Report neighbouring rows that deviate alike: points of learning curves, each counted as a run."""
     engine = found.engine
-    seen = serial_correlation(engine.points, engine.residuals, jacobian(engine.problem, engine.theta))
+    seen = serial_correlation(engine.points, engine.residuals, engine.slopes)
     if seen and seen.p_value < SERIAL and seen.common > ALIKE:
         yield (
             f"neighbouring rows deviate alike (correlation {number(seen.value, 2)}, {p_value(seen.p_value)}), as those "

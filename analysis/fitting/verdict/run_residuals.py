@@ -6,6 +6,7 @@ from math import erfc, sqrt
 
 import numpy as np
 
+from analysis.fitting.objective import Engine
 from analysis.laws.base import Array
 
 ODD = 5.0
@@ -16,6 +17,13 @@ def by_run(rows: Array, run: Array) -> Array:
     """Average rows of values (m, n) over the rows of each run (m, runs)."""
     count = np.bincount(run)
     return np.stack([np.bincount(run, row) / count for row in rows])
+
+
+def run_means(engine: Engine) -> tuple[Array, Array, Array]:
+    """Return the mean residuals (runs,), law's derivatives (p, runs) and log inputs (d, runs) of each run."""
+    rows = engine.residuals[None], engine.slopes, np.stack(list(engine.problem.inputs.values()))
+    rest, slopes, logs = (by_run(one, engine.points.run) for one in rows)
+    return rest[0], slopes, logs
 
 
 def clipped(residuals: Array) -> Array:

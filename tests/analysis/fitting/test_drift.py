@@ -29,8 +29,7 @@ def truth(drift, N, D):
 
 
 def seen(found: Fit):
-    engine = found.engine
-    return estimate_drifts(engine.problem, engine.points, engine.theta, engine.residuals)
+    return estimate_drifts(found.engine)
 
 
 def test_a_drift_is_measured_along_the_input_it_is_of():
@@ -97,8 +96,7 @@ def test_drifts_widen_an_interval_alike_for_every_seed():
     """Else so rare and large amounts move the ends of an interval from 200 refits by half of its width."""
     engine = fitted(0.0, resamples=0)[0].engine
     far = {name: np.array([np.log(value) - engine.problem.units.log_inputs[name]]) for name, value in FAR.items()}
-    known = (engine.problem, engine.points, engine.theta, engine.residuals)
-    ends = [percentile(with_drifts(np.zeros((1, 200)), *known, far, seed=seed), 0.95) for seed in range(3)]
+    ends = [percentile(with_drifts(np.zeros((1, 200)), engine, far, seed=seed), 0.95) for seed in range(3)]
     np.testing.assert_allclose(ends[1:], [ends[0]] * 2)
     assert ends[0][0, 0] < 0 < ends[0][0, 1]
 

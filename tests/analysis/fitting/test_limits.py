@@ -24,9 +24,9 @@ from analysis import fit
 from analysis.errors import Refusal, UserError
 from analysis.estimates.backtest import backtest
 from analysis.fitting import solver
-from analysis.fitting.engine import SearchSettings, fit_points
-from analysis.fitting.objective import Objective
+from analysis.fitting.engine import fit_points
 from analysis.fitting.points import Selection, read_points
+from analysis.fitting.settings import SearchSettings, Settings
 from analysis.laws import LAWS, Law
 from analysis.laws.base import Array, Evaluation, Inputs
 from tests.default_cases import default_cases
@@ -116,14 +116,13 @@ def test_any_number_of_resamples_takes_little_memory(resamples: int) -> None:
 
 def test_an_inner_fit_ends_when_most_of_its_starts_agree(curves: Counter[int]) -> None:
     """A majority of starts finds the same optimum as all starts; a fit's certificate uses all of them."""
-    table, objective = surface(120), Objective()
-    law = LAWS["chinchilla"]
+    table, law = surface(120), LAWS["chinchilla"]
     points = read_points(table, law, y="loss", x=None, space="log", selection=Selection())
     found = []
     for majority in (False, True):
         before = curves[120]
-        search = SearchSettings(resamples=0, starts=16, majority=majority)
-        found.append((fit_points(points, law, y="loss", objective=objective, search=search), curves[120] - before))
+        settings = Settings(search=SearchSettings(resamples=0, starts=16, majority=majority))
+        found.append((fit_points(points, law, settings), curves[120] - before))
     (whole, many), (early, few) = found
     assert few < many
     assert early.params == pytest.approx(whole.params, rel=1e-5)

@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 
 from analysis import Fit, fit
+from analysis.fitting.engine import fit_law
 from analysis.fitting.objective import Problem, State
-from analysis.fitting.settings import fit_law, settings_of
+from analysis.fitting.settings import settings_of
 from analysis.fitting.verdict.misfit import Misfit, structure
 from analysis.fitting.verdict.own_holdout import OwnHoldOut, hold_out
 from analysis.fitting.verdict.rule import is_decisive, weigh_hold_out
@@ -93,7 +94,7 @@ def test_a_fit_with_its_verdict_costs_three_without_at_the_most(law: str, monkey
     for design, kind in product([ONE, SEEDS], KINDS):
         table = simulate(design, kind, np.random.default_rng([3, 7]))
         done.clear()
-        fit_law(table, get_law(law), y="loss", x="D", settings=settings_of())
+        fit_law(table, get_law(law), settings_of(x="D"))
         bare = sum(done)
         assert fit(table, law, x="D").certificate.status == "weak"
         assert sum(done) - bare < 3 * bare, kind
@@ -127,8 +128,8 @@ def test_a_hold_out_goes_by_the_same_interval_whatever_level_is_asked_for() -> N
     D = np.geomspace(1e6, 1e9, 12)
     loss = (1.7 + 900 * D**-0.28) * np.exp(0.004 * np.random.default_rng(0).standard_normal(12))
     table, law = pd.DataFrame({"D": D, "loss": loss}), get_law("power")
-    asked = [settings_of(resamples=20, starts=8, level=level) for level in (0.5, 0.95)]
-    one, other = (hold_out(fit_law(table, law, y="loss", x="D", settings=how), law, how) for how in asked)
+    asked = [settings_of(x="D", resamples=20, starts=8, level=level) for level in (0.5, 0.95)]
+    one, other = (hold_out(fit_law(table, law, how), law, how) for how in asked)
     assert one == other
 
 
