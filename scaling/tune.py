@@ -17,6 +17,7 @@ from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState
+from scipy.stats.qmc import Halton
 
 from scaling.compose.keys import value_at
 from scaling.config import read_stored_config
@@ -27,8 +28,7 @@ from scaling.plan.planned import PlannedRun, plan_run
 from scaling.record import read_record
 
 STARTUP = 4  # values spread evenly over the range before the sampler models the loss
-BASES = (2, 3, 5, 7, 11, 13)  # of the Halton sequence, one a key
-MOST_KEYS = len(BASES)
+MOST_KEYS = 6  # of which so few tries cover the ranges
 WIDENINGS = 2  # how often a range is widened at each end if the best value is there
 BEYOND = "beyond"  # marks a trial outside the range that was asked for
 STEP = 2.0  # factor between two values beyond the end of a range; a widening tries two
@@ -96,6 +96,15 @@ def sampler_seed(seed: int, study: str, *, tried: int) -> int:
 
 
 @dataclass(frozen=True)
+class Effort:
+    """How many values are tried in all and in a round, and whether some beyond an end of the range if it is best."""
+
+    tries: int
+    at_once: int
+    widen: bool = True
+
+
+@dataclass(frozen=True)
 class Search:
     """The search of one group of runs: its study, the runs, and the ranges of the keys."""
 
@@ -108,16 +117,16 @@ class Search:
         """Return how many more values the study has to propose to reach `tries`."""
         return max(0, tries - sum(BEYOND not in trial.user_attrs for trial in self.study.get_trials()))
 
-    def next(self, *, tries: int, at_once: int, widened: bool) -> list[Proposal]:
+    def next(self, effort: Effort) -> list[Proposal]:
         """Return what to train next; nothing if enough was tried.
 
-        First what an interrupted command has left, then up to `at_once` new values, then those beyond the ends.
+        First what an interrupted command has left, then new values, then those beyond the ends.
         """
         if self.study.get_trials(states=[TrialState.RUNNING]):
             return self.interrupted()
-        if more := min(at_once, self.values_left(tries)):
+        if more := min(effort.at_once, self.values_left(effort.tries)):
             return [self.propose() for _ in range(more)]
-        return self.widen() if widened else []
+        return self.widen() if effort.widen else []
 
     def tell(self, proposal: Proposal, folder: SweepFolder) -> None:
         """Report the mean validation loss of a proposal's runs, or a failure if one failed or is impossible."""
@@ -144,17 +153,17 @@ class Search:
         """Ask the study for one more try; the first ones are spread evenly, shifted study by study."""
         number = len(self.study.trials)
         if number < STARTUP:
-            pairs = zip(self.ranges, BASES, strict=False)
-            return self._try({one.key: self._spread(one, number, base) for one, base in pairs})
+            point = Halton(len(self.ranges), scramble=False).fast_forward(number).random()[0].tolist()
+            return self._try({one.key: self._shifted(one, x) for one, x in zip(self.ranges, point, strict=True)})
         trial = self.study.ask()
         for one in self.ranges:
             trial.suggest_float(one.key, one.low, one.high, log=True)
         return self._proposal(trial)
 
-    def _spread(self, one: Range, number: int, base: int) -> float:
-        """Return the value of a key in the try of this number, if tries are spread evenly."""
+    def _shifted(self, one: Range, place: float) -> float:
+        """Return the value of a key at a place (0 to 1) in its range, shifted by an amount of the study's own."""
         shift = sampler_seed(self.study.user_attrs["seed"], f"{self.study.study_name}/{one.key}", tried=0) / 2**32
-        return one.low * (one.high / one.low) ** ((shift + radical_inverse(number, base)) % 1)
+        return one.low * (one.high / one.low) ** ((shift + place) % 1)
 
     def widen(self) -> list[Proposal]:
         """Propose two values beyond an end of a range if the best value is there, at most WIDENINGS times."""
@@ -208,16 +217,6 @@ def open_searches(
         study.sampler = optuna.samplers.TPESampler(seed=drawn, n_startup_trials=STARTUP, constant_liar=True)
         searches[group] = Search(study, group, runs, ranges)
     return searches
-
-
-def radical_inverse(number: int, base: int) -> float:
-    """Return the number with its digits mirrored at the point: a sequence that fills [0, 1) evenly (van der Corput)."""
-    value, scale = 0.0, 1.0
-    while number:
-        scale /= base
-        number, digit = divmod(number, base)
-        value += scale * digit
-    return value
 
 
 def _legal(run: PlannedRun, values: Mapping[str, float]) -> bool:

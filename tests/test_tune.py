@@ -17,7 +17,7 @@ from scaling.compose.write_rules import write_rules
 from scaling.errors import UserError
 from scaling.folders import SweepFolder
 from scaling.plan.expand import expand
-from scaling.tune import Range, open_searches
+from scaling.tune import Effort, Range, open_searches
 
 LR = [Range("optim.lr", 1e-4, 1.0)]
 DECAY = [*LR, Range("optim.weight_decay", 1e-3, 1.0)]
@@ -29,7 +29,7 @@ def groups_of(*overrides, by=(), tuned=("optim.lr",)):
 
 
 def a_round(searches, *, tries=4, at_once=4, widened=True):
-    found = (search.next(tries=tries, at_once=at_once, widened=widened) for search in searches.values())
+    found = (search.next(Effort(tries, at_once, widened)) for search in searches.values())
     return [proposal for proposals in found for proposal in proposals]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -20,7 +20,7 @@ from scaling.dispatch.states.state import State
 from scaling.dispatch.states.trunks import without_lost_trunks
 from scaling.errors import UserError
 from scaling.folders import exists
-from scaling.forecast.estimate import Forecast, forecast, forecast_all, relative_work
+from scaling.forecast.estimate import Forecast, Forecasts, forecast, forecast_all, relative_work
 from scaling.forecast.stacks import gain_of_stacking, shares_of_the_rest
 from scaling.forecast.work import ALONE, StackShare
 from scaling.numbers import flops
@@ -37,14 +37,13 @@ class PlanForecast:
     runs whose model now has other counts of parameters or FLOPs; older: unsettled runs that are settled by an older
     recipe; stale: settled runs that were trained on different data or code, with what differs; trained: the runs with
     the forks from which they are or were trained, by run_id; stacked_gain: factor by which engine=stacked would reduce
-    the time, None if unknown; work: relative work of runs, if some of them cannot be forecast; stack_shares: the runs'
-    stacks.
+    the time, None if unknown.
     """
 
     plan: Plan
     settled: SettledRuns
     status: Mapping[str, str]
-    forecasts: Mapping[str, Forecast]
+    forecasts: Forecasts
     workers: int
     lacking: tuple[PlannedRun, ...]
     changed: tuple[PlannedRun, ...]
@@ -52,8 +51,6 @@ class PlanForecast:
     stale: Mapping[str, tuple[str, ...]]
     trained: Mapping[str, PlannedRun]
     stacked_gain: float | None = None
-    work: Mapping[str, float] = field(default_factory=dict)
-    stack_shares: Mapping[str, StackShare] = field(default_factory=dict)
 
     def flops(self, runs: Iterable[PlannedRun]) -> int:
         """Return the FLOPs of training these runs."""
@@ -107,7 +104,7 @@ class PlanForecast:
         }
 
     def _run(self, run: PlannedRun) -> dict[str, Any]:
-        forecast = self.forecasts.get(run.run_id)
+        forecast = self.forecasts.by_id.get(run.run_id)
         return {
             **run.row(),
             "overrides": as_overrides(run.overrides),
@@ -119,30 +116,30 @@ class PlanForecast:
     def _peak_checkpoint_bytes(self) -> int:
         """Return the largest bytes of checkpoints at a time, for all runs that the workers train at once in stacks."""
         each = {run.run_id: checkpoint_bytes(run) for run in self.plan.runs}
-        at_once = self.workers * max(size * self.stack_shares.get(run_id, ALONE).runs for run_id, size in each.items())
+        at_once = self.workers * max(size * self.forecasts.share(run_id).runs for run_id, size in each.items())
         return min(round(at_once), sum(each.values()))
 
     def _basis(self) -> str:
-        if not self.forecasts:
+        if not self.forecasts.by_id:
             from scaling.commands.rounds.candidates import launcher_overrides
 
             probe = shlex.join(["scaling", "probe", *launcher_overrides(self.plan.arguments)])
             return f"no measured speed for this device; run `{probe}`"
-        bases = [forecast.basis for forecast in self.forecasts.values()]
+        bases = [forecast.basis for forecast in self.forecasts.by_id.values()]
         heads = {basis.partition(",")[0] for basis in bases if not basis.endswith("no probe")}
         text = ", ".join(sorted(heads)) or "no probe"
         text += ", corrected by finished runs" if any("done" in basis for basis in bases) else ""
         return text + (", a guess for a model of your own" if any("a guess" in basis for basis in bases) else "")
 
     def _seconds(self, runs: list[PlannedRun]) -> float | None:
-        if any(run.run_id not in self.forecasts for run in runs):
+        if any(run.run_id not in self.forecasts.by_id for run in runs):
             return None
-        return sum(self.forecasts[run.run_id].seconds for run in runs)
+        return sum(self.forecasts.by_id[run.run_id].seconds for run in runs)
 
     def _wall(self, runs: list[PlannedRun]) -> float:
         """Return the seconds until the last run ends, with the longest first, each to the worker that is free first."""
         busy = [0.0] * self.workers
-        for seconds in sorted((self.forecasts[run.run_id].seconds for run in runs), reverse=True):
+        for seconds in sorted((self.forecasts.by_id[run.run_id].seconds for run in runs), reverse=True):
             busy[busy.index(min(busy))] += seconds
         return max(busy)
 
@@ -179,12 +176,13 @@ def forecast_plan(plan: Plan, *, card: str | None = None) -> PlanForecast:
     settled_ids = {run_id for run_id, state in status.items() if state in SETTLED}
     shared = shares_of_the_rest(runs, settled_ids, kind=kind, workers=at_work)
     forecasts = forecasts_of(runs, shared, done=done)
+    work = relative_work(runs, stack_shares=shared) if len(forecasts) < len(runs) else {}
     workers = _workers(runs, forecasts, capacity, settings.threads) if card is None else at_work
     return PlanForecast(
         plan=plan,
         settled=settled,
         status=status,
-        forecasts=forecasts,
+        forecasts=Forecasts(forecasts, work, shared),
         workers=min(workers, max(1, len(plan.runs))),
         lacking=tuple(run for run in plan.runs if _lacks_milestones(run, settled)),
         changed=tuple(run for run in plan.runs if _model_changed(run, settled)),
@@ -192,8 +190,6 @@ def forecast_plan(plan: Plan, *, card: str | None = None) -> PlanForecast:
         stale=stale_of(plan.runs, settled),
         trained={run.run_id: run for run in runs},
         stacked_gain=gain_of_stacking(runs, forecasts_of, kind=kind, workers=at_work),
-        work=relative_work(runs, stack_shares=shared) if len(forecasts) < len(runs) else {},
-        stack_shares=shared,
     )
 
 

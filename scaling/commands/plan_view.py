@@ -48,7 +48,7 @@ COLUMNS = (
 
 
 def _row(view: PlanForecast, run: PlannedRun) -> list[str]:
-    quantities, forecast = run.quantities, view.forecasts.get(run.run_id)
+    quantities, forecast = run.quantities, view.forecasts.by_id.get(run.run_id)
     return [
         run.run_id,
         " ".join(as_overrides(run.overrides)),

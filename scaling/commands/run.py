@@ -153,13 +153,11 @@ def _checked(plan: Plan, launcher: Launcher, *, redo: str | None, keep_stale: bo
 
 def _write(plan: Plan, forecast: PlanForecast, console: Terminal) -> None:
     """Write the plan, and print which runs of an earlier one it no longer has."""
-    from scaling.forecast.estimate import forecast_rows
     from scaling.plan.files import write_plan
     from scaling.security.rights import shared_as
 
     with shared_as(plan.results):
-        rows = forecast_rows(forecast.forecasts, forecast.work, forecast.stack_shares)
-        extra = write_plan(plan, rows, join=plan.single)
+        extra = write_plan(plan, forecast.forecasts.rows(), join=plan.single)
     if extra:
         console.say(f"not in this plan: {many(extra, 'run')} of an earlier one, kept in {plan.results}/runs")
         _print_still_queued(plan.folder, console)
@@ -201,8 +199,6 @@ def _order(forecast: PlanForecast) -> Order:
         plan.folder,
         plan.runs,
         forecasts=forecast.forecasts,
-        work=forecast.work,
-        stack_shares=forecast.stack_shares,
         limits=plan.limit,
         settled=forecast.settled,
         single=plan.single,

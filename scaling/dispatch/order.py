@@ -20,8 +20,7 @@ from scaling.folders import SweepFolder, exists
 from scaling.limits import UNLIMITED, Limits
 
 if TYPE_CHECKING:
-    from scaling.forecast.estimate import Forecast
-    from scaling.forecast.work import StackShare
+    from scaling.forecast.estimate import Forecasts
     from scaling.plan.planned import PlannedRun
 
 TRAIN = "scaling.train.run:train_run"
@@ -83,24 +82,18 @@ def order_of(
     folder: SweepFolder,
     runs: Sequence[PlannedRun],
     *,
-    forecasts: Mapping[str, Forecast] | None = None,
-    work: Mapping[str, float] | None = None,
-    stack_shares: Mapping[str, StackShare] | None = None,
+    forecasts: Forecasts | None = None,
     limits: Limits = UNLIMITED,
     settled: SettledRuns | None = None,
     single: bool = False,
-    train: str = TRAIN,
 ) -> Order:
-    """Return an order for planned runs.
+    """Return an order for planned runs; settled: if the caller has read them already."""
+    from scaling.forecast.estimate import Forecasts  # a reader of queues does without these imports
 
-    forecasts, work, stack_shares: by run_id; settled: if the caller has read them already.
-    """
     folder = SweepFolder(folder.results.resolve(), folder.name)
-    settled = settled or SettledRuns(folder)
+    settled, forecasts = settled or SettledRuns(folder), forecasts or Forecasts()
     since = Index(folder.results).sizes()
-    seconds = {run_id: forecast.seconds for run_id, forecast in (forecasts or {}).items()}
-    left = without_lost_trunks(runs, folder, settled)
-    made = entries(folder, left, settled, forecast=seconds, work=work, stack_shares=stack_shares)
+    made = entries(folder, without_lost_trunks(runs, folder, settled), settled, forecasts)
     if single:  # a run requested by itself has to have the weights that its config keeps
         keeps = {run.run_id: run.kept_steps for run in runs}
         made = [replace(entry, keeps=keeps[entry.run_id]) for entry in made]
@@ -113,31 +106,21 @@ def order_of(
         limits=limits,
         others=_others(folder, asked) if limits else (),
         cancelled=cancelled_runs(folder) & asked if not single else frozenset(),
-        memory={run_id: float(forecast.memory_bytes) for run_id, forecast in (forecasts or {}).items()},
+        memory={run_id: float(forecast.memory_bytes) for run_id, forecast in forecasts.by_id.items()},
         single=single,
-        train=train,
         since=since,
         front=frozenset(front_runs(folder)),
     )
 
 
-def entries(
-    folder: SweepFolder,
-    runs: Iterable[PlannedRun],
-    settled: SettledRuns,
-    *,
-    forecast: Mapping[str, float] | None = None,
-    work: Mapping[str, float] | None = None,
-    stack_shares: Mapping[str, StackShare] | None = None,
-) -> list[Entry]:
+def entries(folder: SweepFolder, runs: Sequence[PlannedRun], settled: SettledRuns, forecasts: Forecasts) -> list[Entry]:
     """Return the queue of `runs`: parents first, then the longest (by forecast, otherwise by FLOPs).
 
     Runs that have killed a worker, or may have, go last.
     """
-    from scaling.forecast.work import ALONE  # a reader of queues does without these imports
     from scaling.plan.identity import stack_key
 
-    runs, forecast, work, shares = list(runs), forecast or {}, work or {}, stack_shares or {}
+    seconds = {run_id: forecast.seconds for run_id, forecast in forecasts.by_id.items()}
     keeps = _keeps(runs, settled)
     done = {run.run_id for run in runs if settled.done(run.run_id, keeps.get(run.run_id, ()))}
     tried = _attempts(folder, [run.run_id for run in runs if run.run_id not in done])
@@ -145,10 +128,10 @@ def entries(
         Entry(
             run_id=run.run_id,
             C=run.C_spent,
-            forecast_seconds=forecast.get(run.run_id),
-            work=work.get(run.run_id),
-            members=shares.get(run.run_id, ALONE).runs,
-            beside=shares.get(run.run_id, ALONE).beside,
+            forecast_seconds=seconds.get(run.run_id),
+            work=forecasts.work.get(run.run_id),
+            members=forecasts.share(run.run_id).runs,
+            beside=forecasts.share(run.run_id).beside,
             tried=len(tried.get(run.run_id, ())),
             needs=run.needs,
             step=run.config.parent.step if run.config.parent else None,

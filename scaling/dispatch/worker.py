@@ -11,13 +11,13 @@ from scaling.dispatch.claims.file_retries import FileRetries
 from scaling.dispatch.claims.heartbeat import TICK, Heartbeat
 from scaling.dispatch.claims.index_notes import IndexNotes
 from scaling.dispatch.claims.parents import ParentStates
-from scaling.dispatch.claims.queue_walk import QueueWalk, walk_through
+from scaling.dispatch.claims.queue_walk import QueueWalk
 from scaling.dispatch.claims.spending import Spending
 from scaling.dispatch.claims.stop import Stop
 from scaling.dispatch.queue import Entry, LazyQueue
 from scaling.dispatch.spent import Spent, beyond
 from scaling.dispatch.states import attempts
-from scaling.dispatch.states.attempts import PastAttempt, Start, dead_attempt, disk_full, ended_attempt, one_line
+from scaling.dispatch.states.attempts import Start, dead_attempt, disk_full, ended_attempt, one_line
 from scaling.dispatch.states.front import Front
 from scaling.dispatch.states.index import Index
 from scaling.dispatch.states.settled import clear_for_training, is_settled
@@ -52,7 +52,7 @@ class Worker:
         """Train runs until none is left, except those that other workers train or that cannot start."""
         queue = self._queue = LazyQueue(self.task.queue, self.task.group)
         spending = self._spending = Spending(frozenset(queue.run_ids)) if self.task.limits else None
-        walk = self._walk = walk_through(
+        walk = self._walk = QueueWalk(
             queue,
             self.task,
             self.notes.index,
@@ -201,15 +201,13 @@ class Worker:
     ) -> Result:
         """Record how an attempt ended: the status of the record, why it was stopped, or an error; share: of the GPUs'
         time."""
-        files, task = self.task.folder.run(entry.run_id), self.task
+        files = self.task.folder.run(entry.run_id)
         failure = end if isinstance(end, BaseException) else None
         status = attempts.cause_of(end) if isinstance(end, BaseException) else end
         if failure is not None:
             log.info("run %s (%s) failed: %s", entry.run_id, entry.label, one_line(failure))  # the command says it
-        step, gpus = self.heartbeat.step(entry.run_id), task.gpus * share
-        attempt = ended_attempt(started, job=task.job, gpus=gpus, cause=status, step=step, failure=failure, stack=stack)
-        if (out_of_reach := self.record_attempt(entry, attempt)) is not None:
-            return out_of_reach
+        if (failed := self.note(entry, started, status, failure, share=share, stack=stack)) is not None:
+            return failed
         if status in attempts.SETTLED:
             self.report.settled += 1
             return Result.SETTLED
@@ -220,13 +218,19 @@ class Worker:
             return Result.HELD if self.stop.runs.get(entry.run_id) else Result.AGAIN
         if self._used_up(files, entry):
             self.report.failed += 1
-            self.report.sentence = self.report.sentence or attempt.error
+            self.report.sentence = self.report.sentence or one_line(failure)
             return Result.FAILED
         return Result.AGAIN
 
-    def record_attempt(self, entry: Entry, attempt: PastAttempt) -> Result | None:
-        """Record an attempt, with retries, so that a file error does not repeat it; return None, or how that failed."""
-        files = self.task.folder.run(entry.run_id)
+    def note(
+        self, entry: Entry, started: Start, cause: str, failure: BaseException | None, *, share: float, stack: int
+    ) -> Result | None:
+        """Record an attempt that ends now, with retries, so that a file error does not repeat it; return None, or how
+        that failed; share: of the GPUs' time."""
+        task, files, step = self.task, self.task.folder.run(entry.run_id), self.heartbeat.step(entry.run_id)
+        attempt = ended_attempt(
+            started, job=task.job, gpus=task.gpus * share, cause=cause, step=step, failure=failure, stack=stack
+        )
         failed = self.with_retries(entry, lambda: attempt.append(files))
         if failed is None:
             self.notes.tried(files, attempt)

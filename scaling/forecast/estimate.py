@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any
 
@@ -28,8 +28,7 @@ SCORED, SCORED_TOGETHER = 8, 3
 COMPILE_SECONDS = {"cpu": 4.0, "cuda": 8.0}  # for each run; compiled code is mostly cached
 QR_SLOWDOWN = 4  # seconds per FLOP of a float64 QR, relative to float32 matrix products
 NOTHING_LEARNED = Learned()
-NOTHING: Mapping[str, float] = {}
-NO_STACKS: Mapping[str, StackShare] = {}
+
 UNKNOWN = dict.fromkeys(("run_id", "seconds", "memory_bytes", "device", "basis"))  # a row without a forecast
 
 
@@ -52,21 +51,30 @@ class Forecast:
         }
 
 
-def forecast_rows(
-    forecasts: Mapping[str, Forecast],
-    work: Mapping[str, float] = NOTHING,
-    stack_shares: Mapping[str, StackShare] = NO_STACKS,
-) -> list[dict[str, Any]]:
-    """Return the rows of forecast.csv, one a run.
+@dataclass(frozen=True)
+class Forecasts:
+    """The forecasts of runs, by run_id.
 
-    work: see `relative_work`, of runs whose device was not probed; stack_shares: those that the forecasts assume.
+    work: see `relative_work`, if the device of some was not probed; stack_shares: the stacks that both assume.
     """
-    rows = {run_id: {"run_id": run_id, **forecast.row()} for run_id, forecast in forecasts.items()}
-    for run_id, each in work.items():
-        rows[run_id] = {**UNKNOWN, **rows.get(run_id, {"run_id": run_id}), "work": each}
-    for run_id in rows.keys() & stack_shares.keys():
-        rows[run_id] |= {"members": round(stack_shares[run_id].runs, 3), "beside": stack_shares[run_id].beside}
-    return list(rows.values())
+
+    by_id: Mapping[str, Forecast] = field(default_factory=dict)
+    work: Mapping[str, float] = field(default_factory=dict)
+    stack_shares: Mapping[str, StackShare] = field(default_factory=dict)
+
+    def share(self, run_id: str) -> StackShare:
+        """Return the stack of a run."""
+        return self.stack_shares.get(run_id, ALONE)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the rows of forecast.csv, one a run."""
+        rows = {run_id: {"run_id": run_id, **forecast.row()} for run_id, forecast in self.by_id.items()}
+        for run_id, each in self.work.items():
+            rows[run_id] = {**UNKNOWN, **rows.get(run_id, {"run_id": run_id}), "work": each}
+        for run_id in rows.keys() & self.stack_shares.keys():
+            share = self.stack_shares[run_id]
+            rows[run_id] |= {"members": round(share.runs, 3), "beside": share.beside}
+        return list(rows.values())
 
 
 def forecast(

@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -102,7 +103,7 @@ def slurm(folder: Path) -> Table:
 
     def ours() -> None:
         sweep = SweepFolder(folder / "slurm-results", "bench")
-        submit(order_of(sweep, runs, train=STAND_IN), launcher)
+        submit(replace(order_of(sweep, runs), train=STAND_IN), launcher)
         while not all(sweep.run(run.run_id).record.exists() for run in runs):
             time.sleep(0.05)
 

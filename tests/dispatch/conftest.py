@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
@@ -28,7 +29,7 @@ STAND_IN = "tests.dispatch.stand_in:train"
 
 def order(folder: SweepFolder, runs: Iterable, **how) -> Order:
     """Order runs whose training is a stand-in."""
-    return order_of(folder, list(runs), **{"train": STAND_IN, **how})
+    return replace(order_of(folder, list(runs), **how), train=STAND_IN)
 
 
 def run_quietly(order: Order, settings: Local) -> Outcome:

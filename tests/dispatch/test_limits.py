@@ -20,15 +20,19 @@ from scaling.dispatch.states.attempts import PastAttempt, iso
 from scaling.dispatch.states.settled import SettledRuns, supersede
 from scaling.errors import UserError
 from scaling.folders import write_atomically
-from scaling.forecast.estimate import Forecast
+from scaling.forecast.estimate import Forecast, Forecasts
 from scaling.limits import UNLIMITED, Limits
 from tests.dispatch.stand_in import planned, write_stand_in_record
+
+
+def forecasts(runs) -> Forecasts:
+    return Forecasts({run.run_id: Forecast(1800.0, 0, "cpu", "") for run in runs})
 
 
 @pytest.fixture
 def queue(folder):
     runs = [planned(seed) for seed in range(4)]
-    return entries(folder, runs, SettledRuns(folder), forecast={run.run_id: 1800.0 for run in runs})
+    return entries(folder, runs, SettledRuns(folder), forecasts(runs))
 
 
 def offer(limits, folder, queue, **how):
@@ -94,15 +98,14 @@ def test_runs_of_the_sweep_that_are_not_asked_for_now_count_against_the_limits(f
     lines = [f"{entry.run_id},seed,{entry.C}" for entry in queue]
     write_atomically(folder.plan, "\n".join(["run_id,overrides,C", *lines]) + "\n")
     runs = [planned(seed) for seed in range(4) if planned(seed).run_id != queue[0].run_id]
-    forecasts = {run.run_id: Forecast(1800.0, 0, "cpu", "") for run in runs}
-    asked = order_of(folder, runs, forecasts=forecasts, limits=Limits(gpu_hours=2.0))
+    asked = order_of(folder, runs, forecasts=forecasts(runs), limits=Limits(gpu_hours=2.0))
     offered = offer_of(asked, gpus=1)
     assert (len(offered.queue), offered.before.gpu_hours) == (2, 1.0)
     write_atomically(
         folder.plan, "\n".join(["run_id,overrides,C", *lines[1:]]) + "\n"
     )  # a narrower sweep of the same name
     write_queue(new_dispatch(folder).queue, queue[:1])
-    asked = order_of(folder, runs, forecasts=forecasts, limits=Limits(gpu_hours=2.0))
+    asked = order_of(folder, runs, forecasts=forecasts(runs), limits=Limits(gpu_hours=2.0))
     offered = offer_of(asked, gpus=1)
     assert (len(offered.queue), offered.before.gpu_hours) == (2, 1.0)
 

@@ -80,6 +80,7 @@ def test_interrupt_leaves_a_checkpoint(folder, number):
 def test_killed_process_is_followed_at_once(folder):
     run = planned(0, "hold")
     script = f"""
+from dataclasses import replace
 from pathlib import Path
 from scaling.dispatch.launchers import Local
 from scaling.dispatch.order import order_of
@@ -87,7 +88,7 @@ from scaling.dispatch.single import run_single
 from scaling.folders import SweepFolder
 from tests.dispatch.stand_in import planned
 folder = SweepFolder(Path({str(folder.results)!r}), "sweep")
-run_single(order_of(folder, [planned(0, "hold")], single=True, train={STAND_IN!r}), Local())
+run_single(replace(order_of(folder, [planned(0, "hold")], single=True), train={STAND_IN!r}), Local())
 """
     process = subprocess.Popen([sys.executable, "-c", script], cwd=Path(__file__).parents[2])
     under_way(folder, [run])

@@ -14,7 +14,7 @@ import torch
 from scaling.data.teacher import Teacher
 from scaling.errors import UserError
 from scaling.forecast.cards import speed_of_card
-from scaling.forecast.estimate import estimate, forecast, forecast_all, forecast_rows, relative_work
+from scaling.forecast.estimate import Forecasts, estimate, forecast, forecast_all, relative_work
 from scaling.forecast.fits import FASTER, fit_convolutions, fit_costs
 from scaling.forecast.probe import probe_speed, small_trainer
 from scaling.forecast.speed import Costs, Speed, keep_speed, known_speed, speed_path
@@ -373,7 +373,7 @@ def test_without_a_probe_runs_are_compared_on_a_usual_device():
     work = relative_work([few, many], stack_shares={})
     assert 2.5 * work[few.run_id] < work[many.run_id] < 3.1 * work[few.run_id]
     keep_speed(SPEED)
-    rows = forecast_rows(forecast_all([few]), work, {many.run_id: StackShare(2.5, runs=2.5)})
+    rows = Forecasts(forecast_all([few]), work, {many.run_id: StackShare(2.5, runs=2.5)}).rows()
     assert [row["run_id"] for row in rows] == [few.run_id, many.run_id]
     assert [row["work"] for row in rows] == [work[few.run_id], work[many.run_id]]
     assert rows[1]["seconds"] is None

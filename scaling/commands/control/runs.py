@@ -64,7 +64,7 @@ def retry(
     from scaling.dispatch.states.paused import refuse_paused
     from scaling.dispatch.states.read_state import read_status
     from scaling.dispatch.states.stale import refuse_stale
-    from scaling.forecast.estimate import forecast_all
+    from scaling.forecast.estimate import Forecasts, forecast_all
     from scaling.security.trust import trusting
 
     sweep = sweep_folder(folder)
@@ -81,7 +81,7 @@ def retry(
         runs = [entry.planned_run() for entry in entries]
         launcher = launcher_of(read_part(settings_class(last), last.launcher, where="launcher"))
         change_cancelled(sweep, remove=wanted)
-        order = order_of(sweep, runs, forecasts=forecast_all(runs), limits=last.limits)
+        order = order_of(sweep, runs, forecasts=Forecasts(forecast_all(runs)), limits=last.limits)
         again = shlex.join(["scaling", "retry", folder])
         settle(order, launcher, console=terminal(stderr=json_path == "-"), again=again, wait=wait).conclude(json_path)
 

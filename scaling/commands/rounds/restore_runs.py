@@ -25,7 +25,7 @@ def restore_runs(folder: SweepFolder, goal: Goal, console: Terminal) -> None:
     """Add such runs to the sweep again, since they would be paid for twice; UserError if that is impossible."""
     from scaling.commands.forecast_runs import forecaster
     from scaling.compose.session import session
-    from scaling.forecast.estimate import forecast_rows
+    from scaling.forecast.estimate import Forecasts
     from scaling.plan.expand import expand
     from scaling.plan.files import write_plan
 
@@ -48,8 +48,7 @@ def restore_runs(folder: SweepFolder, goal: Goal, console: Terminal) -> None:
             f"found that {len(others)} of {len(lost)} runs of earlier rounds are others in {folder.path} as it was "
             f"last run; wanted the sweep that they were chosen for; run it as it was, or what changed as another name="
         )
-    forecasts = forecaster(restored)
-    write_plan(restored, forecast_rows(forecasts(restored.runs)))
+    write_plan(restored, Forecasts(forecaster(restored)(restored.runs)).rows())
     console.say(f"{len(lost)} runs of earlier rounds, which were missing in the plan, are added again")
 
 

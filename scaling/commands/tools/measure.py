@@ -51,7 +51,6 @@ def measure(
     from scaling.commands.plan_forecast import forecast_plan
     from scaling.compose.session import session
     from scaling.folders import write_atomically
-    from scaling.forecast.estimate import forecast_rows
     from scaling.forecast.inference import measure as measure_runs
     from scaling.plan.expand import expand
     from scaling.plan.files import write_plan
@@ -65,7 +64,7 @@ def measure(
     else:
         name, rows = "activations", _activations(plan, steps=activations, device=device, quiet=json_path == "-")
     if not exists(plan.folder.plan):  # that of a sweep names the runs it has trained
-        write_plan(plan, forecast_rows(forecast_plan(plan).forecasts))
+        write_plan(plan, forecast_plan(plan).forecasts.rows())
     path = plan.folder.path / f"{name}.csv"
     write_atomically(path, to_csv(rows))
     answer({"models" if name == "efficiency" else "layers": rows}, json_path, f"written: {path}")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from scaling.plan.plan import Plan
     from scaling.plan.planned import PlannedRun
     from scaling.terminal_table import Terminal
-    from scaling.tune import Best, Proposal, Range
+    from scaling.tune import Best, Effort, Proposal, Range
 
 EPILOG = """\b
 Examples:
@@ -78,6 +78,7 @@ def tune(
     from scaling.compose.write_rules import write_rules
     from scaling.plan.expand import expand
     from scaling.plan.request import read_request
+    from scaling.tune import Effort
 
     ranges = read_ranges(keys, bounds)
     with session() as loader:
@@ -85,7 +86,7 @@ def tune(
         plan = expand(loader, arguments)
     plan = dataclasses.replace(plan, name=f"{plan.name}-tune")
     console = terminal(stderr=json_path == "-")
-    found = _search(plan, ranges, by, tries=tries, at_once=at_once, widen=widen, seed=study_seed, console=console)
+    found = _search(plan, ranges, by, Effort(tries, at_once, widen), seed=study_seed, console=console)
     law, reason = _law(plan.folder.path, [one.key for one in ranges])
     rules = rules_of(law, [one.key for one in ranges])
     if not law:
@@ -143,15 +144,7 @@ def _law(folder: Path, keys: Sequence[str]) -> tuple[dict[str, Any], str]:
 
 
 def _search(
-    plan: Plan,
-    ranges: Sequence[Range],
-    by: Sequence[str],
-    *,
-    tries: int,
-    at_once: int,
-    widen: bool,
-    seed: int,
-    console: Terminal,
+    plan: Plan, ranges: Sequence[Range], by: Sequence[str], effort: Effort, *, seed: int, console: Terminal
 ) -> list[Best]:
     """Try values round by round until every group of runs has had its tries, and return the best of each group."""
     from scaling import tune as tuning
@@ -166,8 +159,7 @@ def _search(
         searches = tuning.open_searches(plan.folder, ranges, groups, seed=seed)
         held = ""
         while not held:
-            each = (search.next(tries=tries, at_once=at_once, widened=widen) for search in searches.values())
-            planned = planner.planned([proposal for proposals in each for proposal in proposals])
+            planned = planner.planned([one for search in searches.values() for one in search.next(effort)])
             if not planned:
                 break
             held = _train_proposals(plan, planned, console)  # what is held back is tried first the next time
@@ -209,12 +201,12 @@ def _train(plan: Plan, runs: list[PlannedRun], console: Terminal) -> str:
     from scaling.dispatch.order import order_of
     from scaling.dispatch.states.settled import SettledRuns
     from scaling.dispatch.states.stale import refuse_stale, stale_of
-    from scaling.forecast.estimate import forecast_rows
+    from scaling.forecast.estimate import Forecasts
     from scaling.plan.files import write_plan
 
     refuse_stale(stale_of(runs, SettledRuns(plan.folder)), ways_out=WAYS_OUT)  # also of other sweeps' runs
-    forecasts = forecast_runs(runs, plan.launcher)
-    write_plan(dataclasses.replace(plan, runs=tuple(runs)), forecast_rows(forecasts), join=True)
+    forecasts = Forecasts(forecast_runs(runs, plan.launcher))
+    write_plan(dataclasses.replace(plan, runs=tuple(runs)), forecasts.rows(), join=True)
     order = order_of(plan.folder, runs, forecasts=forecasts, limits=plan.limit)
     ended = settle(order, launcher_of(plan.launcher), console=console, again=command_again(plan.arguments), wait=True)
     ended.conclude()
@@ -225,12 +217,9 @@ def command_again(arguments: Sequence[str]) -> str:
     """Return the command that continues the present one, with its options."""
     chosen = click.get_current_context().params
     words = ["scaling", "tune", *arguments]
-    for key in chosen["keys"]:
-        words += ["--key", key]
-    for low, high in chosen["bounds"]:
-        words += ["--range", f"{low}", f"{high}"]
-    for key in chosen["by"]:
-        words += ["--by", key]
+    words += [part for key in chosen["keys"] for part in ("--key", key)]
+    words += [part for low, high in chosen["bounds"] for part in ("--range", f"{low}", f"{high}")]
+    words += [part for key in chosen["by"] for part in ("--by", key)]
     words += ["--tries", f"{chosen['tries']}", "--at-once", f"{chosen['at_once']}", "--seed", f"{chosen['study_seed']}"]
     words += [] if chosen["widen"] else ["--no-widen"]
     words += ["--apply", chosen["apply_to"]] if chosen["apply_to"] else []

@@ -8,10 +8,9 @@ divided again. Runs that others hold come last.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from itertools import chain, islice
-from typing import Any
 
 from scaling.dispatch.queue import LazyQueue
 from scaling.dispatch.states.index import Event, Index, Stamp, events_in, others_in, settled_in
@@ -23,33 +22,29 @@ HELD = 64  # runs held by others that a worker looks at in a round, to see wheth
 
 
 class QueueWalk:
-    """The runs of a queue that are not known to be done.
+    """The runs of a task's queue that are not known to be done.
 
-    place, workers: number of this worker, and how many share the queue; dispatch: whose failures count; on_event:
-    called with every line of the index; keepers, whole: runs whose weights others need, and a check that a settled one
-    has these; front: returns the runs that come before all others if they have changed, else None.
+    dispatch: whose failures count; on_event: called with every line of the index; front: returns the runs that come
+    before all others if they have changed, else None.
     """
 
     def __init__(
         self,
-        runs: Iterable[str],
+        queue: LazyQueue,
+        task: Task,
         index: Index,
         *,
-        place: int = 0,
-        workers: int = 1,
         dispatch: str = "",
         on_event: Callable[[Event], None] | None = None,
-        keepers: Set[str] = frozenset(),
-        whole: Callable[[str], bool] = lambda run_id: True,
         front: Callable[[], Sequence[str] | None] = lambda: None,
     ) -> None:
-        self.left = dict.fromkeys(runs)
-        self._workers = max(1, workers)
-        self._place = place % self._workers
+        self.left = dict.fromkeys(queue.run_ids)
+        self._queue, self._folder = queue, task.folder
+        self._workers = max(1, task.workers)
+        self._place = task.place % self._workers
         self._first_share = list(self.left)[self._place :: self._workers]  # does not depend on when workers start
         self._to_check = frozenset(self._first_share)
         self._index, self._dispatch, self._on_event = index, dispatch, on_event
-        self._keepers, self._whole = keepers, whole
         self._moved_front = front
         self._front = dict[str, None]()
         self._taken = dict[str, str]()  # runs that others have claimed, with the tokens of the claims
@@ -161,7 +156,10 @@ class QueueWalk:
     def _settled(self, text: str) -> list[str]:
         """Remove settled runs; return those that lack weights, and are trained again."""
         found = settled_in(text)
-        lacking = [run_id for run_id in found.keys() & self._keepers if run_id in self.left and not self._whole(run_id)]
+        keepers = [run_id for run_id in found.keys() & self._queue.keepers if run_id in self.left]
+        lacking = [
+            run_id for run_id in keepers if not is_known_settled(self._folder.run(run_id), self._queue.keeps(run_id))
+        ]
         for run_id in lacking:
             del found[run_id]
         for run_id in found.keys() & self._to_check:
@@ -186,14 +184,3 @@ class QueueWalk:
                     del left[run_id]
             elif taken.get(run_id) == of:
                 del taken[run_id]
-
-
-def walk_through(queue: LazyQueue, task: Task, index: Index, **how: Any) -> QueueWalk:
-    """Return the walk of a task's worker through its queue; how: further arguments of `QueueWalk`."""
-
-    def whole(run_id: str) -> bool:
-        keeps = queue.keeps(run_id)
-        return not keeps or is_known_settled(task.folder.run(run_id), keeps)
-
-    shared: dict[str, Any] = {"place": task.place, "workers": task.workers, "keepers": queue.keepers, "whole": whole}
-    return QueueWalk(queue.run_ids, index, **shared, **how)

@@ -20,7 +20,7 @@ from submitit.core.utils import DelayedSubmission
 from scaling.data.memory import MEMORY, affordable
 from scaling.dispatch.claims.claim import Claim, Observer
 from scaling.dispatch.claims.heartbeat import Heartbeat
-from scaling.dispatch.claims.queue_walk import walk_through
+from scaling.dispatch.claims.queue_walk import QueueWalk
 from scaling.dispatch.claims.stop import Stop, orphan_check, read_stop_request, stop_file_check
 from scaling.dispatch.dispatches import DispatchFolder, with_limits
 from scaling.dispatch.process import Process, this_process
@@ -172,7 +172,7 @@ class SlurmJob:
             return is_known_settled(task.folder.run(run_id), queue.keeps(run_id))
 
         index = Index.from_now(task.folder.results, since=task.since)
-        walk = walk_through(queue, replace(task, place=self._place), index)
+        walk = QueueWalk(queue, replace(task, place=self._place), index)
         walk.refresh()
         return all(map(settled, walk.left)) and not walk.check()
 

@@ -20,7 +20,6 @@ from scaling.dispatch.states.attempts import (
     STACK_DIED,
     Start,
     disk_full,
-    ended_attempt,
     largest_stack,
     one_line,
     read_attempts,
@@ -209,17 +208,8 @@ class Team:
 
     def _died(self, error: BaseException) -> None:
         """Record that the whole stack died, which does not count against its runs."""
-        worker, size = self.worker, len(self.left)
-        task, beats = worker.task, worker.heartbeat
+        size = len(self.left)
         log.warning("a stack of %d runs died: %s; they are tried again in smaller ones", size, one_line(error))
         for run_id, entry in self.left.items():
-            attempt = ended_attempt(
-                self.started,
-                job=task.job,
-                gpus=task.gpus / size,
-                cause=STACK_DIED,
-                step=beats.step(run_id),
-                failure=error,
-                stack=size,
-            )
-            self.results[run_id] = worker.record_attempt(entry, attempt) or Result.AGAIN
+            failed = self.worker.note(entry, self.started, STACK_DIED, error, share=1 / size, stack=size)
+            self.results[run_id] = failed or Result.AGAIN

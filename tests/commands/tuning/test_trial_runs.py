@@ -12,7 +12,7 @@ from scaling.compose.session import session
 from scaling.errors import UserError
 from scaling.folders import SweepFolder
 from scaling.plan.expand import expand
-from scaling.tune import Range, open_searches
+from scaling.tune import Effort, Range, open_searches
 
 SWEEP = """\
 # Widths, tuned.
@@ -35,7 +35,7 @@ def proposals(tmp_path, monkeypatch):
             plan = expand(loader, ["sweep=mine"])
         groups = group_runs(plan.runs, (), ["optim.lr"])
         searches = open_searches(SweepFolder(tmp_path, "studies"), LR, groups, seed=0)
-        each = [search.next(tries=4, at_once=4, widened=True) for search in searches.values()]
+        each = [search.next(Effort(4, 4)) for search in searches.values()]
         found = [proposal for proposals in each for proposal in proposals]
         return found, TrialPlanner(plan, ["optim.lr"])
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from scaling.dispatch.claims.queue_walk import QueueWalk, walk_through
+from scaling.dispatch.claims.queue_walk import QueueWalk
 from scaling.dispatch.claims.spending import Spending
 from scaling.dispatch.queue import Entry, LazyQueue, write_queue
 from scaling.dispatch.states import index
 from scaling.dispatch.states.index import Event, Index
 from scaling.dispatch.states.settled import is_settled
 from scaling.dispatch.task import Task
+from scaling.folders import SweepFolder
 from scaling.plan.planned import as_overrides
 
 
@@ -18,8 +19,15 @@ def claim(news, run_id, token="1"):
     news.append(index.CLAIMED, run_id, {"token": token, "since": 0.0, "gpus": 1, "seconds": 9.0, "C": 5.0})
 
 
+def walk_of(results, runs, *, place=0, workers=1, **how):
+    queue = results / "queue.jsonl"
+    write_queue(queue, [Entry(run_id, 1.0) for run_id in runs])
+    task = Task(SweepFolder(results, "sweep"), queue, place=place, workers=workers)
+    return QueueWalk(LazyQueue(queue), task, Index(results), **how)
+
+
 def walks(results, runs, count):
-    return [QueueWalk(runs, Index(results), place=place, workers=count, dispatch="d") for place in range(count)]
+    return [walk_of(results, runs, place=place, workers=count, dispatch="d") for place in range(count)]
 
 
 def test_each_of_three_has_every_third_run_and_then_its_part_of_what_is_free(tmp_path):
@@ -86,7 +94,7 @@ def test_a_line_that_makes_no_sense_changes_nothing(tmp_path, line):
 
 def test_runs_at_the_front_are_next_and_go_back_to_their_places(tmp_path):
     told = [None, ("e", "d"), None, ("c",), ()]
-    walk = QueueWalk("abcdef", Index(tmp_path), front=lambda: told.pop(0) if told else None)
+    walk = walk_of(tmp_path, "abcdef", front=lambda: told.pop(0) if told else None)
     run = walk.round()
     assert next(run) == "a"
     found = []
@@ -99,7 +107,7 @@ def test_runs_at_the_front_are_next_and_go_back_to_their_places(tmp_path):
 
 
 def test_beside_a_run_at_the_front_stand_only_such(tmp_path):
-    walk = QueueWalk("abcdef", Index(tmp_path), front=lambda: ("e", "d"))
+    walk = walk_of(tmp_path, "abcdef", front=lambda: ("e", "d"))
     assert next(walk.round()) == "e"
     assert (walk.together(9, of="e"), walk.together(2, of="a")) == (["e", "d"], ["d", "a"])
 
@@ -200,7 +208,7 @@ def test_a_run_that_was_settled_without_the_weights_that_are_asked_for_stays(tmp
     write_queue(queue, [Entry("a", 1.0, keeps=(60, 119)), Entry("b", 1.0), Entry("c", 1.0)])
     lazy = LazyQueue(queue)
     assert [lazy.keeps(run_id) for run_id in lazy.run_ids] == [(60, 119), (), ()]
-    walk = QueueWalk(lazy.run_ids, news, keepers=lazy.keepers, whole=lambda run_id: not lazy.keeps(run_id))
+    walk = QueueWalk(lazy, Task(SweepFolder(tmp_path, "sweep"), queue), news)
     claim(news, "a")
     news.append(index.SETTLED, "a", [0, 0])
     news.append(index.SETTLED, "b", [0, 0])
@@ -218,7 +226,7 @@ def test_a_record_out_of_reach_is_no_settled_run_and_ends_no_worker(folder):
         folder.run(run_id).record.symlink_to("record.json")  # a link to itself: no file can be reached by it
     with pytest.raises(OSError, match="symbolic links"):
         is_settled(files)
-    walk = walk_through(LazyQueue(queue), Task(folder, queue), news)
+    walk = QueueWalk(LazyQueue(queue), Task(folder, queue), news)
     assert list(walk.round()) == ["a"]
     assert walk.check() == 1
     assert list(walk.round()) == ["a", "b"]

@@ -16,7 +16,7 @@ from scaling.dispatch.states.attempts import FRUITLESS_TRIES, failed_for_good
 from scaling.dispatch.states.outcome import Outcome
 from scaling.errors import UserError
 from scaling.folders import SweepFolder
-from scaling.forecast.estimate import Forecast
+from scaling.forecast.estimate import Forecast, Forecasts
 from scaling.terminal_table import Terminal
 from tests.dispatch.conftest import causes, leftovers, meanwhile, open_gates, order, run_quietly, trained, under_way
 from tests.dispatch.stand_in import HELD, planned, read_checkpoint
@@ -118,7 +118,7 @@ def test_a_run_that_is_stuck_is_ended_and_counted(folder):
     stuck, other = planned(0, "stuck"), planned(1)
     forecasts = {run.run_id: Forecast(0.001, 0, "cpu", "") for run in (stuck, other)}
     settings = replace(QUICK, stuck_minutes=0.5 / 60)
-    outcome = run_quietly(order(folder, [stuck, other], forecasts=forecasts), settings)
+    outcome = run_quietly(order(folder, [stuck, other], forecasts=Forecasts(forecasts)), settings)
     assert len(trained(folder, other)) == 1
     assert causes(folder, stuck) == ["killed"] * 3
     assert outcome.exit_code == 1

@@ -131,6 +131,7 @@ def test_record_cut_in_half_is_set_aside_and_the_run_done_again(folder):
 
 SCRIPT = """
 import sys
+from dataclasses import replace
 from pathlib import Path
 from scaling.terminal_table import Terminal
 from scaling.dispatch.launchers import Local
@@ -144,7 +145,8 @@ console = Terminal()
 runs = [planned(seed, sys.argv[2]) for seed in range(int(sys.argv[3]))]
 folder = SweepFolder(Path(sys.argv[1]), "sweep")
 launcher = Local(workers=2, beat_seconds=0.2)
-outcome = run_local(order_of(folder, runs, train="tests.dispatch.stand_in:train"), launcher, view(console))
+order = replace(order_of(folder, runs), train="tests.dispatch.stand_in:train")
+outcome = run_local(order, launcher, view(console))
 print_outcome(console, outcome, again="the same command")
 sys.exit(outcome.exit_code)
 """

@@ -21,6 +21,7 @@ from scaling.dispatch.states.attempts import STACK_DIED, Start, ended_attempt, l
 from scaling.dispatch.task import Result, Task
 from scaling.folders import SweepFolder
 from scaling.forecast import stacks
+from scaling.forecast.estimate import Forecasts
 from scaling.forecast.work import stack_bytes
 from scaling.limits import Limits
 from scaling.record import read_record
@@ -359,8 +360,8 @@ def test_workers_share_what_is_left(tmp_path):
 def test_a_queue_says_with_whom_runs_were_forecast(folder):
     wide = {"model": {"is": "mlp", "width": 12, "depth": 1}}
     planned = [stacked({**keys(seed, steps), **own}) for own in ({}, wide) for seed, steps in enumerate((20, 40))]
-    shares = stacks.stack_shares(planned, kind="cuda")
-    write_queue(folder.path / "queue.jsonl", order_of(folder, planned, stack_shares=shares).entries)
+    forecasts = Forecasts(stack_shares=stacks.stack_shares(planned, kind="cuda"))
+    write_queue(folder.path / "queue.jsonl", order_of(folder, planned, forecasts=forecasts).entries)
     found = {entry.run_id: entry.planned for entry in read_queue(folder.path / "queue.jsonl")}
     assert [found[run.run_id].members for run in planned] == pytest.approx([4.0, 40 / 15, 4.0, 40 / 15])
     assert [found[run.run_id].beside for run in planned] == [1, 1, 1, 1]
