@@ -154,9 +154,8 @@ def compare_fits(found: Mapping[str, Fit]) -> Comparison:
     names, (one, two) = tuple(found), found.values()
     for name, fit in found.items():
         if fit.engine.samples is None:
-            why = next((reason for reason in fit.certificate.reasons if reason.startswith("no interval")), None)
-            if why is not None:
-                raise Refusal(f"{name} has {why}")
+            if fit.certificate.no_interval:
+                raise Refusal(f"{name} has {fit.certificate.no_interval}")
             raise UserError("found --resamples 0; wanted some for the multiplier's interval; take --resamples 1000")
     fits = (one, unpaired(two))
     ranges = [(float(C.min()), float(C.max())) for C in map(computes, fits)]

@@ -67,6 +67,11 @@ class Certificate(InNotebook):
             return "no hold-out supports extrapolation"
         return f"hold-out passed at {times(self.supported)} the fitted sizes"
 
+    @property
+    def no_interval(self) -> str:
+        """Say why there are no intervals; empty where none were asked for, or there are some."""
+        return next((reason for reason in self.reasons if reason.startswith("no interval")), "")
+
 
 def basins(problem: Problem, solution: Solution) -> list[Array]:
     """Group the starts by the optimum they reached (same curve over the data), best first; at most 20 groups."""

@@ -105,7 +105,7 @@ def _draw(cluster: Array, size: int, fewest: int, rng: np.random.Generator) -> A
 
 def jackknife(problem: Problem, points: Points, at: Array, resample: str) -> Array:
     """Refit with each cluster (or, with more than `MOST_GROUPS`, each group of clusters) left out: (p, groups)."""
-    group = clusters(points, "runs" if resample == "wild" else resample) % MOST_GROUPS
+    group = clusters(points, resample) % MOST_GROUPS
     k = int(group.max()) + 1
     weights = points.weights * (group[None, :] != np.arange(k)[:, None])
     return solve(problem, np.repeat(at[:, :1], k, axis=1), weights=weights, anneal=False).theta
@@ -115,7 +115,7 @@ def sandwich(problem: Problem, points: Points, at: Array, *, count: int, resampl
     """Draw parameters (p, count) from the sandwich normal: covariance H^-1 G G^T H^-1, scores G summed by cluster."""
     theta = at[:, None]
     scores, hessian = score_and_hessian(problem, theta, points.weights)
-    cluster = clusters(points, "runs" if resample == "wild" else resample)
+    cluster = clusters(points, resample)
     summed = np.stack([np.bincount(cluster, row) for row in scores])
     low, high = problem.law.box()
     free = (at > low) & (at < high)

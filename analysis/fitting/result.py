@@ -173,9 +173,8 @@ class Fit(Shown):
         return self.engine.problem.law.complete(self.engine.problem.params(theta))
 
     def _samples(self) -> Array:
-        why = next((reason for reason in self.certificate.reasons if reason.startswith("no interval")), None)
-        if why is not None:
-            raise Refusal(f"found {why}, or take --resamples 0 for values alone")
+        if self.certificate.no_interval:
+            raise Refusal(f"found {self.certificate.no_interval}, or take --resamples 0 for values alone")
         if self.engine.samples is None:
             raise UserError("found a fit without refits; wanted some for an interval; take --resamples 1000")
         return self.engine.samples

@@ -54,7 +54,7 @@ class FashionMnist(FiniteSet):
         """Look for the files: `data.root`, then Debian's package, then Hugging Face `datasets`."""
         places = [data_folder(self.name, self.root), DEBIAN]
         for place in places:
-            if _holds_all(place):
+            if all(_path(place, name) for name in SHA256):
                 return Source(ready=True, where=str(place))
         if hub.is_installed():
             return Source(ready=True, where=f"Hugging Face datasets, {HUB}")
@@ -81,10 +81,6 @@ class FashionMnist(FiniteSet):
         train, held_out = (_arrays(contents, stem, self.image_size) for stem in ("train", "t10k"))
         validation, test = dealt(held_out, HELD_OUT, seed=SPLIT_SEED)
         return Whole(train, validation, test, *moments(train.x))
-
-
-def _holds_all(folder: Path) -> bool:
-    return all(_path(folder, name) is not None for name in SHA256)
 
 
 def _path(folder: Path, name: str) -> Path | None:

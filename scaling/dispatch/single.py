@@ -10,7 +10,7 @@ from typing import Any
 
 from scaling.dispatch.claims.claim import read_claim
 from scaling.dispatch.claims.heartbeat import Heartbeat
-from scaling.dispatch.claims.stop import Signals, Stop, StopCheck
+from scaling.dispatch.claims.stop import Stop, StopCheck, stopped_by_signals
 from scaling.dispatch.launchers import Local
 from scaling.dispatch.order import Order
 from scaling.dispatch.queue import Entry
@@ -40,7 +40,7 @@ def run_single(order: Order, settings: Local, *, watch: Callable[[Any], None] | 
     task = Task(folder, NO_QUEUE, name="single", beat_seconds=settings.beat_seconds, train=order.train)
     heartbeat.start()
     try:
-        with Signals(stop):
+        with stopped_by_signals(stop):
             worker = Worker(task, stop=stop, heartbeat=heartbeat)
             result = worker.settle(entry)
     finally:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -15,31 +16,24 @@ from scaling.dispatch.process import Process
 from scaling.security.reading import parse_json, read_text
 
 NAP = 0.2  # seconds between two checks whether to stop, while waiting
-StopCheck = Callable[
-    [str], tuple[str, str]
-]  # run id -> reason to stop the worker, reason to stop this run; '' for none
+StopCheck = Callable[[str], tuple[str, str]]  # run id -> reason to stop the worker, and this run; '' for none
 
 
-class Signals:
+@contextmanager
+def stopped_by_signals(stop: Stop) -> Iterator[None]:
     """Within the block, SIGINT, SIGTERM and SIGHUP request a stop; a second SIGINT interrupts at once."""
 
-    def __init__(self, stop: Stop) -> None:
-        self._stop = stop
-        self._before: dict[int, Any] = {}
-
-    def __enter__(self) -> Signals:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            self._before[number] = signal.signal(number, self._asked)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _asked(self, number: int, frame: FrameType | None) -> None:
-        if number == signal.SIGINT and self._stop.reason:
+    def ask(number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGINT and stop.reason:
             signal.default_int_handler(number, frame)
-        self._stop.say("interrupted")
+        stop.say("interrupted")
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class Stop:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,9 +22,9 @@ class Named:
     weights; forks: by (run, step), the runs that continue from this whole state.
     """
 
-    runs: frozenset[str]
-    children: Mapping[tuple[str, int], frozenset[str]]
-    forks: Mapping[tuple[str, int], frozenset[str]]
+    runs: Set[str]
+    children: Mapping[tuple[str, int], Set[str]]
+    forks: Mapping[tuple[str, int], Set[str]]
 
 
 def plan_folders(results: Path) -> Iterator[SweepFolder]:
@@ -53,11 +53,7 @@ def read_named(results: Path) -> Named:
                     forks.setdefault((trunk, int(float(trunk_step))), set()).add(run_id)
         except (ValueError, OverflowError) as error:
             raise broken_plan(folder) from error
-    return Named(frozenset(runs), _frozen(children), _frozen(forks))
-
-
-def _frozen(found: Mapping[tuple[str, int], set[str]]) -> dict[tuple[str, int], frozenset[str]]:
-    return {key: frozenset(runs) for key, runs in found.items()}
+    return Named(runs, children, forks)
 
 
 class Wanted:

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from scaling.dispatch.claims.claim import read_claim
-from scaling.dispatch.claims.stop import Signals, Stop, StopRequest
+from scaling.dispatch.claims.stop import Stop, StopRequest, stopped_by_signals
 from scaling.dispatch.states.paused import PAUSED
 from scaling.dispatch.states.read_state import Reader
 from scaling.dispatch.states.state import State, Status
@@ -47,7 +47,7 @@ class Supervisor:
     def until_done(self) -> bool:
         """Wait until all workers have ended, in any case; return whether they were asked to stop."""
         try:
-            with Signals(self._stop), self._view:
+            with stopped_by_signals(self._stop), self._view:
                 self._wait()
         finally:
             self._pool.close()

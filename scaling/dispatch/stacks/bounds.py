@@ -29,6 +29,10 @@ class Bounds:
     room: float
     needs: Callable[[int, int], int]
 
+    def is_stack(self, team: Sequence[Entry]) -> bool:
+        """Return whether claimed runs of this shape can be trained beside other stacks."""
+        return len(team) > (0 if self.lone else 1)
+
     def memory(self, team: Sequence[Entry]) -> int:
         """Return the bytes that the stack of these runs needs."""
         sets = {repr((entry.run.get("config") or {}).get("data")) for entry in team}

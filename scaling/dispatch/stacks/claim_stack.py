@@ -46,102 +46,88 @@ class StackingWorker(Worker):
             return super().look_in_turn(entry, walk, queue)
         found: dict[str, Result] = {}
         rest = list(filter(None, map(queue.get, walk.together(LOOKED_AT, of=entry.run_id))))
-        return {entry.run_id: self.with_retries(entry, lambda: claim_together(self, entry, rest, found)), **found}
+        return {entry.run_id: self.with_retries(entry, lambda: self.claim_together(entry, rest, found)), **found}
 
+    def claim_together(self, leader: Entry, rest: Sequence[Entry], results: dict[str, Result]) -> Result:
+        """Train a run together with others that fit; return its result, and add those of the others to `results`.
 
-def claim_together(worker: StackingWorker, leader: Entry, rest: Sequence[Entry], results: dict[str, Result]) -> Result:
-    """Train a run together with others that fit; return its result, and add those of the others to `results`.
+        rest: candidates, in the order of the queue.
+        """
+        results.clear()
+        teams = self._teams(leader, rest, results)
+        together = len(teams) > 1 or len(teams[0]) > 1
+        try:
+            if together:
+                Team(self, teams, results).train()
+        finally:
+            for entry in chain.from_iterable(teams):
+                self.drop(entry.run_id)
+        if len(teams[0]) == 1 and not together:
+            results[teams[0][0].run_id] = self.look(teams[0][0])
+        if not teams[0] and leader.run_id not in results:  # it is settled, or can only be trained alone
+            return self.look(leader)
+        return results.pop(leader.run_id, Result.AGAIN)
 
-    rest: candidates, in the order of the queue.
-    """
-    results.clear()
-    teams = _teams(worker, leader, rest, results)
-    together = len(teams) > 1 or len(teams[0]) > 1
-    try:
-        if together:
-            Team(worker, teams, results).train()
-    finally:
-        for entry in chain.from_iterable(teams):
-            worker.drop(entry.run_id)
-    if len(teams[0]) == 1 and not together:
-        results[teams[0][0].run_id] = worker.look(teams[0][0])
-    if not teams[0] and leader.run_id not in results:  # it is settled, or can only be trained alone
-        return worker.look(leader)
-    return results.pop(leader.run_id, Result.AGAIN)
+    def _teams(self, leader: Entry, rest: Sequence[Entry], results: dict[str, Result]) -> list[list[Entry]]:
+        """Claim the runs of a stack and, where several stacks in parallel are faster, those of stacks with other keys.
 
+        The stacks are at most the worker's share of the work, and fit into memory together. Some may have a single run.
+        A run whose last stack died is not combined with others.
+        """
+        bounds = bounds_of(leader, workers=self.task.workers)
+        teams = [self._team(fair_share(leader, rest, self.task), results, bounds=bounds, room=bounds.room, after=())]
+        part, keys = work_of(rest[:LOOKED_AT]) / max(1, self.task.workers), {leader.stack_key, "", *self.singles}
+        room = bounds.room - bounds.memory(teams[0])
+        for place, other in enumerate(rest):
+            taken = list(chain.from_iterable(teams))
+            if len(teams) >= bounds.at_once or work_of(taken) >= part or self.stop.reason:
+                break
+            if not bounds.is_stack(teams[0]):
+                break
+            if other.stack_key in keys:
+                continue
+            keys.add(other.stack_key)
+            own = bounds_of(other, workers=self.task.workers)
+            if own.kind != bounds.kind or self._any_died((*taken, other)):
+                continue
+            share = fair_share(other, rest[place:], self.task)
+            team = self._team(share, results, bounds=own, room=room, after=taken)
+            fits = own.is_stack(team) and own.memory(team) <= room
+            if fits and not self._any_died(team):  # that of a dead worker is noted when its run is claimed
+                teams.append(team)
+                room -= own.memory(team)
+            else:
+                for entry in team:  # it is trained later
+                    self.drop(entry.run_id)
+        return teams
 
-def _teams(
-    worker: StackingWorker, leader: Entry, rest: Sequence[Entry], results: dict[str, Result]
-) -> list[list[Entry]]:
-    """Claim the runs of a stack and, where several stacks in parallel are faster, those of stacks with other keys.
+    def _team(
+        self, share: Sequence[Entry], results: dict[str, Result], *, bounds: Bounds, room: float, after: Sequence[Entry]
+    ) -> list[Entry]:
+        """Claim the runs of one stack; room: bytes of memory for it; after: runs claimed before, for the time left."""
+        team, most = list[Entry](), bounds.most
+        seconds = sum(entry.forecast_seconds or 0.0 for entry in after)
+        for entry in share:
+            if len(team) >= most or self.stop.reason or (team and bounds.memory([*team, entry]) > room):
+                break
+            result = self.claim(entry, after=seconds)
+            if result is not None:
+                results[entry.run_id] = result
+                continue
+            own = self._largest_stack(entry) or most
+            if len(team) >= own:
+                self.drop(entry.run_id)
+                continue
+            team.append(entry)
+            most, seconds = min(most, own), seconds + (entry.forecast_seconds or 0.0)
+        return team
 
-    The stacks are at most the worker's share of the work, and fit into memory together. Some may have a single run. A
-    run whose last stack died is not combined with others.
-    """
-    bounds = bounds_of(leader, workers=worker.task.workers)
-    teams = [_team(worker, fair_share(leader, rest, worker.task), results, bounds=bounds, room=bounds.room)]
-    part, keys = work_of(rest[:LOOKED_AT]) / max(1, worker.task.workers), {leader.stack_key, "", *worker.singles}
-    room = bounds.room - bounds.memory(teams[0])
-    for place, other in enumerate(rest):
-        taken = list(chain.from_iterable(teams))
-        if len(teams) >= bounds.at_once or work_of(taken) >= part or worker.stop.reason:
-            break
-        if not _is_stack(teams[0], bounds):
-            break
-        if other.stack_key in keys:
-            continue
-        keys.add(other.stack_key)
-        own = bounds_of(other, workers=worker.task.workers)
-        if own.kind != bounds.kind or _any_died(worker.task, (*taken, other)):
-            continue
-        share = fair_share(other, rest[place:], worker.task)
-        team = _team(worker, share, results, bounds=own, room=room, after=taken)
-        fits = _is_stack(team, own) and own.memory(team) <= room
-        if fits and not _any_died(worker.task, team):  # that of a dead worker is noted when its run is claimed
-            teams.append(team)
-            room -= own.memory(team)
-        else:
-            for entry in team:  # it is trained later
-                worker.drop(entry.run_id)
-    return teams
+    def _any_died(self, entries: Sequence[Entry]) -> bool:
+        """Return whether the last stack of one of these runs died, or it failed alone."""
+        return any(self._largest_stack(entry) is not None for entry in entries)
 
-
-def _is_stack(team: Sequence[Entry], bounds: Bounds) -> bool:
-    """Return whether claimed runs can be trained beside other stacks."""
-    return len(team) > (0 if bounds.lone else 1)
-
-
-def _team(
-    worker: StackingWorker,
-    share: Sequence[Entry],
-    results: dict[str, Result],
-    *,
-    bounds: Bounds,
-    room: float,
-    after: Sequence[Entry] = (),
-) -> list[Entry]:
-    """Claim the runs of one stack; room: bytes of memory for it; after: runs claimed before, for the time left."""
-    task, team, most = worker.task, list[Entry](), bounds.most
-    seconds = sum(entry.forecast_seconds or 0.0 for entry in after)
-    for entry in share:
-        if len(team) >= most or worker.stop.reason or (team and bounds.memory([*team, entry]) > room):
-            break
-        result = worker.claim(entry, after=seconds)
-        if result is not None:
-            results[entry.run_id] = result
-            continue
-        own = largest_stack(read_attempts(task.folder.run(entry.run_id))) or most
-        if len(team) >= own:
-            worker.drop(entry.run_id)
-            continue
-        team.append(entry)
-        most, seconds = min(most, own), seconds + (entry.forecast_seconds or 0.0)
-    return team
-
-
-def _any_died(task: Task, entries: Sequence[Entry]) -> bool:
-    """Return whether the last stack of one of these runs died, or it failed alone."""
-    return any(largest_stack(read_attempts(task.folder.run(entry.run_id))) is not None for entry in entries)
+    def _largest_stack(self, entry: Entry) -> int | None:
+        return largest_stack(read_attempts(self.task.folder.run(entry.run_id)))
 
 
 class Team:

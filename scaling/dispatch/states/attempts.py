@@ -172,11 +172,8 @@ def _said(error: BaseException) -> str:
 
 def read_attempts(folder: RunFolder) -> list[dict[str, Any]]:
     """Return the attempts of a run, oldest first, without invalid numbers."""
-    return [_sound(line) for line in read_lines(folder.attempts)]
-
-
-def _sound(line: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in line.items() if name not in NUMBERS or _is_number(value)}
+    lines = read_lines(folder.attempts)
+    return [{name: value for name, value in line.items() if name not in NUMBERS or _is_number(value)} for line in lines]
 
 
 def _is_number(value: Any) -> bool:

@@ -49,7 +49,8 @@ def compiled_parts(
     """
     parts: Any = Nothing() if augment is None else augment
     if not isinstance(parts, TwoPart):
-        return _normalising(parts, scale), compiled(loss)
+        plain: Augment = parts if scale is None else lambda x, y, generator: parts(scale(x), y, generator)
+        return plain, compiled(loss)
 
     def prepared(x: Tensor, y: Tensor, drawn: Any) -> tuple[Tensor, Labels]:
         return parts.apply(x if scale is None else scale(x), y, drawn)
@@ -68,7 +69,3 @@ def compiled_parts(
         return front(x, y, parts.draw(len(x), generator))
 
     return preparing, compiled(loss)
-
-
-def _normalising(augment: Augment, scale: Normalisation | None) -> Augment:
-    return augment if scale is None else lambda x, y, generator: augment(scale(x), y, generator)

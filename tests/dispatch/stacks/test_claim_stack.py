@@ -15,7 +15,7 @@ from scaling.dispatch.claims.stop import Stop
 from scaling.dispatch.launchers import Local
 from scaling.dispatch.order import order_of
 from scaling.dispatch.queue import Entry, read_queue, write_queue
-from scaling.dispatch.stacks.claim_stack import StackingWorker, Team, claim_together
+from scaling.dispatch.stacks.claim_stack import StackingWorker, Team
 from scaling.dispatch.stacks.share import fair_share
 from scaling.dispatch.states.attempts import STACK_DIED, Start, ended_attempt, largest_stack, read_attempts
 from scaling.dispatch.task import Result, Task
@@ -138,7 +138,7 @@ def test_a_run_whose_worker_just_died_in_a_stack_is_trained_beside_no_other(fold
         "scaling.dispatch.stacks.claim_stack.Team", lambda _, teams, results: seen.append(teams) or Idle()
     )
     queue = list(order_of(folder, planned).entries)
-    claim_together(worker_of(folder, planned), queue[0], queue, {})
+    worker_of(folder, planned).claim_together(queue[0], queue, {})
     assert [entry.run_id for team in seen[0] for entry in team] == [planned[0].run_id, planned[2].run_id]
     assert causes(folder, planned[1]) == [("stack_died", 3)]
     assert not claim.exists()
@@ -157,7 +157,7 @@ def test_a_run_whose_stack_died_has_half_of_it_also_among_new_runs(folder, monke
         "scaling.dispatch.stacks.claim_stack.Team", lambda _, teams, steps: seen.append(teams) or Idle()
     )
     queue = sorted(order_of(folder, planned).entries, key=lambda entry: entry.run_id != planned[0].run_id)
-    claim_together(worker_of(folder, planned), queue[0], queue, {})
+    worker_of(folder, planned).claim_together(queue[0], queue, {})
     assert [[len(team) for team in teams] for teams in seen] == [[2]]
 
 
@@ -169,7 +169,7 @@ def test_beside_a_run_whose_stack_died_no_other_stack_is_trained(folder, monkeyp
         "scaling.dispatch.stacks.claim_stack.Team", lambda _, teams, steps: seen.append(teams) or Idle()
     )
     queue = sorted(order_of(folder, planned).entries, key=lambda entry: entry.run_id != planned[0].run_id)
-    assert claim_together(worker_of(folder, planned), queue[0], queue, {}) is Result.SETTLED
+    assert worker_of(folder, planned).claim_together(queue[0], queue, {}) is Result.SETTLED
     assert not seen
 
 
@@ -181,7 +181,7 @@ def test_a_worker_takes_no_more_stacks_than_its_part_of_the_work(folder, monkeyp
         "scaling.dispatch.stacks.claim_stack.Team", lambda _, teams, steps: seen.append(teams) or Idle()
     )
     queue = list(order_of(folder, planned).entries)
-    claim_together(worker, queue[0], queue, {})
+    worker.claim_together(queue[0], queue, {})
     assert [[len(team) for team in teams] for teams in seen] == [[2]]
 
 
@@ -196,7 +196,7 @@ def test_a_run_joins_other_stacks_only_where_it_fits_into_memory(folder, monkeyp
     for free in (sum(needed), sum(needed) - 1):
         monkeypatch.setattr("scaling.train.device.host_memory", lambda free=free: HostMemory(1 << 40, free))
         monkeypatch.setattr("scaling.train.device.SHARE_FOR_STACKS", 1.0)
-        claim_together(worker_of(folder, planned), queue[0], queue, {})
+        worker_of(folder, planned).claim_together(queue[0], queue, {})
     assert [len(teams) for teams in seen] == [3, 2]
 
 
@@ -208,7 +208,7 @@ def sizes_of_first_stack(folder, planned, free: int, monkeypatch) -> int:
         "scaling.dispatch.stacks.claim_stack.Team", lambda _, teams, steps: seen.append(teams[0]) or Idle()
     )
     queue = list(order_of(folder, planned).entries)
-    claim_together(worker_of(folder, planned), queue[0], queue, {})
+    worker_of(folder, planned).claim_together(queue[0], queue, {})
     return len(seen[0])
 
 
@@ -254,7 +254,7 @@ def test_no_more_runs_are_taken_than_fit_into_the_time_left(folder, monkeypatch)
         "scaling.dispatch.stacks.claim_stack.Team", lambda _, teams, steps: seen.append(teams[0]) or Idle()
     )
     queue = [replace(entry, forecast_seconds=100.0) for entry in order_of(folder, planned).entries]
-    claim_together(worker, queue[0], queue, results)
+    worker.claim_together(queue[0], queue, results)
     assert [len(team) for team in seen] == [2]
     assert list(results.values()) == [Result.LATER] * 2
 
