@@ -207,12 +207,7 @@ def _few_refits(search: SearchSettings) -> tuple[str, ...]:
     return (f"intervals from {few} are too narrow: {percent(search.level)} wants {wanted} or more (--resamples)",)
 
 
-def _warnings(
-    points: Points,
-    E: float | None,
-    certificate: Certificate,
-    failed: float | None,
-) -> tuple[str, ...]:
+def _warnings(points: Points, E: float | None, certificate: Certificate, failed: float | None) -> tuple[str, ...]:
     """Return the fit's warnings. E: the irreducible loss, None for a law without one."""
     found = [left_out_words(points.left_out)] if points.left_out else []
     found += [*(f"weak fit: {reason}" for reason in certificate.reasons), *points.remarks]

@@ -121,11 +121,7 @@ def _laws_of_slices(group: Group, x: str, y: str, law_options: LawOptions) -> It
 
 
 def _allocate(
-    group: Group,
-    laws: Sequence[LawResult],
-    minima: IsoFlop | None,
-    front: Frontier | None,
-    law_options: LawOptions,
+    group: Group, laws: Sequence[LawResult], minima: IsoFlop | None, front: Frontier | None, law_options: LawOptions
 ) -> tuple[ApproachComparison | None, str]:
     """Compare the approaches to allocation, where N and D vary at equal compute or with milestones."""
     if not group.varies_N_and_D or not (group.is_isoflop or group.milestones is not None):

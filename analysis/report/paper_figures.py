@@ -140,10 +140,7 @@ def task_frontiers(cases: Sequence[Case]) -> Iterator[Drawing]:
         yield Drawing("tasks", "Error of each task against compute", caption, draw)
 
 
-EQUAL = {
-    "examples": "At equal examples a larger batch takes fewer steps.",
-    "steps": "At equal steps it sees more.",
-}
+EQUAL = {"examples": "At equal examples a larger batch takes fewer steps.", "steps": "At equal steps it sees more."}
 
 
 def batches(case: Case) -> Iterator[Drawing]:

@@ -91,12 +91,7 @@ def run(
 
 
 def execute(
-    plan: Plan,
-    *,
-    wait: bool = False,
-    redo: str | None = None,
-    keep_stale: bool = False,
-    json_path: str | None = None,
+    plan: Plan, *, wait: bool = False, redo: str | None = None, keep_stale: bool = False, json_path: str | None = None
 ) -> None:
     """Write the plan, train the unsettled runs and print the outcome; exit with 1 if runs failed.
 

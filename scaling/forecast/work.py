@@ -14,13 +14,7 @@ from scaling.data.memory import MAPPED_BYTES
 from scaling.forecast.speed import Costs
 from scaling.models.custom import Custom
 from scaling.plan.planned import PlannedRun
-from scaling.train.sizes import (
-    EVALUATED_NUMBERS,
-    EVALUATED_ROWS,
-    HELD_SHARE,
-    TRAIN_EXAMPLES,
-    is_normalised_once,
-)
+from scaling.train.sizes import EVALUATED_NUMBERS, EVALUATED_ROWS, HELD_SHARE, TRAIN_EXAMPLES, is_normalised_once
 
 PER_WEIGHT, PER_ACTIVATION = 7, 4  # numbers: value, gradient, two moments, temporaries; outputs and gradients
 STATE_BYTES = 16  # for each parameter: weight, gradient and two moments in float32

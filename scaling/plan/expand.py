@@ -95,13 +95,7 @@ def _sweep(config: Composed, request: Request) -> Mapping[str, Any]:
     return sweep
 
 
-def _graph(
-    composer: Composer,
-    request: Request,
-    config: Composed,
-    sweep: Mapping[str, Any],
-    results: Path,
-) -> Graph:
+def _graph(composer: Composer, request: Request, config: Composed, sweep: Mapping[str, Any], results: Path) -> Graph:
     """Plan the runs of the grid and of the stages; UserError if no cell can be run."""
     rules = read_rules(sweep, without=frozenset([*request.fixed, *request.axes]))
     given = read_grid(sweep["grid"]) if sweep.get("grid") is not None else [Block()]
@@ -141,12 +135,7 @@ def _check_no_clock(keys: Mapping[str, Any]) -> None:
             )
 
 
-def _plan_cells(
-    blocks: Sequence[Block],
-    configs: GroupConfigs,
-    rules: Rules,
-    parents: Parents,
-) -> Graph:
+def _plan_cells(blocks: Sequence[Block], configs: GroupConfigs, rules: Rules, parents: Parents) -> Graph:
     graph = Graph({})
     for cell in _cells(blocks):
         config, values = configs.of_cell(cell)

@@ -76,11 +76,7 @@ def features(placed: PlacedRun, splits: Splits) -> dict[str, np.ndarray]:
     names = cached_splits(run.config)
     precision = computed_precision(run.config, placed.device)
     cached = placed.folder.features / feature_key(
-        run.config,
-        run.quantities.D_unique,
-        names,
-        precision=precision,
-        content=content_of_features(placed, splits),
+        run.config, run.quantities.D_unique, names, precision=precision, content=content_of_features(placed, splits)
     )
     found = _read(cached, splits, names)
     if found is None:

@@ -36,13 +36,7 @@ def unwatched(split: str, done: int, total: int) -> None:
 
 
 def write_prepared(
-    pictures: Mapping[str, Pictures],
-    folder: Path,
-    *,
-    image_size: int,
-    channels: int,
-    originals: str,
-    watch: Watch,
+    pictures: Mapping[str, Pictures], folder: Path, *, image_size: int, channels: int, originals: str, watch: Watch
 ) -> Prepared:
     """Decode, crop and resize all pictures into arrays, named when they are whole; go on where a killed one stopped.
 

@@ -16,14 +16,7 @@ from scaling.dispatch.claims.queue_walk import QueueWalk
 from scaling.dispatch.queue import Entry, LazyQueue
 from scaling.dispatch.stacks.bounds import Bounds, bounds_of
 from scaling.dispatch.stacks.share import LOOKED_AT, fair_share, work_of
-from scaling.dispatch.states.attempts import (
-    STACK_DIED,
-    Start,
-    disk_full,
-    largest_stack,
-    one_line,
-    read_attempts,
-)
+from scaling.dispatch.states.attempts import STACK_DIED, Start, disk_full, largest_stack, one_line, read_attempts
 from scaling.dispatch.task import Result, Task, load
 from scaling.dispatch.worker import Worker
 

@@ -19,11 +19,7 @@ class NotCaptured(RuntimeError):
 
 
 def capture(
-    work: Callable[[], None],
-    device: torch.device,
-    *,
-    generators: Sequence[torch.Generator],
-    check: Callable[[], None],
+    work: Callable[[], None], device: torch.device, *, generators: Sequence[torch.Generator], check: Callable[[], None]
 ) -> Callable[[], None]:
     """Capture `work` as a CUDA graph and return a function that replays it.
 
