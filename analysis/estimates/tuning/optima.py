@@ -116,8 +116,8 @@ def tuned(
         raise UserError(f"found no rows, or one whose {listed(names)} are not all positive; wanted numbers above zero")
     groups = [group for _, group in rows.groupby(size_and_length(rows), sort=True)]
     common = common_deviations(groups, list(keys), y)
-    rng = np.random.default_rng(seed)
-    optima = tuple(_optimum(group, list(keys), y, common, resamples, level, rng) for group in groups)
+    finder = _Finder(list(keys), y, common, resamples, level, np.random.default_rng(seed))
+    optima = tuple(map(finder.optimum, groups))
     if all(optimum.status == "few" for optimum in optima):
         raise Refusal(f"no size and length has enough values of {listed(keys)} ({optima[0].reason}); try more")
     laws = tuple(_law(optima, index, level, seed) for index in range(len(keys)))
@@ -142,65 +142,62 @@ def _split(numbers: pd.Series, lengths: pd.Series) -> pd.Series:
     return (order["number"].diff().ne(0) | (order["log"].diff() > CLOSE)).cumsum().reindex(lengths.index)
 
 
-def _optimum(
-    group: pd.DataFrame,
-    keys: list[str],
-    y: str,
-    common: Deviations,
-    resamples: int,
-    level: float,
-    rng: np.random.Generator,
-) -> Optimum:
-    """Find the optimum at one N and D, with resampled optima (k, keys), logarithms, NaN outside the values tried."""
-    table = mean_responses(group, keys, y)
-    tried, means = table[keys].to_numpy(float), table["mean"].to_numpy(float)
-    z, draws = np.log(tried), np.empty((0, len(keys)))
-    paraboloid = fit_paraboloid(z, means[None], Parabola(common.skew.mean))
-    minimum = np.full(len(keys), np.nan) if paraboloid is None else paraboloid.minima()[0]
-    if paraboloid is not None and resamples and len(common.noise):
-        draws = _resampled_minima(paraboloid, z, table["n"], common, resamples, rng)
-    status, reason = _status(z, means, minimum, draws, keys)
-    if status == "flat" and paraboloid is not None and len(keys) > 1:
-        reason += f", or tune without {keys[paraboloid.least()]}, on which it depends least"
-    found, lowest = paraboloid if status == "ok" else None, int(np.argmin(means))
-    height = float(found.value(minimum[None])[0]) if found else float(means[lowest])
-    return Optimum(
-        N=float(group["N"].iloc[0]),
-        D=float(group["D"].median()),
-        tried=tried,
-        means=means,
-        status=status,
-        reason=reason,
-        best=tuple(np.exp(minimum).tolist() if found else tried[lowest].tolist()),
-        y=height,
-        interval=_interval(draws, level) if found and len(draws) else None,
-        cost=tuple(found.rise(minimum, np.log(2)).tolist()) if found else None,
-        paraboloid=paraboloid,
-        draws=draws,
-    )
+@dataclass(frozen=True)
+class _Finder:
+    """Finds the optimum of the keys at each N and D; common: what their curves share; rng: of the resamples."""
 
+    keys: list[str]
+    y: str
+    common: Deviations
+    resamples: int
+    level: float
+    rng: np.random.Generator
 
-def _resampled_minima(
-    paraboloid: Paraboloid,
-    z: np.ndarray,
-    seeds: pd.Series,
-    common: Deviations,
-    resamples: int,
-    rng: np.random.Generator,
-) -> np.ndarray:
-    """Return the minima (resamples, keys) of paraboloids fitted to a paraboloid's own values with noise added.
+    def optimum(self, group: pd.DataFrame) -> Optimum:
+        """Find the optimum at one N and D, with resampled ones (k, keys): logarithms, NaN outside the values tried."""
+        keys, common = self.keys, self.common
+        table = mean_responses(group, keys, self.y)
+        tried, means = table[keys].to_numpy(float), table["mean"].to_numpy(float)
+        z, draws = np.log(tried), np.empty((0, len(keys)))
+        paraboloid = fit_paraboloid(z, means[None], Parabola(common.skew.mean))
+        minimum = np.full(len(keys), np.nan) if paraboloid is None else paraboloid.minima()[0]
+        if paraboloid is not None and self.resamples and len(common.noise):
+            draws = self._resampled_minima(paraboloid, z, table["n"])
+        status, reason = _status(z, means, minimum, draws, keys)
+        if status == "flat" and paraboloid is not None and len(keys) > 1:
+            reason += f", or tune without {keys[paraboloid.least()]}, on which it depends least"
+        found, lowest = paraboloid if status == "ok" else None, int(np.argmin(means))
+        height = float(found.value(minimum[None])[0]) if found else float(means[lowest])
+        return Optimum(
+            N=float(group["N"].iloc[0]),
+            D=float(group["D"].median()),
+            tried=tried,
+            means=means,
+            status=status,
+            reason=reason,
+            best=tuple(np.exp(minimum).tolist() if found else tried[lowest].tolist()),
+            y=height,
+            interval=_interval(draws, self.level) if found and len(draws) else None,
+            cost=tuple(found.rise(minimum, np.log(2)).tolist()) if found else None,
+            paraboloid=paraboloid,
+            draws=draws,
+        )
 
-    z: (n, keys), logarithms of the values tried; seeds: number of runs at each. NaN without a minimum inside. The skew
-    varies among the resamples, alike for all optima.
-    """
-    jitter = np.stack([rng.choice(common.noise, (resamples, n)).mean(axis=1) for n in seeds], axis=1)
-    values, minima = paraboloid.value(z) * (1 + jitter), np.full((resamples, z.shape[1]), np.nan)
-    shapes = common.skew.draws() if z.shape[1] == 1 else (SYMMETRIC,)
-    for first, shape in enumerate(shapes):
-        again = fit_in_window(z, values[first :: len(shapes)], paraboloid.window, shape)
-        if again is not None:
-            minima[first :: len(shapes)] = again.minima()
-    return minima
+    def _resampled_minima(self, paraboloid: Paraboloid, z: np.ndarray, seeds: pd.Series) -> np.ndarray:
+        """Return the minima (resamples, keys) of paraboloids fitted to a paraboloid's own values with noise added.
+
+        z: (n, keys), logarithms of the values tried; seeds: number of runs at each. NaN without a minimum inside. The
+        skew varies among the resamples, alike for all optima.
+        """
+        noise, skew, resamples = self.common.noise, self.common.skew, self.resamples
+        jitter = np.stack([self.rng.choice(noise, (resamples, n)).mean(axis=1) for n in seeds], axis=1)
+        values, minima = paraboloid.value(z) * (1 + jitter), np.full((resamples, z.shape[1]), np.nan)
+        shapes = skew.draws() if z.shape[1] == 1 else (SYMMETRIC,)
+        for first, shape in enumerate(shapes):
+            again = fit_in_window(z, values[first :: len(shapes)], paraboloid.window, shape)
+            if again is not None:
+                minima[first :: len(shapes)] = again.minima()
+        return minima
 
 
 def _status(
