@@ -79,7 +79,7 @@ def linear_p_value(rest: Array, slopes: Array, sizes: Sequence[Array], mixture: 
     """
     design = design_of(mixture)
     bent = [design * (x - x.mean()) for x in sizes]
-    tests = [_added(clipped(rest), slopes, more) for more in (design, np.concatenate([design, *bent]))]
+    tests = [added_terms(clipped(rest), slopes, more) for more in (design, np.concatenate([design, *bent]))]
     return min(test[0] if test else 0.0 for test in tests)
 
 
@@ -94,10 +94,10 @@ def size_dependence(found: Fit, mixture: Mixture) -> tuple[float, float]:
     smooth = [one * other for one, other in combinations_with_replacement([np.ones(problem.n), *sizes], 2)]
     base = np.concatenate([found.engine.slopes, smooth, design])
     bent = np.concatenate([design * size for size in sizes])
-    return _added(clipped(found.engine.residuals), base, bent) or (1.0, 0.0)
+    return added_terms(clipped(found.engine.residuals), base, bent) or (1.0, 0.0)
 
 
-def _added(rest: Array, columns: Array, more: Array) -> tuple[float, float] | None:
+def added_terms(rest: Array, columns: Array, more: Array) -> tuple[float, float] | None:
     """Return the p value of more columns (m, n) in a regression, and the share of the residual variance they explain.
 
     None where they depend on the other columns (k, n), or leave too few degrees of freedom.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -11,8 +11,9 @@ from analysis.fitting.intervals import percentile
 from analysis.fitting.points import Points
 from analysis.fitting.result import Fit
 from analysis.fitting.seeds import cell_numbers
+from analysis.fitting.verdict.kind_effects import added_terms
 from analysis.fitting.verdict.misfit import UNLIKELY
-from analysis.fitting.verdict.run_residuals import ODD, clipped, f_test
+from analysis.fitting.verdict.run_residuals import ODD, clipped
 from analysis.fitting.verdict.serial_correlation import serial_correlation
 from analysis.laws import Law
 from analysis.laws.base import Array
@@ -88,28 +89,15 @@ def _other_size(found: Fit) -> Iterator[str]:
         if size == own_size or values is None or not np.isfinite(values).all():
             continue
         x, other = (np.log(one) - np.log(one).mean() for one in (own, values))
-        alone = np.stack([np.ones_like(x), x, x**2], axis=1)
-        left = [_variance(rest, one) for one in (alone, np.column_stack([alone, other, other**2, x * other]))]
-        if left[0] > 0 and left[1] < (1 - MOST) * left[0] and _is_significant(left, len(rest)):
+        added = added_terms(rest, np.stack([np.ones_like(x), x, x**2]), np.stack([other, other**2, x * other]))
+        p, share = added or (1.0, 0.0)
+        if share > MOST and p < UNLIKELY:
             which = "the frontier" if own_size == "C" else f"runs of one {size} (--where)"
             yield (
-                f"{percent(1 - left[1] / left[0])} of the runs' scatter about this law of {column} goes with {size}: "
+                f"{percent(share)} of the runs' scatter about this law of {column} goes with {size}: "
                 f"fit {which}, or a law of N and D"
             )
             return
-
-
-def _is_significant(variances: Sequence[float], n: int) -> bool:
-    """Tell whether residual variances of n rows, with 3 and 6 terms, differ by more than chance."""
-    before, after = variances[0] * (n - 3), max(variances[1], 1e-300) * (n - 6)
-    return f_test(before, after, 3, n - 6) < UNLIKELY
-
-
-def _variance(rest: Array, columns: Array) -> float:
-    """Return the residual variance (per degree of freedom) after a regression on columns (n, k); inf without any."""
-    spare = len(rest) - columns.shape[1]
-    weights = np.linalg.lstsq(columns, rest, rcond=1e-10)[0]
-    return float(((rest - columns @ weights) ** 2).sum()) / spare if spare > 2 else np.inf
 
 
 def _curve_rows(found: Fit) -> Iterator[str]:
