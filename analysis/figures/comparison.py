@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.estimates.multiplier import FAR, FARTHEST, Comparison, computes, frontier_of, log_multipliers, recentred
+from analysis.estimates.multiplier import Comparison
+from analysis.estimates.pairs_of_refits import FAR, FARTHEST, computes, frontier_of, log_multipliers, recentred
 from analysis.figures.equation import Curve, draw_curve
 from analysis.figures.style import (
     GREY,

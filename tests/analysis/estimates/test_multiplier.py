@@ -13,8 +13,8 @@ import pytest
 
 from analysis import fit, verbs
 from analysis.errors import Refusal, UserError
-from analysis.estimates.multiplier import compare, compare_fits, recentred
-from analysis.estimates.pairs_of_refits import with_weighted_refits
+from analysis.estimates.multiplier import compare, compare_fits
+from analysis.estimates.pairs_of_refits import recentred, with_weighted_refits
 from analysis.figures.comparison import comparison_numbers
 from tests.analysis.worlds import World, pair, small
 
