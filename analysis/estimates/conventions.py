@@ -107,7 +107,7 @@ def exponents(rows: pd.DataFrame, y: str, *, resamples: int = 1000, level: float
 
 
 def compare_exponents(
-    groups: Sequence[tuple[Convention, pd.DataFrame]], y: str, *, resamples: int = 1000, level: float = 0.95
+    groups: Sequence[tuple[Convention, pd.DataFrame]], y: str, *, resamples: int, level: float
 ) -> list[Exponents]:
     """Return the exponents of several groups of rows, each with its convention, all with the same law.
 

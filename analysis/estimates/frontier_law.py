@@ -53,7 +53,7 @@ def _with_chosen_anew(found: Fit, front: Frontier) -> Fit:
     return replace(found, intervals={**found.intervals, "alpha": (-line[1], -line[0])})
 
 
-def common_law(fronts: Sequence[Frontier], *, resamples: int = 1000, level: float = 0.95) -> list[Fit | None]:
+def common_law(fronts: Sequence[Frontier], *, resamples: int, level: float) -> list[Fit | None]:
     """Fit one law to several frontiers: the most detailed one that passes on all of them, else a power law.
 
     Tried in order: E + a (b + C)^-alpha, the paper's; E + a C^-alpha; a C^-alpha. Exponents of different laws are not

@@ -26,7 +26,6 @@ class OptimumNumbers:
     lost: why the unusable minima are left out: few or flat.
     """
 
-    symbol: str
     C: np.ndarray
     value: np.ndarray
     ends: np.ndarray
@@ -56,7 +55,6 @@ def optimum_numbers(found: IsoFlop, rows: pd.DataFrame, *, of: str, law: Fit | N
         best, weak = dict(zip("ND", law.split(grid), strict=True))[of], law.certificate.status == "weak"
         parametric = Curve(grid, best, None, "Chinchilla law's optimum", "", weak)
     return OptimumNumbers(
-        f"{of}*",
         C,
         value,
         ends,

@@ -117,7 +117,7 @@ def read_sweep(path: Path) -> tuple[str, str]:
     return "\n".join(head).strip(), command
 
 
-def conventions(table: pd.DataFrame, measured: Sequence[str], *, stages: bool = False) -> list[tuple[str, str]]:
+def conventions(table: pd.DataFrame, measured: Sequence[str], *, stages: bool) -> list[tuple[str, str]]:
     """Return the meanings of N, D, C and the responses. measured: the responses; stages: whether there are stages."""
     left_out = {"error": "error" not in measured, "tasks of stages": not stages}
     if not is_from_scaling(table):

@@ -22,7 +22,7 @@ SPAN = 1.25
 
 
 def training_details(
-    table: pd.DataFrame, chosen: pd.DataFrame, y: str, run_column: str | None = None
+    table: pd.DataFrame, chosen: pd.DataFrame, y: str, run_column: str | None
 ) -> dict[str, np.ndarray]:
     """Return details of the chosen rows (n,): N, D, steps, rate, chance, epochs, slope; NaN where unknown.
 

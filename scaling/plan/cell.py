@@ -101,12 +101,7 @@ class Parents:
         return raw
 
 
-NO_PARENTS = Parents()
-
-
-def plan_cell(
-    base: Composed, values: Mapping[str, Any], rules: Rules, parents: Parents = NO_PARENTS
-) -> PlannedRun | Dropped:
+def plan_cell(base: Composed, values: Mapping[str, Any], rules: Rules, parents: Parents) -> PlannedRun | Dropped:
     """Turn a cell into a planned run or a dropped cell with the reason; UserError if the sweep itself is wrong.
 
     Interpolations use the values of the cell's axes, its parent's keys and the keys computed by `set:`.

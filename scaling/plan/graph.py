@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from itertools import chain
+from itertools import chain, product
 from pathlib import Path
 from typing import Any
 
@@ -98,15 +98,16 @@ def add_stages(graph: Graph, entries: Sequence[StageEntry], configs: GroupConfig
     for entry in entries:
         found: list[PlannedRun] = []
         for parent in [graph.runs[run_id] for run_id in by_stage[entry.of]]:
-            for step in parent.quantities.milestones if entry.at == "milestones" else parent.quantities.milestones[-1:]:
-                for cell in chain.from_iterable(block.cells() for block in entry.blocks):
-                    outcome = _plan_stage(entry, parent, step, cell, configs)
-                    if isinstance(outcome, Dropped):
-                        graph.dropped.append(outcome)
-                        continue
-                    found.append(outcome)
-                    graph.duplicates += outcome.run_id in graph.runs
-                    graph.runs.setdefault(outcome.run_id, outcome)
+            milestones = parent.quantities.milestones
+            steps = milestones if entry.at == "milestones" else milestones[-1:]
+            for step, cell in product(steps, chain.from_iterable(block.cells() for block in entry.blocks)):
+                outcome = _plan_stage(entry, parent, step, cell, configs)
+                if isinstance(outcome, Dropped):
+                    graph.dropped.append(outcome)
+                    continue
+                found.append(outcome)
+                graph.duplicates += outcome.run_id in graph.runs
+                graph.runs.setdefault(outcome.run_id, outcome)
             graph.runs[parent.run_id] = keep_at_least(graph.runs[parent.run_id], entry.at)
         by_stage[entry.name] = list(dict.fromkeys(run.run_id for run in found))
     return graph

@@ -47,7 +47,7 @@ class Request:
     dropped: tuple[str, ...]
     axes: Mapping[str, tuple[Any, ...]]
 
-    def of_run(self, *, without: Sequence[str] = ()) -> dict[str, Any]:
+    def of_run(self, *, without: Sequence[str]) -> dict[str, Any]:
         """Return the fixed keys of a run, without those of the plan."""
         return {
             key: value

@@ -185,7 +185,7 @@ class Submitter:
         self._facts = facts
         self._dispatch.write(facts)
 
-    def _accept(self, share: JobShare, job: str, *, workers: int = 0) -> None:
+    def _accept(self, share: JobShare, job: str, *, workers: int) -> None:
         facts = self._facts
         groups = {**facts.groups, share.group: (*facts.groups.get(share.group, ()), job)}
         self._write(replace(facts, jobs=(*facts.jobs, job), groups=groups, workers=facts.workers + workers))

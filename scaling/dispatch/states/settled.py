@@ -191,7 +191,7 @@ def is_settled(files: RunFolder, keeps: Iterable[int] = ()) -> bool:
     return record is not None and Settled.of(record).keeps(files, keeps)
 
 
-def is_known_settled(files: RunFolder, keeps: Iterable[int] = ()) -> bool:
+def is_known_settled(files: RunFolder, keeps: Iterable[int]) -> bool:
     """Return whether `is_settled`, but False if the record cannot be reached, which workers report later."""
     try:
         return is_settled(files, keeps)
