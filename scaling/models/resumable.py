@@ -13,6 +13,7 @@ from scaling.models.repeatable import Make, batch_of
 from scaling.security.process_state import usual_process
 
 RTOL, ATOL = 1e-5, 1e-8  # the same arithmetic twice
+MOVED = 0.02  # standard deviation of what is added to trained weights, which a state_dict of the user's may lack
 
 
 def check_resumable(name: str, make: Make, shape: tuple[int, ...], *, seed: int) -> None:
@@ -24,9 +25,9 @@ def check_resumable(name: str, make: Make, shape: tuple[int, ...], *, seed: int)
         return
     if not same:
         raise UserError(
-            f"found {name} with state that evaluation changes or checkpoints lack, such as a generator, an object or a "
-            f"list of tensors; wanted all of it in buffers, tensors, numbers, or lists of numbers, and draws from "
-            f"torch's, NumPy's or Python's global generators"
+            f"found {name} with state that evaluation changes or checkpoints lack, such as a generator, an object, a "
+            f"list of tensors, or weights that its own state_dict leaves out; wanted all of it in buffers, tensors, "
+            f"numbers, or lists of numbers, and draws from torch's, NumPy's or Python's global generators"
         )
 
 
@@ -34,6 +35,7 @@ def _is_same(make: Make, x: Tensor, seed: int) -> bool:
     """Compare the next two outputs of a module in training with those of one that is made again and given its state."""
     module, unsaved = _made(make, seed)
     _outputs(module, -x, seed)
+    _move(module, seed)
     state = unsaved.changed()
     again, unsaved_again = _made(make, seed)
     again.load_state_dict(module.state_dict())
@@ -45,6 +47,14 @@ def _is_same(make: Make, x: Tensor, seed: int) -> bool:
         if not torch.allclose(found, wanted, rtol=RTOL, atol=ATOL, equal_nan=True):
             return False
     return True
+
+
+def _move(module: nn.Module, seed: int) -> None:
+    """Change the trained weights of a module, as steps do."""
+    with own_streams(seed):
+        for parameter in module.parameters():
+            if parameter.requires_grad:
+                parameter.add_(torch.randn_like(parameter), alpha=MOVED)
 
 
 def _made(make: Make, seed: int) -> tuple[nn.Module, UnsavedState]:

@@ -118,6 +118,27 @@ class Net(nn.Module):
         return self.norm(h)
 
 
+class Adapted(nn.Linear):
+    """Its own state_dict has only its bias."""
+
+    def state_dict(self, *args, **keys):
+        return {name: value for name, value in super().state_dict(*args, **keys).items() if name != "weight"}
+
+    def load_state_dict(self, state_dict, strict=True, assign=False):
+        return super().load_state_dict(state_dict, strict=False, assign=assign)
+
+
+def test_weights_that_its_own_state_dict_leaves_out_are_refused_unless_they_are_frozen():
+    def make(*, frozen):
+        module = Adapted(6, 3)
+        module.weight.requires_grad_(not frozen)
+        return module
+
+    with pytest.raises(UserError, match="or weights that its own state_dict leaves out"):
+        check_resumable("Adapted", lambda: make(frozen=False), SHAPE, seed=0)
+    check_resumable("Adapted", lambda: make(frozen=True), SHAPE, seed=0)
+
+
 def check(kind):
     check_resumable(kind, lambda: Net(kind), SHAPE, seed=0)
 
