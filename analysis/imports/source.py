@@ -48,7 +48,8 @@ def read_source(path: Path) -> Source:
     """Read a table, or the W&B runs in a folder; `UserError` for anything else, such as a sweep of ours."""
     if (path / "plan.csv").is_file():
         raise UserError(
-            f"found {path}, a sweep of ours; wanted a table of runs trained elsewhere; `scaling collect` it"
+            f"found {path}, a sweep of ours; wanted a table of runs trained elsewhere; `scaling collect` writes its "
+            f"table"
         )
     if path.is_dir():
         runs = find_runs(path)

@@ -72,5 +72,6 @@ def refuse_private(files: Mapping[str, bytes], places: Collection[Path]) -> None
         found = next((place for place in named if place in text), None)
         if found:
             raise UserError(
-                f"found the folder {found} named in {name}; wanted a bundle that tells nobody where it was made"
+                f"found the folder {found} named in {name}; wanted a bundle that tells nobody where it was made; take "
+                f"the folder out of the sweep file or the results that name it"
             )

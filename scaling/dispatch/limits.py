@@ -32,8 +32,8 @@ def check_again(order: Order, again: Container[str]) -> None:
         why = beyond(order.limits, so_far, entry, gpus=gpus)
         if why:
             raise UserError(
-                f"found settled runs to train again, but {why}; wanted room for all of them, for their records are put "
-                f"aside; raise sweep.limit, or redo fewer"
+                f"found settled runs to train again, but {why}; wanted room for all of them, because their records "
+                f"are put aside; raise sweep.limit, or redo fewer"
             )
         so_far = so_far.plus(entry, gpus)
 

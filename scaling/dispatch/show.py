@@ -239,7 +239,7 @@ def _left_lines(outcome: Outcome) -> list[str]:
     """Return a sentence for each reason why runs are left, other than failures."""
     lines = []
     if outcome.blocked:
-        lines.append(f"{outcome.blocked} runs are blocked: their parents failed, or diverged too early")
+        lines.append(f"{_runs_are(outcome.blocked)} blocked: what they start from failed, or diverged too early")
     if outcome.elsewhere:
         lines.append(f"{_runs_are(outcome.elsewhere)} being trained by another dispatch")
     if outcome.held:

@@ -117,8 +117,8 @@ def _check(fits: Mapping[str, tuple[Costs, float]]) -> None:
     for precision, (_, error) in fits.items():
         if error > MOST_ERROR and precision == "fp32":
             raise UserError(
-                f"found step times that costs explain only within {error:.0%} (other processes are at work); wanted "
-                f"{MOST_ERROR:.0%}; probe again when less else runs on this machine"
+                f"found step times that scatter by {error:.0%} about a cost for each FLOP and each layer (other "
+                f"processes are at work); wanted at most {MOST_ERROR:.0%}; probe again when less else runs here"
             )
         if error > MOST_ERROR:
             log.warning("the times of %s are explained only within %.0f %%: left out", precision, 100 * error)

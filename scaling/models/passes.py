@@ -109,8 +109,8 @@ def _check_trainable(name: str, module: nn.Module) -> None:
         )
     if waves := [key for key, parameter in module.named_parameters() if parameter.is_complex()]:
         raise UserError(
-            f"found {name} with complex parameters ({', '.join(waves[:3])}), of which N and C count a number as one; "
-            f"wanted real ones; make them of shape (…, 2) and compute with torch.view_as_complex"
+            f"found {name} with complex parameters ({', '.join(waves[:3])}), each of whose numbers N and C would count "
+            f"as one; wanted real ones; make them of shape (…, 2) and compute with torch.view_as_complex"
         )
     if {parameter.requires_grad for parameter in module.parameters()} == {False}:
         raise UserError(f"found {name}, all frozen; wanted something to train; leave a layer trainable")

@@ -33,8 +33,8 @@ def run_job(folder: str) -> None:
     check_own_file(Path(folder))
     if not pickle.exists():
         raise UserError(
-            f"found no {pickle}; wanted what this job is to do, which whoever submitted it was kept from writing; "
-            f"give the same command again"
+            f"found no {pickle}; wanted the work of this job, whose submission ended before it was written; give the "
+            f"same command again"
         )
     check_own_file(pickle)
     try:

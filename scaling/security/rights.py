@@ -59,8 +59,8 @@ def check_own_file(path: Path) -> None:
     wrong = _wrong(found)
     if wrong and _keeps_rights(path.parent):
         raise UserError(
-            f"found {path}, which {wrong}; wanted what you have written alone, for what it names is run as you; "
-            f"give `scaling run` again"
+            f"found {path}, which {wrong}; wanted files and folders that only you can write, because the code that "
+            f"they name runs with your rights; give `scaling run` again"
         )
 
 

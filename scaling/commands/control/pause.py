@@ -77,5 +77,5 @@ def _plan_again(sweep: SweepFolder) -> Plan | None:
         with session() as loader:
             plan = expand(loader, arguments)
     except UserError as error:
-        raise UserError(f"{as_typed(sweep.path)} is paused no longer, and was not started: {error}") from error
+        raise UserError(f"{as_typed(sweep.path)} is no longer paused, but was not started: {error}") from error
     return plan if plan.folder.path.resolve() == sweep.path.resolve() else None

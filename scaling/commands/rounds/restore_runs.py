@@ -10,6 +10,7 @@ from scaling.commands.rounds.round_files import own_rounds, restore_sweep_file, 
 from scaling.commands.rounds.suggest import Goal, price_of
 from scaling.commands.rounds.sweep_file import sweep_text, write_sweep
 from scaling.errors import UserError
+from scaling.numbers import many
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,11 +46,12 @@ def restore_runs(folder: SweepFolder, goal: Goal, console: Terminal) -> None:
     others = lost.keys() - {run.run_id for run in restored.runs}
     if others:
         raise UserError(
-            f"found that {len(others)} of {len(lost)} runs of earlier rounds are others in {folder.path} as it was "
-            f"last run; wanted the sweep that they were chosen for; run it as it was, or what changed as another name="
+            f"found {len(others)} of {len(lost)} runs of earlier rounds that would now be different runs, since "
+            f"{folder.path} was last run with other settings; wanted the sweep that they were chosen for; run it with "
+            f"its former settings, or give the changed sweep another name=NAME"
         )
     write_plan(restored, Forecasts(forecaster(restored)(restored.runs)).rows())
-    console.say(f"{len(lost)} runs of earlier rounds, which were missing in the plan, are added again")
+    console.say(f"{many(len(lost), 'run')} of earlier rounds, missing in the plan, added again")
 
 
 def _text(loader: ConfigLoader, plan: Plan, lost: Mapping[str, Mapping[str, Any]], unit: str, left: float) -> str:

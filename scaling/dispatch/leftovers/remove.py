@@ -14,6 +14,7 @@ from scaling.dispatch.states.read_state import claim_lives, read_status
 from scaling.dispatch.states.state import State
 from scaling.errors import UserError
 from scaling.folders import RunFolder, SweepFolder, exists
+from scaling.numbers import many
 
 
 def refuse_at_work(folder: SweepFolder) -> None:
@@ -22,8 +23,9 @@ def refuse_at_work(folder: SweepFolder) -> None:
     busy = [run.run_id for run in status.of(State.RUNNING, State.PENDING)] or _claimed(folder.results)
     if busy:
         raise UserError(
-            f"found {len(busy):,} runs in {folder.results} that are trained, or about to be ({', '.join(busy[:3])}"
-            f"{', …' if len(busy) > 3 else ''}); wanted nobody at work; wait, or stop it with `scaling cancel`"
+            f"found {many(len(busy), 'run')} in {folder.results} being trained, or about to be "
+            f"({', '.join(busy[:3])}{', …' if len(busy) > 3 else ''}); wanted none; wait, or "
+            f"stop them with `scaling cancel`"
         )
 
 

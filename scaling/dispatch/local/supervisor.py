@@ -13,6 +13,7 @@ from scaling.dispatch.states.state import State, Status
 from scaling.dispatch.task import PROCESS_CHANGED, Report
 from scaling.errors import UserError
 from scaling.folders import Place, exists
+from scaling.numbers import many
 from scaling.security.rights import check_own_file
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ class Supervisor:
                     f"free some and give the same command again: what is settled stays"
                 )
             if report.held and report.sentence:
-                self.held = f"{len(set(report.held))} runs were not started: {report.sentence}"
+                self.held = f"{many(len(set(report.held)), 'run')} not started: {report.sentence}"
         if not self._reports and not self._worked and not self._stop.reason:
             raise UserError(f"found that every worker died at its start; look into {self._pool.dispatch.path}/*.err")
 

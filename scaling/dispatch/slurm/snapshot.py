@@ -40,11 +40,11 @@ def take_snapshot(target: Path, queue: Iterable[Entry], folder: SweepFolder) -> 
     except OSError as error:
         why = error.strerror or error.args[0][0][-1]  # copytree's own error lists (from, to, why) of every file
         raise UserError(
-            f"found no way to copy the code to {target} ({why}); free some space, or the right to"
+            f"found no way to copy the code to {target} ({why}); free some space, or allow writing there"
         ) from error
     if not exists(target / ROOT.name / "train" / "run.py"):
         raise UserError(
-            f"found a copy of the code in {target} without its training; wanted the package {ROOT}; reinstall"
+            f"found no training code in the copy {target} of {ROOT}; wanted the whole package; install scaling again"
         )
     commit = _git("rev-parse", "HEAD")
     if commit:

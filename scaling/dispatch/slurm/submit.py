@@ -24,6 +24,7 @@ from scaling.dispatch.states.attempts import failed_for_good, read_attempts
 from scaling.dispatch.task import Task
 from scaling.errors import UserError
 from scaling.folders import check_writable
+from scaling.numbers import many
 from scaling.security.rights import owner_only
 
 
@@ -56,14 +57,14 @@ class Submission:
     def sentences(self) -> tuple[str, ...]:
         """Return the result in sentences."""
         lines = [
-            f"{self.queued:,} runs submitted in {len(self.job_ids)} jobs ({self.settled:,} of "
+            f"{many(self.queued, 'run')} submitted in {many(len(self.job_ids), 'job')} ({self.settled:,} of "
             f"{self.runs:,} are settled, {self.covered:,} are in SLURM's queue already)"
         ]
         lines += [f"  {group}: {' '.join(jobs)}" for group, jobs in (self.jobs or {}).items()]
         if self.held:
             lines.append(self.held)
         if self.blocked:
-            lines.append(f"{self.blocked:,} runs are blocked: what they start from diverged too early")
+            lines.append(f"{many(self.blocked, 'run')} blocked: what they start from diverged too early")
         return (*lines, *self.warnings)
 
 
@@ -280,5 +281,5 @@ def _long_runs(queue: Sequence[Entry], dealt: Deal) -> list[str]:
     if not long:
         return []
     return [
-        f"{len(long):,} runs are forecast to outlast a job's time limit: they go on from checkpoints, job after job"
+        f"{many(len(long), 'run')} forecast to outlast a job's time limit: they go on from checkpoints, job after job"
     ]

@@ -196,7 +196,7 @@ def test_nothing_goes_while_somebody_is_at_work(folder):
     settle(folder, "a")
     other = SweepFolder(folder.results, "other")
     held = acquire(other.run("b").claim)
-    with pytest.raises(UserError, match=r"1 runs .* are trained, or about to be \(b\)"):
+    with pytest.raises(UserError, match=r"1 run .* being trained, or about to be \(b\)"):
         refuse_at_work(folder)
     held.release()
     refuse_at_work(folder)
