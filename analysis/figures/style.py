@@ -248,7 +248,7 @@ def legend_below(ax: Axes, room: float = 0.4) -> None:
     """Draw the legend in the lower left, under falling curves. room: share of the log y axis added below."""
     low, high = ax.get_ylim()
     ax.set_ylim(low * (low / high) ** room, high)
-    legend(ax, "lower left")
+    legend(ax, "lower left", framealpha=0)  # bands are seen through it
     drawn = ax.get_legend()
     if drawn is not None:
         drawn.set_in_layout(False)
