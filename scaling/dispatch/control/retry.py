@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
-from scaling.dispatch.dispatches import dispatches
-from scaling.dispatch.queue import Entry, read_queue
+from scaling.dispatch.dispatches import DispatchFolder, dispatches
+from scaling.dispatch.queue import Entry, LazyQueue
 from scaling.dispatch.states.settled import SettledRuns
 from scaling.dispatch.states.stale import Stale, stale_entries
 from scaling.dispatch.states.state import State, Status
@@ -25,11 +25,9 @@ def runs_to_retry(status: Status, *, runs: Collection[str] | None = None) -> lis
 def entries_to_retry(folder: SweepFolder, runs: Collection[str]) -> list[Entry]:
     """Return the queue entries of runs from their last dispatches; UserError if one was never dispatched."""
     found: dict[str, Entry] = {}
-    for files, _ in reversed(dispatches(folder)):
+    for files, new in _latest(folder, runs):
         check_own_file(files.queue)
-        for entry in read_queue(files.queue):
-            if entry.run_id in runs and entry.run_id not in found:
-                found[entry.run_id] = entry
+        found |= new
     missing = sorted(set(runs) - set(found))
     if missing:
         raise UserError(
@@ -40,6 +38,23 @@ def entries_to_retry(folder: SweepFolder, runs: Collection[str]) -> list[Entry]:
 
 def stale_in(folder: SweepFolder) -> Stale:
     """Return the settled runs of a sweep's dispatches that were trained on different data or code than the present."""
-    queued = {entry.run_id: entry for files, _ in dispatches(folder) for entry in read_queue(files.queue)}
-    named = ((run_id, entry.run["config"]) for run_id, entry in queued.items() if "config" in entry.run)
-    return stale_entries(named, SettledRuns(folder))
+    settled, queues = SettledRuns(folder), [LazyQueue(files.queue) for files, _ in dispatches(folder)]
+    runs = dict.fromkeys(run_id for queue in queues for run_id in queue.run_ids)  # parents come before their children
+    found: dict[str, Entry] = {}
+    for _, new in _latest(folder, [run_id for run_id in runs if settled.get(run_id) is not None]):
+        found |= new
+    named = [(run_id, found[run_id].run) for run_id in runs if run_id in found]
+    return stale_entries([(run_id, run["config"]) for run_id, run in named if "config" in run], settled)
+
+
+def _latest(folder: SweepFolder, runs: Collection[str]) -> Iterator[tuple[DispatchFolder, dict[str, Entry]]]:
+    """Yield the dispatches of runs, the last one first, each with the entries that no later one has."""
+    wanted = set(runs)
+    for files, _ in reversed(dispatches(folder)):
+        queue = LazyQueue(files.queue)
+        new = {run_id: entry for run_id in wanted.intersection(queue.run_ids) if (entry := queue.get(run_id))}
+        wanted -= new.keys()
+        if new:
+            yield files, new
+        if not wanted:
+            return

@@ -139,7 +139,7 @@ def _queued_in_live_jobs(order: Order) -> set[str]:
             )
         alive = {job.split("_")[0] for job, state in states.items() if state != "COMPLETING"}
         groups = {group for group, jobs in dispatch.groups.items() if alive & set(jobs)}
-        for entry in read_queue(files.queue):
+        for entry in read_queue(files.queue) if groups else ():
             if order.settled.get(entry.run_id) is not None or (request and entry.run_id in (request.runs or ())):
                 continue
             try:

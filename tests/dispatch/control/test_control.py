@@ -9,10 +9,11 @@ import pytest
 
 from scaling.dispatch.control.cancel import cancel, queued_outside_plan
 from scaling.dispatch.control.logs import find_run, follow_log, read_log
-from scaling.dispatch.control.retry import entries_to_retry, runs_to_retry
+from scaling.dispatch.control.retry import entries_to_retry, runs_to_retry, stale_in
 from scaling.dispatch.dispatches import new_dispatch
 from scaling.dispatch.launchers import Local
 from scaling.dispatch.limits import Offer, offer_of
+from scaling.dispatch.queue import Entry, write_queue
 from scaling.dispatch.states.cancelled import cancelled_runs, change_cancelled
 from scaling.dispatch.states.read_state import Reader
 from scaling.dispatch.states.state import Planned
@@ -21,7 +22,7 @@ from scaling.folders import append_line, write_atomically
 from scaling.limits import UNLIMITED
 from tests.dispatch.conftest import at_work, causes, meanwhile, open_gates, order, run_quietly, under_way
 from tests.dispatch.local.test_run import dispatcher
-from tests.dispatch.stand_in import planned
+from tests.dispatch.stand_in import planned, write_stand_in_record
 from tests.waiting import wait_for
 
 LAUNCHER = Local(workers=2, beat_seconds=0.2)
@@ -77,6 +78,21 @@ def test_retry_finds_failed_runs_as_they_were(folder):
     ]
     with pytest.raises(UserError, match="found no dispatch of run"):
         entries_to_retry(folder, ["0" * 12])
+
+
+def test_retry_reads_each_run_once_however_often_it_was_dispatched(folder, monkeypatch):
+    runs, read = [planned(seed) for seed in range(5)], []
+    for _ in range(4):
+        made = new_dispatch(folder)
+        made.write(made.begin(LAUNCHER, Offer(()), UNLIMITED))
+        write_queue(made.queue, order(folder, runs).entries)
+    for run in runs[1:]:
+        write_stand_in_record(folder.run(run.run_id))
+    real = Entry.from_dict
+    monkeypatch.setattr(Entry, "from_dict", lambda raw: read.append(raw["run_id"]) or real(raw))
+    assert stale_in(folder) == {}
+    assert [entry.run_id for entry in entries_to_retry(folder, [runs[0].run_id])] == [runs[0].run_id]
+    assert sorted(read) == sorted(run.run_id for run in runs)
 
 
 def test_log_of_a_run_tells_its_attempts_and_evaluations(folder):
