@@ -86,7 +86,8 @@ class Composer:
 
 def _accepts_all(config: Mapping[str, Any], override: Override) -> bool:
     return all(
-        _is_set(config, key) or accepts_key(config, key) for key, _ in leaves(override.key_or_group, override.value())
+        key.startswith("sweep.set.") or _is_set(config, key) or accepts_key(config, key)
+        for key, _ in leaves(override.key_or_group, override.value())
     )
 
 

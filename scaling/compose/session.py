@@ -33,6 +33,9 @@ from scaling.security.environment import refuse_secrets
 
 PRIMARY = "config"  # conf/config.yaml
 NO_GROUP = re.compile(r"Could not override '([\w/]+)'")  # Hydra's message if a group is not in the defaults list
+SECOND = re.compile(
+    r"'override (?P<group>\w+): (?P<name>.+)'$|force-add of config groups .*'\++(?P<key>\w+)=(?P<value>.+)'$"
+)
 A_KEY = re.compile(r"[+~]*[\w$-]+([./][\w$-]+)*(@[\w.:$-]*)?")  # of an override
 SPARE_COMMA = re.compile(r"(^|,)\s*(,|$)")
 # Hydra's keys with an effect.
@@ -106,13 +109,18 @@ def _sentence(error: BaseException) -> str:
     _, ours, sentence = text.partition("UserError raised while resolving interpolation: ")
     if ours:
         return sentence.partition(" full_key: ")[0]
+    if second := SECOND.search(text):
+        typed = f"{second['group'] or second['key']}={second['name'] or second['value']}"
+        return f"found {typed} added with +, beside the one that the config has; wanted one; write {typed}"
     missing = NO_GROUP.match(text)
     if missing is not None and shadow("") is not None:
         refuse_config(missing[1])
     if isinstance(cause, ConfigKeyError | ConfigAttributeError) and cause.parent_node is not None and cause.full_key:
         hint = where_else(cause.parent_node, cause.full_key)
         return _unknown(cause.full_key, [str(key) for key in cause.parent_node], hint)
-    return f"found a config that Hydra refuses: {text}"
+    problem, _, place = text.partition(" full_key: ")
+    key = place.partition("object_type=")[0].strip()
+    return f"found {key or 'a config'} that Hydra refuses: {problem}"
 
 
 def _unreadable(error: OverrideParseException) -> str:

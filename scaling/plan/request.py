@@ -25,6 +25,7 @@ from scaling.plan.grid import Block, check_count, without_rounding
 SWEEP = "sweep"
 ONLY_QUOTED = re.compile(r"[^A-Za-z0-9_/\\+.$%*@?|:,\s-]")  # characters outside Hydra's grammar of plain values
 RUN_IDS = re.compile(r"\+*parent\.run_id=[0-9a-f,]+")  # some ids have only digits, or read as a number like 12e34
+RULE = re.compile(r"(?P<sign>[+~]*)sweep\.set\.(?P<key>\w+(?:\.\w+)+)")
 ON_END = "on_end"  # a text with commas and quotes of its own
 WHOLLY_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 STRUCTURE = re.compile(r"['\"(){}\[\]]")  # of lists, dictionaries, functions and quotes
@@ -117,8 +118,18 @@ def _check_one_sweep(overrides: Sequence[Override]) -> None:
 
 
 def _with_quotes(argument: str) -> str:
-    """Quote values that Hydra reads as text only in quotes: run ids, and those with characters such as umlauts or >."""
+    """Quote values that Hydra reads as text only in quotes: run ids, and those with characters such as umlauts or >.
+
+    A rule's own key has dots, which Hydra would take for levels: sweep.set.optim.lr=1e-3 becomes {optim.lr: '1e-3'}.
+    """
     key, sign, value = argument.partition("=")
+    if rule := RULE.fullmatch(key):
+        if not sign or rule["sign"] == "~":
+            raise UserError(
+                f"found {argument}, which takes out one rule; wanted {rule['key']}=VALUE in its place, or ~sweep.set "
+                f"to take out all; change it"
+            )
+        return f"++sweep.set={{{rule['key']}: {value if WHOLLY_QUOTED.fullmatch(value) else quoted(value)}}}"
     if RUN_IDS.fullmatch(argument):
         return f"{key}={','.join(map(quoted, value.split(',')))}"
     if not sign or not ONLY_QUOTED.search(value) or WHOLLY_QUOTED.fullmatch(value):

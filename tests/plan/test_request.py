@@ -140,6 +140,9 @@ def test_a_sweep_is_named_in_every_form_and_its_own_keys_given_beside_it(mine):
     ("said", "named"),
     [
         (["~model.width"], "~model.width on the command line beside model.width"),
+        (["~sweep.set.optim.lr"], "wanted optim.lr=VALUE in its place, or ~sweep.set to take out all"),
+        (["+model=bottleneck"], "beside the one that the config has; wanted one; write model=bottleneck"),
+        (["model.depth=${nope.x}"], "found model.depth that Hydra refuses: Interpolation key 'nope.x' not found"),
         (["~optim.lr"], "~optim.lr on the command line beside optim.lr"),
         pytest.param(["+model.width=24"], "model.width", marks=pytest.mark.slow),
         (["~model.width=8,16"], "~model.width=8,16"),
@@ -189,6 +192,22 @@ def test_what_would_be_lost_or_is_no_member_is_refused_by_name(here, text, said,
         planned("sweep=mine", *said)
     assert named in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "sweep.set.optim.weight_decay=2*width",
+        "+sweep.set.optim.weight_decay='2 * width'",
+        "++sweep.set.optim.weight_decay=(width + width)",
+        "sweep.set={optim.weight_decay: 2*width}",
+        "sweep={set: {optim.weight_decay: 2*width}}",
+    ],
+)
+def test_a_rule_is_added_in_every_form(mine, said):
+    plan = planned("sweep=mine", "model.width=8", "seed=0", said)
+    assert set(of(plan, "optim.weight_decay", "optim.lr")) == {(16, 0.008)}
+    assert set(of(planned("sweep=mine", "model.width=8", "sweep.set.optim.lr=width / 16"), "optim.lr")) == {(0.5,)}
 
 
 def test_an_axis_of_a_rule_s_key_on_the_command_line_takes_the_rule_s_place(mine):
