@@ -11,6 +11,7 @@ import numpy as np
 from scaling.data.base import SPLITS, Arrays, DataSet, Picked, Published, Source, Splits
 from scaling.data.chance import constant_predictor, mean_and_error
 from scaling.data.check import check_different, check_finite, check_held_out, check_moments, check_scaled, checked
+from scaling.data.mapped_rows import mapping_of
 from scaling.data.memory import MEMORY, stays_in_file
 from scaling.data.read_again import read_twice
 from scaling.data.seeds import streams_of
@@ -59,9 +60,12 @@ class FiniteSet(DataSet):
     def load(self, D_unique: int | None, *, stream_seed: int = 0) -> Splits:
         """Return the splits, with the first `D_unique` training examples (None: all) in the order of `data.seed`."""
         unsized = replace(self, size=None)
-        whole = MEMORY.get(unsized, "whole", unsized.read_checked)
+        whole, (chance, chance_se) = MEMORY.get(unsized, "whole", unsized.read_ordered)
         size = len(whole.train) if D_unique is None else D_unique
-        chance, chance_se = self._chance(whole)
+        if size > len(whole.train):
+            raise UserError(
+                f"found {len(whole.train):,} training examples in {self.name}; wanted data.size={size}; lower it"
+            )
         return Splits(
             train=self._first(whole, size),
             validation=whole.validation,
@@ -93,6 +97,18 @@ class FiniteSet(DataSet):
             return whole.train.picked(rows)
 
         return MEMORY.get(group, size, take)
+
+    def read_ordered(self) -> tuple[Whole, tuple[float, float | None]]:
+        """Read all of it, and its chance; training examples that are not mapped are put into the order of `seed`.
+
+        So subsets are parts of one array, without copies.
+        """
+        whole = self.read_checked()
+        chance = self._chance(whole)
+        if whole.ordered != self.seed and mapping_of(whole.train.x) is None:
+            train = whole.train.picked(subset_order(whole.train.y, seed=self.seed))
+            whole = replace(whole, train=train, ordered=self.seed)
+        return whole, chance
 
     def read_checked(self) -> Whole:
         """Read all of it; UserError if a split is not as declared."""

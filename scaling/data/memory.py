@@ -50,7 +50,7 @@ class Memory:
 
     Within a group the first values stay, since runs read their chunks from the start. A group that has half of the
     memory only takes free memory, without dropping other groups; otherwise the chunks of a long stream would displace
-    the values that they are made from.
+    the values that they are made from. A value above the limit, which a run holds anyway, stays until another is made.
     """
 
     def __init__(self, limit: int):
@@ -59,10 +59,11 @@ class Memory:
         self._making: dict[tuple[Hashable, Hashable], RLock] = {}
         self._groups: OrderedDict[Hashable, dict[Hashable, Any]] = OrderedDict()
         self._bytes = Counter[Hashable]()  # of each group
+        self._large: dict[tuple[Hashable, Hashable], Any] = {}  # the value above the limit
 
     @property
     def used(self) -> int:
-        """Bytes of all values."""
+        """Bytes of all values within the limit."""
         return self._bytes.total()
 
     def get(self, group: Hashable, key: Hashable, make: Callable[[], T]) -> T:
@@ -84,17 +85,20 @@ class Memory:
         held = self._groups.get(group, {}).get(key)
         if held is not None:
             self._groups.move_to_end(group)
-        return held
+        return self._large.get((group, key)) if held is None else held
 
     def _make(self, group: Hashable, key: Hashable, make: Callable[[], T]) -> T:
         try:
+            self._large = {}  # before there is another
             value = make()
             arrays = list(arrays_in(value))
             for array in arrays:
                 array.flags.writeable = False
             size = sum(array.nbytes for array in arrays if mapping_of(array) is None)
             with self._lock:
-                if size <= self.limit:
+                if size > self.limit:
+                    self._large = {(group, key): value}
+                else:
                     self._keep(group, key, value, size)
             return value
         finally:
@@ -117,6 +121,7 @@ class Memory:
         with self._lock:
             self._groups.clear()
             self._bytes.clear()
+            self._large.clear()
 
 
 def arrays_in(value: Any) -> Iterator[np.ndarray]:

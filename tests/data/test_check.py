@@ -134,6 +134,11 @@ def test_what_reads_needs_no_source_and_gives_its_splits_as_a_whole(monkeypatch)
         Read().load(None)
 
 
+def test_a_subset_of_more_than_there_is_is_refused() -> None:
+    with pytest.raises(UserError, match=r"found 300 training examples in read; wanted data.size=301; lower it"):
+        Read(examples=None).load(301)  # a set that does not declare its number
+
+
 WHOLE = Read().read()
 
 

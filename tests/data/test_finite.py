@@ -18,6 +18,7 @@ from scaling.data.fashion_mnist import DEBIAN, SHA256, FashionMnist
 from scaling.data.memory import MEMORY
 from scaling.data.npz import Npz
 from scaling.data.npz_regression import NpzRegression
+from scaling.data.subset import subset_order
 from scaling.errors import UserError
 
 here = pytest.mark.skipif(not DEBIAN.is_dir(), reason="needs Debian's package dataset-fashion-mnist")
@@ -137,6 +138,25 @@ class TestNpz:
         assert train_of(splits).x.dtype == np.float32
         shares = np.bincount(train_of(splits).y) / 90
         assert np.abs(shares - [0.6, 0.3, 0.1]).max() < 0.1
+
+    def test_a_set_is_read_once_for_subsets_of_all_sizes_without_copies(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        read, reads = Npz.read, list[str]()
+        monkeypatch.setattr(Npz, "read", lambda data: reads.append(data.file) or read(data))
+        monkeypatch.setattr(MEMORY, "limit", 15_000)
+        shutil.copy(folder / "mine.npz", folder / "other.npz")
+        sets = [
+            Npz(file=f"{name}.npz", root=str(folder), classes=3, examples=180, features=5) for name in ("mine", "other")
+        ]
+        found = [data.load(size) for size in (None, 40, 180, 90) for data in sets]
+        assert reads == ["mine.npz", "other.npz"]
+        assert MEMORY.used <= 15_000
+        assert all(np.shares_memory(train_of(each).x, train_of(found[0]).x) for each in found[::2])
+        everything = read(sets[0]).train
+        order = subset_order(everything.y, seed=0)
+        assert np.array_equal(train_of(found[6]).x, everything.x[order[:90]])
+        assert np.array_equal(train_of(found[0]).y, everything.y[order])
 
     def test_images_in_either_order_of_axes(self, tmp_path: Path) -> None:
         images = np.random.default_rng(0).integers(0, 256, (60, 4, 4, 3), dtype=np.uint8)
@@ -294,6 +314,8 @@ def test_targets_of_a_regression_are_learnt_in_units_of_their_variance(tmp_path:
     splits = data.load(100)
     assert len(splits.train) == 100
     assert splits.chance == pytest.approx(1.0, abs=0.4)
+    read_mean = data.read().train.y.mean(dtype=np.float64)  # in the order of the file, which rounds it
+    assert splits.chance == ((splits.test.y.astype(np.float64) - read_mean) ** 2).mean()
     whole = data.load(None)
     assert float(whole.train.y.mean()) == pytest.approx(0, abs=1e-6)
     assert float(whole.train.y.std()) == pytest.approx(1, abs=1e-6)

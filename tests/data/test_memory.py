@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from threading import Barrier
@@ -41,6 +42,25 @@ def test_what_is_too_large_is_handed_on_and_drives_nothing_out() -> None:
     kept = memory.get("small", 0, lambda: KILO.copy())
     assert len(memory.get("large", 0, lambda: np.zeros(3_000, dtype=np.uint8))) == 3_000
     assert memory.get("small", 0, lambda: KILO.copy()) is kept
+
+
+def test_a_value_above_the_limit_stays_until_another_is_made() -> None:
+    """As a set does that is larger than the memory for data: it is read once for all runs on it."""
+    memory, made = Memory(2_500), list[str]()
+
+    def large(name: str) -> np.ndarray:
+        return memory.get(name, 0, lambda: made.append(name) or np.zeros(3_000, dtype=np.uint8))
+
+    kept = memory.get("small", 0, lambda: KILO.copy())
+    assert large("a") is large("a")
+    assert memory.get("small", 0, lambda: None) is kept
+    gone = weakref.ref(large("a"))
+    memory.get("b", 0, lambda: made.append("none" if gone() is None else "two at a time"))
+    large("a")
+    assert made == ["a", "none", "a"]
+    memory.clear()
+    large("a")
+    assert made[3:] == ["a"]
 
 
 def test_threads_make_values_at_the_same_time_but_each_once() -> None:
