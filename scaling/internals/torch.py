@@ -150,6 +150,11 @@ def unsaved_buffers(part: nn.Module) -> dict[str, Tensor | None]:
     return {name: value for name, value in part._buffers.items() if name in unsaved}
 
 
+def has_accumulation_hooks(parameter: Tensor) -> bool:
+    """Return whether hooks are called when a parameter's gradient is accumulated; False if torch does not tell."""
+    return bool(getattr(parameter, "_post_accumulate_grad_hooks", None))
+
+
 def version_of(tensor: Tensor) -> int:
     """Return a tensor's version, the number of its in-place changes."""
     found: int = tensor._version

@@ -136,6 +136,16 @@ def test_no_step_is_wrapped_but_to_turn_gradients_off(optim):
     assert not hasattr(step.__wrapped__, "__wrapped__")
 
 
+def test_hooks_on_accumulated_gradients_are_seen():
+    parameter = torch.nn.Parameter(torch.ones(1))
+    parameter.register_hook(lambda gradient: gradient)
+    assert not internals.has_accumulation_hooks(parameter)
+    hook = parameter.register_post_accumulate_grad_hook(lambda _: None)
+    assert internals.has_accumulation_hooks(parameter)
+    hook.remove()
+    assert not internals.has_accumulation_hooks(parameter)
+
+
 SHAPES = """
 from functools import partial
 

@@ -164,6 +164,8 @@ def layered(shape, outputs, *, kind, width=8):
         middle.register_forward_hook(lambda _, __, out: 0.5 * out)
     if kind == "hooked backward":
         middle.weight.register_hook(lambda gradient: 0.1 * gradient)
+    if kind == "hooked late":
+        middle.weight.register_post_accumulate_grad_hook(lambda weight: (weight.grad.mul_(0.1), None)[1])
     if kind == "another forward":
         forward = module.forward
         module.forward = lambda x: forward(0.5 * x)
@@ -243,6 +245,18 @@ class Projecting(nn.Module):
             self.calls += 1
             self.mean = self.mean.lerp(z.detach().mean(0), 0.1)
         return self.head((z - self.mean) * (1 + self.calls % 7))
+
+
+class Extra(Net):
+    """It saves a number beside its weights, in torch's own way."""
+
+    calls = 0
+
+    def get_extra_state(self):
+        return {"calls": self.calls}
+
+    def set_extra_state(self, state):
+        self.calls = state["calls"]
 
 
 class Lazy(nn.Sequential):

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.parameter import is_lazy
 
 from scaling.augment.build_augmentation import build_augmentation
 from scaling.augment.none import Unchanged
@@ -34,7 +33,7 @@ from scaling.train.stacked.steps.gradients import Gradients, gradients_by_autogr
 from scaling.train.stacked.steps.inputs import Block
 from scaling.train.stacked.steps.launch import Launch, Steps, launch_of
 from scaling.train.stacked.steps.step import StackedStep
-from scaling.train.stacked.users.trial import TRIED, check_stackable_augmentation, needs_vmap
+from scaling.train.stacked.users.trial import TRIED, check_stackable_augmentation, check_stackable_module, needs_vmap
 from scaling.train.stacked.users.vmapped import NotStackable, map_module
 from scaling.train.step.micro_batch import micro_batch_of
 
@@ -59,8 +58,7 @@ class Stack:
         self.members, self.places, self.device = list(members), list(range(len(members))), device
         self.config = first.attempt.run.config
         self.shape = tuple(first.attempt.sets.test.x.shape[1:])
-        if any(map(is_lazy, first.module.parameters())):
-            raise NotStackable(f"{type(first.module).__name__} makes parameters when it sees its first batch")
+        check_stackable_module(first.module)
         optim = self.config.optim
         layout = layout_of(first.module, body_share=getattr(optim, "body_share", 1.0), sgd=isinstance(optim, SGD))
         self.rows = Rows(layout, [member.module for member in members])

@@ -15,8 +15,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from scaling.global_streams import kept_streams, stream_states
+from scaling.internals.torch import has_accumulation_hooks
 from scaling.models.blocks import LinearMap, Network
 from scaling.models.module_state import held_tensors, replaced_tensors, unsaved_values
 from scaling.models.parts import DROPOUTS, as_evaluated
@@ -34,6 +36,17 @@ TOLERANCES = (1e-3, 1e-2)  # for outputs and gradients, relative to each member'
 LEAST = 1e-2  # in units of a member's largest gradient: the smallest scale for comparing gradients
 Augment = Callable[[Tensor, Tensor, torch.Generator], Any]
 Outputs = tuple[Tensor, list[Tensor]]  # (K, n, outputs), and the gradients of the columns (K, *shape)
+
+
+def check_stackable_module(module: nn.Module) -> None:
+    """Raise NotStackable for a module that shows without a trial that its values are not rows of tensors."""
+    name, parameters = type(module).__name__, list(module.parameters())
+    if any(map(is_lazy, parameters)):
+        raise NotStackable(f"{name} makes parameters when it sees its first batch")
+    if not all(isinstance(value, Tensor) for value in module.state_dict().values()):
+        raise NotStackable(f"{name} has more than tensors in its state_dict")
+    if any(map(has_accumulation_hooks, parameters)):
+        raise NotStackable(f"{name} has hooks that change its gradients once they are accumulated")
 
 
 def needs_vmap(modules: Sequence[nn.Module], rows: Rows, x: Tensor, outputs: int) -> bool:

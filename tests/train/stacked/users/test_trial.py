@@ -151,6 +151,22 @@ def test_members_may_each_mix_or_not(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
+    ("name", "keys", "why"),
+    [
+        ("Lazy", {}, "Lazy makes parameters when it sees its first batch"),
+        ("Extra", {}, "Extra has more than tensors in its state_dict"),
+        ("layered", {"kind": "hooked late"}, "Sequential has hooks that change its gradients"),
+    ],
+)
+def test_what_is_known_without_a_trial_is_trained_alone(name, keys, why, tmp_path):
+    kind = {"is": "custom", "module": f"tests.train.nets.{name}", "kwargs": keys}
+    each = {"train": {"steps": 20}, "model": kind, "optim": {"is": "sgd", "lr": 0.1}}
+    with pytest.raises(NotStackable, match=why):
+        together([stacked({**each, "seed": seed}) for seed in (0, 1)], tmp_path)
+    assert alone(each, tmp_path / "alone").status == "finished"
+
+
+@pytest.mark.parametrize(
     ("make", "keys", "why"),
     [
         (nets.layered, {"kind": "hooked backward"}, "something else"),
