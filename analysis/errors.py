@@ -26,6 +26,13 @@ class Refusal(ValueError):
     """The data do not support the requested result: what is missing (the command line exits with 3)."""
 
 
+def check_words(**options: object) -> None:
+    """Raise `UserError` unless each option is a word or None."""
+    for name, value in options.items():
+        if not isinstance(value, str | None):
+            raise UserError(f"found a {type(value).__name__} as {name}; wanted a name in words")
+
+
 def attempt(make: Callable[[], T]) -> tuple[T | None, str]:
     """Return the result of make, or None and the sentence of its refusal."""
     try:

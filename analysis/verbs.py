@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from analysis.errors import UserError
+from analysis.errors import UserError, check_words
 from analysis.estimates.allocate import ApproachComparison, Use, constrained_forms
 from analysis.estimates.allocate import allocate as allocate_rows
 from analysis.estimates.backtest import Backtest, backtest
@@ -112,6 +112,7 @@ def isoflop(
 
     Raises `Refusal` where C does not fall into budgets of several sizes.
     """
+    check_words(shape=shape)
     if shape not in ("parabola", "chinchilla"):
         raise UserError(f"found shape={shape!r}; wanted parabola or chinchilla")
     settings_of(resamples=resamples, level=level, seed=seed)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from analysis.errors import check_words
 from analysis.fitting.display.in_notebook import InNotebook
 from analysis.fitting.holdout import Score, candidates, rows_by_size, score_laws
 from analysis.fitting.resample import MOST_VALUES
@@ -70,7 +71,8 @@ def backtest(
     """
     asked = settings_of(y=y, x=x, resamples=resamples, level=level, **options)
     asked = replace(asked, search=replace(asked.search, most_refitted=min(MOST_VALUES, MOST_ROWS * resamples)))
-    named = [laws] if isinstance(laws, str | Law) else laws
+    check_words(x=x, by=by)
+    named = laws if isinstance(laws, Iterable) and not isinstance(laws, str) else () if laws is None else [laws]
     rows, by, asked = rows_by_size(load_table(table), asked, by=by)
     tried = constrained_each(tuple(map(get_law, named)) or candidates(rows, x), fix, tie)
     scores = score_laws(rows, tried, asked, by=by)

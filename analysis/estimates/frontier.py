@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analysis.errors import Refusal, UserError
+from analysis.errors import Refusal, UserError, check_words
 from analysis.estimates.mixed_kinds import best_kinds
 from analysis.estimates.powerline import PowerLine, lines_within, power_line
 from analysis.fitting.display.in_notebook import InNotebook
@@ -99,6 +99,7 @@ def frontier(
     their line, or for N and D the steps between sizes, give a wider one, it is used instead. Lines through three points
     have no interval. Raises `Refusal` with fewer.
     """
+    check_words(rule=rule)
     if rule not in RULES:
         raise UserError(f"found rule={rule!r}; wanted one of {', '.join(RULES)}")
     rows = as_numbers(with_compute(rows) if x == "C" else rows, [x, y])

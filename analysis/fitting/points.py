@@ -172,6 +172,8 @@ def _response(rows: pd.DataFrame, y: str, space: str) -> Array:
 
 def input_columns(table: pd.DataFrame, law: Law, x: str | None) -> dict[str, str]:
     """Return the table's column for each input of the law."""
+    if not isinstance(x, str | None):
+        raise UserError(f"found x={x!r}; wanted the name of a column, such as 'C'")
     if not law.of_one_variable:
         if x is not None and (x,) != law.inputs:
             raise UserError(f"found x={x!r} for {law.name}, a law in {', '.join(law.inputs)}; leave x out")
@@ -182,8 +184,6 @@ def input_columns(table: pd.DataFrame, law: Law, x: str | None) -> dict[str, str
                 f"the table has {listed(table.columns)}; {proposals(table, missing[0])}"
             )
         return {name: name for name in law.inputs}
-    if not isinstance(x, str | None):
-        raise UserError(f"found x={x!r}; wanted the name of a column, such as 'C'")
     if x is None:
         present = [name for name in ("C", "D", "N") if name in table.columns]
         if not present:

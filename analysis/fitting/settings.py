@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from numbers import Integral, Real
 from typing import Any, Literal, get_args
 
-from analysis.errors import UserError
+from analysis.errors import UserError, check_words
 from analysis.fitting.objective import Objective
 from analysis.fitting.points import Selection
 from analysis.fitting.resample import MOST_VALUES, Resample
@@ -95,6 +95,8 @@ def settings_of(
 
     Raises `UserError`.
     """
+    words = {name: options[name] for name in ("resample", "interval", "rows", "task", "run_column") if name in options}
+    check_words(objective=objective, space=space, weights=weights, **words)
     chosen = {name: options.pop(name) for name in Selection.__dataclass_fields__ if name in options}
     selection = Selection(pool=_words(pool), keep=_words(keep), **chosen)
     return Settings(y, x, Objective(objective, delta, space), SearchSettings(**options), selection, weights)

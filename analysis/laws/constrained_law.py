@@ -259,8 +259,8 @@ def constraints(laws: Sequence[Law]) -> tuple[str, ...]:
 
 def _check_mappings(*given: Any) -> None:
     for bound in given:
-        if not isinstance(bound or {}, Mapping):
-            raise UserError(f'found {bound!r}; wanted fix={{"E": 1.6}} or tie={{"alpha": "beta"}}')
+        if not isinstance(bound, Mapping | None):
+            raise UserError(f'found a {type(bound).__name__}; wanted fix={{"E": 1.6}} or tie={{"alpha": "beta"}}')
 
 
 def _numbers(fix: Mapping[str, float]) -> dict[str, float]:

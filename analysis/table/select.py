@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from analysis.errors import Refusal, UserError
+from analysis.errors import Refusal, UserError, check_words
 from analysis.table.columns import not_numeric, parse_numbers, with_written_numbers
 from analysis.table.expressions import mask
 from analysis.table.mixtures import with_mixtures
@@ -52,6 +52,9 @@ def select_rows(
     only the last row is used. What else is worth knowing (columns that were guessed, units in doubt, clusters) stands
     in the rows' remarks.
     """
+    check_words(y=y)
+    for column in along:
+        check_words(x=column)
     _check_choice(rows, keep)
     table, odd = parse_numbers(table, [*(name for name in COUNTS if name in table.columns), y])
     left_out: list[str] = []

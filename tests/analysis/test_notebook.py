@@ -16,6 +16,7 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from analysis import verbs
@@ -244,6 +245,33 @@ POOL = pd.DataFrame({"N": [5e4], "D": [1.5e6], "cost": [1.0]})
 def test_arguments_of_another_kind_get_a_sentence(call, said):
     with pytest.raises(UserError, match=said):
         call()
+
+
+@pytest.mark.parametrize(
+    ("verb", "options"),
+    [
+        (fit, ["objective", "space", "weights", "resample", "interval", "rows", "task", "run_column"]),
+        (frontier, ["y", "x", "rule", "task"]),
+        (isoflop, ["y", "shape"]),
+        (allocate, ["y", "fix", "tie"]),
+        (backtest, ["y", "x", "by", "laws"]),
+    ],
+)
+def test_arrays_and_lists_for_words_get_a_sentence(verb, options):
+    for option in options:
+        for wrong in (np.ones(2), pd.DataFrame({"a": [1, 2]}), *([["loss"]] if option != "laws" else [])):
+            with pytest.raises(UserError, match=r"found .*wanted"):
+                verb(SMALL, resamples=0, **{option: wrong})
+
+
+def test_an_amount_of_use_in_words_gets_a_sentence():
+    with pytest.raises(UserError, match="found much examples of use; wanted a number"):
+        allocate(SMALL, at=1e12, inference="much", resamples=0)
+
+
+def test_a_table_of_another_library_is_predicted(law):
+    table = pa.table({"N": [1e5, 2e5], "D": [1e6, 2e6]})
+    assert law.predict(table).tolist() == law.predict(table.to_pandas()).tolist()
 
 
 def test_arguments_are_taken_in_the_forms_that_mean_the_same(law):

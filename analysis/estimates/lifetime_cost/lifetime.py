@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from numbers import Real
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -84,8 +85,8 @@ def cheapest_models(
 
 def check_use(inference: float, at: Sequence[float], reach: float | None) -> None:
     """Raise `UserError` for an invalid amount of inference, C or response, or without a target."""
-    if not (np.isfinite(inference) and inference >= 0):
-        raise UserError(f"found {inference:g} examples of use; wanted a number, zero or more")
+    if not (isinstance(inference, Real) and np.isfinite(inference) and inference >= 0):
+        raise UserError(f"found {inference} examples of use; wanted a number, zero or more")
     if not at and reach is None:
         raise UserError("found examples of use and no target; wanted --at C or --reach VALUE as well")
     if reach is not None and not (np.isfinite(reach) and reach > 0):
