@@ -99,6 +99,12 @@ def at_bound(problem: Problem, theta: Array) -> tuple[str, ...]:
     return tuple(name for name, here in zip(problem.law.params, edge, strict=True) if here)
 
 
+def without_effect(problem: Problem, theta: Array) -> tuple[str, ...]:
+    """Name the parameters that change no fitted value, such as the decay of repeats where nothing is repeated."""
+    still = (jacobian(problem, theta) == 0).all(axis=1)
+    return tuple(name for name, here in zip(problem.law.params, still, strict=True) if here)
+
+
 def _identifiability(problem: Problem, theta: Array, weights: Array) -> tuple[float, tuple[str, ...], dict[str, float]]:
     """Return the condition number of the column-scaled Jacobian, the parameters that trade off, and the next run.
 
@@ -159,7 +165,8 @@ def certify(problem: Problem, solution: Solution, weights: Array) -> tuple[Certi
         found=tuple(found[:5]),
     )
     reasons = _reasons(problem, theta, certificate, converged=bool(solution.converged[best]))
-    certificate = weakened(certificate, (*reasons, *problem.law.unseen(theta, problem.inputs)))
+    idle = [f"{name} has no effect on these runs: any value fits" for name in without_effect(problem, theta)]
+    certificate = weakened(certificate, (*reasons, *problem.law.unseen(theta, problem.inputs), *idle))
     # A start that did not converge is still descending; it is not an optimum of its own.
     others = [group[0] for group in groups[1:] if solution.converged[group[0]]][:3]
     rivals = [solution.theta[:, k] for k in others if solution.value[k] <= value * (1 + RIVAL) + 1e-300]

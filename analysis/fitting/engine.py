@@ -10,7 +10,15 @@ import numpy as np
 
 from analysis.errors import Refusal, UserError
 from analysis.fitting.card import write_card
-from analysis.fitting.certificate import LEVEL, Certificate, certify, may_be_zero, weaken_by_refits, weakened
+from analysis.fitting.certificate import (
+    LEVEL,
+    Certificate,
+    certify,
+    may_be_zero,
+    weaken_by_refits,
+    weakened,
+    without_effect,
+)
 from analysis.fitting.objective import Engine, Objective, Problem, residuals
 from analysis.fitting.points import Points, read_points
 from analysis.fitting.resample import Samples, refit, resamples_differ
@@ -67,6 +75,7 @@ def fit_points(points: Points, law: Law, settings: Settings) -> Fit:
     certificate = weaken_by_refits(certificate, engine, ends=ends, forecast=forecast)
     if samples is None and search.resamples:
         certificate = weakened(certificate, [_no_interval(failed)])
+    idle = without_effect(problem, theta)
     params = law.complete({name: float(value) for name, value in problem.params(theta).items()})
     value = _objective_value(problem, rest, points.weights)
     floor = params["E"] if law.floor else None
@@ -78,7 +87,7 @@ def fit_points(points: Points, law: Law, settings: Settings) -> Fit:
         law=law.name,
         y=settings.y,
         params=params,
-        intervals=spread.intervals(),
+        intervals={name: ends for name, ends in spread.intervals().items() if name not in idle},
         level=search.level,
         objective=Minimised(objective.name, objective.space, objective.delta, value),
         n_points=points.n,

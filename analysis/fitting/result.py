@@ -182,7 +182,8 @@ class Fit(Shown):
     def _inputs(self, at: Mapping[str, Any] | pd.DataFrame) -> dict[str, Array]:
         """Return the law's inputs as centred logarithms (m,)."""
         columns, units = self.engine.points.columns, self.engine.problem.units
-        at = at.to_pandas() if hasattr(at, "to_pandas") else at  # a table of pyarrow or polars
+        convert = getattr(at, "to_pandas", None)  # of a table of pyarrow or polars
+        at = convert() if convert else at
         if not hasattr(at, "keys"):
             wanted = ", ".join(f'"{column}": …' for column in columns.values())
             raise UserError(f"found a {type(at).__name__}; wanted {{{wanted}}}, or a DataFrame with these columns")

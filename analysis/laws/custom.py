@@ -81,8 +81,9 @@ class CustomLaw(Law):
 
     def called(self, function: Callable[[Any, Any], Any], p: Any, x: Any, shape: tuple[int, ...]) -> Array:
         """Call the user's function; raise `UserError` where it fails or returns an invalid value."""
+        own = SimpleNamespace(**{name: _read_only(values) for name, values in vars(x).items()})
         try:
-            found = function(p, x)
+            found = function(p, own)
             if found is None:
                 raise TypeError("it returns nothing")
             return np.broadcast_to(np.asarray(found, dtype=float), shape)
@@ -161,6 +162,8 @@ def own_law(
             f"found the law {name!r} with params {params!r}, inputs {inputs!r} and the value {value!r}; wanted a "
             'function value(p, x), params={"E": (0, 5)}, and inputs=("N",)'
         )
+    if not isinstance(exponents, Mapping | None):
+        raise UserError(f'found exponents={exponents!r}; wanted the variable of each, such as {{"alpha": "N"}}')
     unknown = [param for param in exponents or {} if param not in limits]
     if unknown:
         raise UserError(f"found the exponent {unknown[0]!r} of the law {name!r}; wanted one of {listed(list(limits))}")
@@ -197,6 +200,7 @@ def _check_functions(law: CustomLaw) -> None:
         return law.called(law.value, SimpleNamespace(**{**inside, **moved}), x, (2, len(PROBED)))
 
     middle = value()
+    _check_pointwise(law, inside, middle)
     if law.slopes is None:
         return
     try:
@@ -218,6 +222,26 @@ def _check_functions(law: CustomLaw) -> None:
                 f"found the slope {row[i, j]:.4g} of the law {law.name} by {name}, where its value has "
                 f"{own[i, j]:.4g}; {wanted}"
             )
+
+
+def _check_pointwise(law: CustomLaw, inside: Mapping[str, Array], middle: Array) -> None:
+    """Raise `UserError` unless the value is the same at each call, and at each setting alone."""
+    p = SimpleNamespace(**inside)
+    for i, only in [(slice(None), PROBED), *((slice(i, i + 1), (one,)) for i, one in enumerate(PROBED))]:
+        x = SimpleNamespace(**dict.fromkeys(law.inputs, np.array(only)))
+        if not np.allclose(law.called(law.value, p, x, (2, len(only))), middle[:, i], equal_nan=True):
+            what = "differs from call to call" if len(only) > 1 else "at one setting depends on the others"
+            raise UserError(
+                f"found that the value of the law {law.name} {what}; wanted a function of p and of each setting alone; "
+                "give what is common to all, such as their largest N, as a number"
+            )
+
+
+def _read_only(values: Array) -> Array:
+    """Return an array that a user's function cannot change."""
+    view = values.view()
+    view.flags.writeable = False
+    return view
 
 
 def _limits(param: str, ends: Any) -> tuple[float, float]:

@@ -27,6 +27,17 @@ def surface(n: int = 60, noise: float = 0.0, seed: int = 0, **changed: float) ->
     return pd.DataFrame({"N": N, "D": D, "C": 6 * N * D, "loss": loss * np.exp(noise * rng.standard_normal(n))})
 
 
+def test_a_parameter_that_no_run_depends_on_has_no_interval_and_weakens() -> None:
+    """Without repeats, R_D stays where its best start was, in each refit too."""
+    table = surface(30, noise=0.003)
+    found = fit(table.assign(D_unique=10 * table["D"]), "repeated", resamples=20)
+    assert found.certificate.status == "weak"
+    assert any("R_D has no effect on these runs" in reason for reason in found.certificate.reasons)
+    assert "R_D" not in found.intervals
+    assert "beta" in found.intervals
+    assert "R_D" in repr(found.summary())
+
+
 OTHERS = [{}, {"E": 0.01}, {"alpha": 0.9, "A": 3e6}, {"alpha": 0.05, "A": 3.0}, {"alpha": 0.1, "beta": 0.8, "B": 4e6}]
 
 

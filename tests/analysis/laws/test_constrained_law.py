@@ -175,6 +175,34 @@ def test_a_typo_in_a_law_is_said(value, said):
         own_law("mine", value, params=LIMITS, inputs=("N", "D"))
 
 
+STREAM = np.random.default_rng(0)
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (lambda p, x: p.E + p.A * (x.N / x.N.max()) ** -p.a, "at one setting depends on the others"),
+        (lambda p, x: p.E + p.A * (x.N**-p.a).sum(), "at one setting depends on the others"),
+        (lambda p, x: p.E + p.A * STREAM.random(), "differs from call to call"),
+        (lambda p, x: p.E + np.multiply(x.N, 2, out=x.N) ** -p.a, "output array is read-only"),
+    ],
+)
+def test_a_value_that_is_no_function_of_a_setting_alone_is_refused(value, said):
+    """Its forecasts would be those of another law than the one fitted."""
+    with pytest.raises(UserError, match=said):
+        own_law("mine", value, params={"E": (0, 1), "A": (0.1, 10), "a": (0.1, 1)}, inputs="N")
+
+
+def test_a_value_may_set_names_of_its_own():
+    def value(p, x):
+        x.N = x.N / 2
+        return p.A * x.N**-p.a
+
+    law = own_law("mine", value, params={"A": (0.1, 100), "a": (0.1, 1)}, inputs="N")
+    found = fit(pd.DataFrame({"N": 10.0 ** np.arange(8), "loss": 3 * 10.0 ** (-0.25 * np.arange(8))}), law, resamples=0)
+    assert found.params == pytest.approx({"A": 3 * 0.5**0.25, "a": 0.25}, rel=1e-3)
+
+
 @pytest.mark.parametrize(
     ("slopes", "said"),
     [
@@ -224,6 +252,8 @@ def test_what_is_no_limit_and_no_exponent_is_said():
         own_law("mine", lambda p, x: p.E, params={"E": 3}, inputs="N")
     with pytest.raises(UserError, match="the exponent 'k'"):
         own_law("mine", lambda p, x: p.E + x.N, params={"E": (0, 1)}, inputs="N", exponents={"k": "N"})
+    with pytest.raises(UserError, match=r"found exponents=.*; wanted the variable of each"):
+        own_law("mine", lambda p, x: p.E + x.N, params={"E": (0, 1)}, inputs="N", exponents=["E"])
     assert own_law("mine", lambda p, x: p.E + x.N, params={"E": (0, 1)}, inputs="N").inputs == ("N",)
 
 
