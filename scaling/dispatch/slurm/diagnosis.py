@@ -20,12 +20,17 @@ LONGEST = 300  # characters of a quoted line
 
 
 def diagnose_jobs(dispatches: Sequence[tuple[DispatchFolder, Dispatch]]) -> list[str]:
-    """Return a sentence for each job that waits for an unusual reason, or ended before its worker could report."""
+    """Return a sentence for each job that waits for an unusual reason, or ended before its worker could report.
+
+    Dispatches whose jobs have all ended are only looked into if no later one has taken up what they left.
+    """
     answer = answer_on(dispatches)
     waiting = None if answer.states is None else answer.reasons
     found: list[str] = []
     for files, dispatch in dispatches:
-        sentences = [*_waits(dispatch, waiting or {}), *_ended_early(files, dispatch, waiting)]
+        sentences = [*_waits(dispatch, waiting or {})]
+        if files is dispatches[-1][0] or any(_known(job, waiting or {}) for job in dispatch.jobs):
+            sentences += _ended_early(files, dispatch, waiting)
         found += sentences[:MOST]
         if len(sentences) > MOST:
             found.append(f"and {len(sentences) - MOST} more notes of {dispatch.id} alike")

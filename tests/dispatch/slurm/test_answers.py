@@ -5,23 +5,28 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from scaling.dispatch.claims.heartbeat import Heartbeat
 from scaling.dispatch.claims.stop import Stop
-from scaling.dispatch.dispatches import DispatchFolder
+from scaling.dispatch.dispatches import DispatchFolder, new_dispatch
 from scaling.dispatch.launchers import Slurm
+from scaling.dispatch.limits import Offer
 from scaling.dispatch.slurm import sbatch, scheduler
 from scaling.dispatch.slurm.cluster import needed_cluster
 from scaling.dispatch.slurm.deal import JobShare
+from scaling.dispatch.slurm.diagnosis import diagnose_jobs
 from scaling.dispatch.slurm.scheduler import QueuedJob
+from scaling.dispatch.slurm.shared_answer import FILE
 from scaling.dispatch.slurm.submit import arrays
 from scaling.dispatch.slurm.worker import WARNED, SlurmWorker
 from scaling.dispatch.task import Task
 from scaling.errors import UserError
 from scaling.folders import SweepFolder
+from scaling.limits import UNLIMITED
 
 HEAD = "JOBID|STATE|REASON|NAME|COMMAND"
 
@@ -237,3 +242,22 @@ def test_how_a_job_ended_is_asked_of_the_controller_where_nothing_is_accounted(s
     assert scheduler.end_of("7") == ""
     says("sacct", "NODE_FAIL|1:0\nCANCELLED by 0|0:0\n")
     assert scheduler.end_of("7") == "CANCELLED by 0"
+
+
+def test_what_became_of_jobs_is_told_until_a_later_submission_takes_up_their_runs(folder, says):
+    for tool in ("sacct", "scontrol"):
+        says(tool)
+    made = []
+    for job in ("7", "8"):
+        files = new_dispatch(folder)
+        facts = replace(files.begin(Slurm(), Offer(()), UNLIMITED), jobs=(job,))
+        files.write(facts)
+        (files.path / f"{job}_0_0_log.err").write_text("no such module\n")
+        made.append((files, facts))
+    says("squeue", HEAD)
+    assert len(diagnose_jobs(made[:1])) == 1
+    [told] = diagnose_jobs(made)
+    assert told.startswith("job 8_0 ended before its worker could report: no such module")
+    (folder.jobs / FILE).unlink()
+    says("squeue", f"{HEAD}\n7_1|RUNNING|None|sweep|{made[0][0].path}/a.sh")
+    assert [words.split()[1] for words in diagnose_jobs(made)] == ["7_0", "8_0"]
