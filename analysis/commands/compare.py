@@ -94,8 +94,10 @@ def show_comparison(found: Comparison, drawn: Sequence[str] = ()) -> None:
         ends = interval(one.difference, exponent)
         values = f"{exponent(one.first)} and {exponent(one.second)}"
         out.print(f"{one.name}: {values}, {verdict} (difference {ends}, {p_value(one.p)})")
-    needs = ", ".join(f"{times(factor)} for {times(detectable)}" for detectable, factor in found.runs_for.items())
-    out.print(f"runs needed to detect a multiplier, times these {sum(found.runs)}: {needs}")
+    these, enough = sum(found.runs), [detectable for detectable, factor in found.runs_for.items() if factor <= 1]
+    needs = [f"{times(f)} these {these} for {times(detectable)}" for detectable, f in found.runs_for.items() if f > 1]
+    needs += [f"these {these} for {times(min(enough))} and more"] if enough else []
+    out.print(f"runs needed to detect a multiplier: {', '.join(needs)}")
     turn = f"may turn from {flops(found.turns)} FLOPs on" if found.turns else "stays up to 10,000 times these computes"
     out.print(f"beyond the runs the order {turn}")
     notes(out, found.warnings)

@@ -51,7 +51,8 @@ def draw_tries(ax: Axes, numbers: KeyNumbers) -> None:
         if optimum.ok and optimum.paraboloid is not None and len(optimum.best) == 1:
             z = np.linspace(optimum.paraboloid.low[0], optimum.paraboloid.high[0], 60)
             ax.plot(np.exp(z), optimum.paraboloid.value(z[:, None]), color=own, lw=1.3, zorder=2)
-    ax.plot([], [], "*", color="#9aa0a6", mec=INK, mew=0.7, ms=9, ls="none", label="optimum")
+    if any(optimum.ok for optimum in numbers.optima):
+        ax.plot([], [], "*", color="#9aa0a6", mec=INK, mew=0.7, ms=9, ls="none", label="optimum")
     if not all(optimum.ok for optimum in numbers.optima):
         ax.plot([], [], "*", mfc="white", mec=INK, ms=9, ls="none", label="best tried, no optimum")
     everything = [_section(optimum, numbers.index) for optimum in numbers.optima]
