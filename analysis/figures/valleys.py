@@ -46,7 +46,8 @@ def draw_valleys(ax: Axes, numbers: ValleyNumbers) -> None:
     usable = [valley for valley in numbers.valleys if valley.ok]
     if len(usable) > 1:
         ax.plot([v.N for v in usable], [v.y for v in usable], color=INK, lw=0.8, ls=(0, (2, 2)), zorder=4)
-    ax.plot([], [], "*", color="#9aa0a6", mec=INK, mew=0.7, ms=9, ls="none", label="minimum")
+    if usable:
+        ax.plot([], [], "*", color="#9aa0a6", mec=INK, mew=0.7, ms=9, ls="none", label="minimum")
     if len(usable) < len(numbers.valleys):
         ax.plot([], [], "*", mfc="white", mec=INK, ms=9, ls="none", label=f"not usable: {lost_to(numbers.valleys)}")
     margins(ax, np.concatenate([v.sizes for v in numbers.valleys]), np.concatenate([v.means for v in numbers.valleys]))
