@@ -110,7 +110,8 @@ def _compute(group: GroupResults, y: str) -> Iterator[Drawing]:
         group.rows, y=y, milestones=group.milestones, inside=group.inside, frontier=front, curve=curve
     )
     joined = "the milestones of a run" if group.milestones is not None else "points of one size"
-    caption = f"{_best_points(group.rows, y)}; lines join {joined}; colour is N."
+    lines = f"; lines join {joined}" if any(len(path.C) > 1 for path in numbers.paths) else ""
+    caption = f"{_best_points(group.rows, y)}{lines}; colour is N."
     if front:
         caption += f" Circles: the {len(front.points)} best runs for their compute ({front.rule})."
     if law and law.fit:
