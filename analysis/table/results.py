@@ -121,32 +121,36 @@ def _read_plan(folder: Path) -> pd.DataFrame:
     return plan.drop_duplicates("run_id", ignore_index=True)
 
 
-def _read_all(folders: Sequence[Path | None]) -> Iterator[bytes | None]:
-    """Read the records of runs, None where missing; in parallel, as network file systems are slow."""
+def _read_all(folders: Sequence[Path | None]) -> Iterator[bytes | OSError | None]:
+    """Read the records of runs, None where missing or why not; in parallel, as network file systems are slow."""
     chunks = [folders[i : i + 50] for i in range(0, len(folders), 50)]
     with ThreadPoolExecutor(16) as pool:
         for texts in pool.map(lambda chunk: [_read(run) for run in chunk], chunks):
             yield from texts
 
 
-def _read(run: Path | None) -> bytes | None:
+def _read(run: Path | None) -> bytes | OSError | None:
     if run is None:
         return None
     try:
         return read_file(f"{run}/record.json")
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except OSError:  # not readable or not available: affects this run alone
-        return b""
+    except OSError as error:  # not readable or not available: affects this run alone
+        return error
 
 
-def _rows_of(run: Path, text: bytes | None, swept: Sequence[str] = ()) -> list[dict[str, Any]]:
+def _rows_of(run: Path, text: bytes | OSError | None, swept: Sequence[str] = ()) -> list[dict[str, Any]]:
     """Return the rows of one run: its milestones, or one row with the reason why there are none.
 
     swept: keys of its config that become columns.
     """
     if text is None:
         return [_unsettled(run)]
+    if isinstance(text, OSError):
+        reason = f"record.json cannot be read ({text.strerror})"
+        log.warning("%s: the run counts as missing", f"{run}/{reason}")
+        return [{"status": "missing", "reason": f"its {reason}"}]
     try:
         record = json.loads(text)
         if record.get("schema", SCHEMA) > SCHEMA:

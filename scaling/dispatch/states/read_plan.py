@@ -50,9 +50,9 @@ def _planned(folder: SweepFolder) -> Iterator[Planned]:
 
 
 def _forecasts(folder: SweepFolder) -> list[dict[str, float]]:
-    """Read the forecast columns; {} for those that the file lacks, or all if it is missing or broken."""
+    """Read the forecast columns; {} for those that the file lacks, or all if it is out of reach or broken."""
     try:
         rows = list(csv.DictReader(io.StringIO(read_bytes(folder.forecast).decode(), newline="")))
         return [{row["run_id"]: float(row[column]) for row in rows if row.get(column)} for column in FORECASTS]
-    except (FileNotFoundError, KeyError, ValueError, csv.Error):
+    except (OSError, KeyError, ValueError, csv.Error):
         return [{} for _ in FORECASTS]

@@ -71,6 +71,17 @@ def test_a_plan_that_is_cut_or_doubled_is_no_smaller_or_larger_sweep(tmp_path, s
         load_table(folder)
 
 
+def test_a_record_that_cannot_be_read_is_not_called_damaged(tmp_path, sweep):
+    """Its run need not be trained again."""
+    folder = write_results(sweep, tmp_path)
+    path = next(folder.parent.glob("runs/*/record.json"))
+    path.unlink()
+    path.symlink_to(path.name)
+    table = load_table(folder)
+    [reason] = table.loc[table["run_id"] == path.parent.name, "reason"]
+    assert reason == "its record.json cannot be read (Too many levels of symbolic links)"
+
+
 def with_setting(folder):
     """Note a setting that every other run has: in the overrides of the plan, or at its default in the config alone."""
     plan = pd.read_csv(folder / "plan.csv", dtype=str)
