@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import click
 
 from analysis.cli import cli
-from analysis.errors import Refusal, UserError, printable, usage_sentence
-from analysis.streams import spell_out
+from analysis.errors import Refusal, UserError, home_sentence, printable, usage_sentence
+from analysis.streams import open_closed, spell_out
 
 BAD_INPUT, REFUSED, INTERRUPTED = 2, 3, 130
 """Exit codes."""
@@ -18,6 +18,7 @@ BAD_INPUT, REFUSED, INTERRUPTED = 2, 3, 130
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code; what a user can cause is said in one sentence on stderr."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    open_closed()
     spell_out((sys.stdout, sys.stderr))
     try:
         cli.main(arguments or ["--help"], prog_name="python -m analysis", standalone_mode=False)
@@ -33,6 +34,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _print_error(str(error), REFUSED)
     except BrokenPipeError:
         return 0
+    except OSError as error:
+        place = f" at {error.filename}" if error.filename else ""
+        return _print_error(f"found {(error.strerror or str(error)).lower()}{place}; give another path", BAD_INPUT)
+    except RuntimeError as error:
+        return _print_error(home_sentence(error), BAD_INPUT)
     return 0
 
 

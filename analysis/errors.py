@@ -41,6 +41,13 @@ def attempt(make: Callable[[], T]) -> tuple[T | None, str]:
         return None, str(refusal)
 
 
+def home_sentence(error: RuntimeError) -> str:
+    """Describe what is wrong with a path such as ~name/x; any other error is raised again."""
+    if "home directory" not in str(error):  # pathlib's words
+        raise error
+    return "found ~ before a name that no user here has; wanted ~/ or another path; change it"
+
+
 def usage_sentence(error: click.ClickException) -> str:
     """Describe what is wrong with a command line; if an argument is missing, add the usage."""
     if isinstance(error, click.exceptions.NoArgsIsHelpError) and isinstance(error.ctx.command, click.Group):

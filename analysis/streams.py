@@ -1,15 +1,25 @@
-"""Replace signs and powers by readable ASCII in streams whose encoding lacks them."""
+"""Standard streams: open where they were closed, and readable ASCII for signs and powers that their encoding lacks."""
 
 from __future__ import annotations
 
 import codecs
 import io
+import os
+import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import IO
 
 HANDLER = "spelt"
 RAISED = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-", strict=True))
 SPELT = {"−": "-", "–": "-", "—": "-", "×": "x", "…": "...", "·": "-", "±": "+-", "≥": ">=", "≤": "<=", "•": "*"}
+
+
+def open_closed() -> None:
+    """Open the null device in place of standard streams that are closed (`>&-`), for which Python has None."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - never closed
 
 
 def spell_out(streams: Iterable[IO[str] | None]) -> None:

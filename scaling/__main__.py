@@ -29,7 +29,7 @@ if __name__ == "__main__":  # before anything is imported that a file there coul
 
 import click  # noqa: E402
 
-from analysis.streams import spell_out  # noqa: E402
+from analysis.streams import open_closed, spell_out  # noqa: E402
 from scaling.errors import UserError, exits_refused, printable  # noqa: E402
 
 RARELY = (100_000, 20, 50)  # new objects before garbage is looked for: a plan of 100,000 runs has millions, all of use
@@ -39,6 +39,7 @@ BAD_INPUT, REFUSED, INTERRUPTED = 2, 3, 130  # exit codes
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line and exit; an error that a user can cause is printed as one sentence."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    open_closed()
     spell_out((sys.stdout, sys.stderr))
     gc.set_threshold(*RARELY)
     _put_own_folder_last()
@@ -89,6 +90,10 @@ def exit_code_of(work: Callable[[], None]) -> int:
         return _print_error(usage_sentence(error), BAD_INPUT)
     except OSError as error:
         return _print_error(_os_sentence(error), BAD_INPUT)
+    except RuntimeError as error:
+        from analysis.errors import home_sentence
+
+        return _print_error(home_sentence(error), BAD_INPUT)
     except ValueError as error:
         code = _code(error)
         if code is None:

@@ -26,6 +26,7 @@ SWEEP = "sweep"
 ONLY_QUOTED = re.compile(r"[^A-Za-z0-9_/\\+.$%*@?|:,\s-]")  # characters outside Hydra's grammar of plain values
 RUN_IDS = re.compile(r"\+*parent\.run_id=[0-9a-f,]+")  # some ids have only digits, or read as a number like 12e34
 RULE = re.compile(r"(?P<sign>[+~]*)sweep\.set\.(?P<key>\w+(?:\.\w+)+)")
+SURROGATE = re.compile(r"[\ud800-\udfff]")  # what stands for a byte that is not UTF-8
 ON_END = "on_end"  # a text with commas and quotes of its own
 WHOLLY_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 STRUCTURE = re.compile(r"['\"(){}\[\]]")  # of lists, dictionaries, functions and quotes
@@ -63,7 +64,7 @@ def read_request(loader: ConfigLoader, arguments: Sequence[str]) -> Request:
     Of two overrides of a key the later one counts; of two sweeps none does (UserError).
     """
     check_hydras(arguments)
-    _check_one_line(arguments)
+    _check_text(arguments)
     with one_sentence_errors():
         parser = OverridesParser.create(config_loader=loader)
         typed = parser.parse_overrides(list(map(_with_quotes, arguments)))
@@ -95,9 +96,13 @@ def read_request(loader: ConfigLoader, arguments: Sequence[str]) -> Request:
     return Request(_sweep_name(fixed), tuple(lines), fixed, frozenset(merged), tuple(dropped), axes)
 
 
-def _check_one_line(arguments: Sequence[str]) -> None:
-    """Raise UserError for an argument of several lines: sweep.yaml keeps the command as a comment of one line."""
+def _check_text(arguments: Sequence[str]) -> None:
+    """Raise UserError for an argument that sweep.yaml cannot hold: it keeps the command as a comment of one line."""
     for argument in arguments:
+        if SURROGATE.search(argument):
+            raise UserError(
+                f"found {argument!r}, which is not UTF-8 text; wanted UTF-8; rename it, or set LC_ALL=C.UTF-8"
+            )
         if "".join(argument.splitlines()) != argument:
             raise UserError(
                 f"found {argument!r}, an argument of several lines; wanted one line; put the text into a script, or "

@@ -51,6 +51,11 @@ def run_json(capsys, *arguments):
     return json.loads(out)
 
 
+def test_the_home_of_nobody_is_one_sentence(capsys):
+    code, _, err = run(capsys, "fit", "~nobody-here/x.csv", "--law", "power")
+    assert (code, "found ~ before a name that no user here has" in err) == (2, True)
+
+
 def test_fit_of_a_foreign_table_recovers_the_law(capsys, foreign):
     fit = run_json(
         capsys,

@@ -152,6 +152,8 @@ def test_mistakes_outside_a_verb(scaling, monkeypatch):
     assert "found a directory at results; give a file" in scaling.outside(
         "plan", "train.steps=1", "--json", "results", code=2
     )
+    for words in (["plan", "train.steps=1", "results=~nobody-here/x"], ["fit", "~nobody-here/x.csv", "--law", "power"]):
+        assert "found ~ before a name that no user here has" in scaling.outside(*words, code=2)
     assert "did you mean status" in scaling.outside("staus", code=2)
     gone = f"mkdir gone && cd gone && rmdir ../gone && {sys.executable} -m scaling plan"
     done = subprocess.run(["sh", "-c", gone], cwd=scaling.folder, capture_output=True, text=True, check=False)

@@ -463,6 +463,7 @@ WRONG = (
             (["train.steps=1", "name=../x"], "name=../x"),
             (["train.steps=1", "name=runs"], "name=runs"),
             (["train.steps=1", 'name="a\0b"'], r"found name='a\x00b'; wanted one line"),
+            (["train.steps=1", "name=m\udcff"], r"found 'name=m\udcff', which is not UTF-8 text; wanted UTF-8"),
             (["sweep=[mine]"], "name of one sweep"),
             (["sweep=mine", "sweep=other"], "found sweep=mine and sweep=other; wanted one sweep in a command"),
             (["model.width = 32", "train.steps=1"], "wanted no blanks before =; write model.width=32"),
