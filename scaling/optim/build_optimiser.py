@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from scaling.optim.averaged import to_train
 from scaling.optim.users_optimiser import check_trains_all, check_users_optimiser, keep_shares
 from scaling.security.modules import is_shipped
 
@@ -23,4 +24,5 @@ def build_optimiser(setting: Any, module: nn.Module) -> torch.optim.Optimizer:
     optimiser = setting.build(module)
     check_trains_all(setting, optimiser, module)
     keep_shares(optimiser, setting.lr)
+    to_train(optimiser)
     return optimiser

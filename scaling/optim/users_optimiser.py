@@ -12,6 +12,7 @@ from torch import nn
 
 from scaling.errors import UserError, check_once
 from scaling.global_streams import own_streams
+from scaling.optim.averaged import to_train
 from scaling.security.modules import path_of
 
 SIZES = (3, 4, 2)  # numbers of features, of the network on which an optimiser is tried
@@ -86,7 +87,7 @@ def _follows_rate(setting: Any) -> bool:
     """Return whether steps depend on the learning rates of the groups, if these have any and the network is moved."""
     first = _module()
     modules = [deepcopy(first), deepcopy(first)]
-    optimizers = [setting.build(each) for each in modules]
+    optimizers = [_built(setting, each) for each in modules]
     if not any(group.get("lr") for group in optimizers[0].param_groups):
         return True
     _shrink_rates(optimizers[1])
@@ -97,10 +98,10 @@ def _follows_rate(setting: Any) -> bool:
 
 def _resumes(setting: Any) -> bool:
     module = _module()
-    optimizer = setting.build(module)
+    optimizer = _built(setting, module)
     _take_steps(module, optimizer, BEFORE)
     again = deepcopy(module)
-    loaded = setting.build(again)
+    loaded = _built(setting, again)
     loaded.load_state_dict(deepcopy(optimizer.state_dict()))
     _take_steps(module, optimizer, AFTER)
     _take_steps(again, loaded, AFTER)
@@ -125,3 +126,9 @@ def _shrink_rates(optimizer: torch.optim.Optimizer) -> None:
     for group in optimizer.param_groups:
         if group.get("lr") is not None:
             group["lr"] = group["lr"] * SHRINKING
+
+
+def _built(setting: Any, module: nn.Module) -> torch.optim.Optimizer:
+    optimizer: torch.optim.Optimizer = setting.build(module)
+    to_train(optimizer)
+    return optimizer

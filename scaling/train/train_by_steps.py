@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from scaling.optim.averaged import as_meant
 from scaling.train.attempt import Attempt
 from scaling.train.callbacks import Callbacks
 from scaling.train.evaluation import NOT_FINITE, Evaluation, make_point
@@ -50,7 +51,8 @@ def train_by_steps(attempt: Attempt, learner: Learner | None) -> Evaluation | No
     examples = (trainer.step - trainer.began) * attempt.run.quantities.batch
     attempt.how["launch"] = trainer.launch_name
     if evaluation is not None:
-        finish(attempt, trainer.learner, seconds=trainer.seconds, examples=examples)
+        with as_meant(trainer.optimizer):
+            finish(attempt, trainer.learner, seconds=trainer.seconds, examples=examples)
     return evaluation
 
 
@@ -63,12 +65,14 @@ def _through_milestones(attempt: Attempt, trainer: Trainer, callbacks: Callbacks
         if not trainer.advance(step, callbacks):
             return None
         if step in curve and step > journal.last_noted:
-            take_curve(attempt, trainer.module, step=step)
+            with as_meant(trainer.optimizer):
+                take_curve(attempt, trainer.module, step=step)
         if step in run.forks:
             keep_fork(attempt, trainer)
         if step not in run.quantities.milestones:
             continue
-        evaluation = take_point(attempt, trainer.learner, step=step, lr=trainer.lr)
+        with as_meant(trainer.optimizer):
+            evaluation = take_point(attempt, trainer.learner, step=step, lr=trainer.lr)
         if step != run.quantities.steps:
             callbacks.milestone()
     return evaluation
