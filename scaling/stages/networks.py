@@ -141,9 +141,19 @@ def _own_values_to_take(kept: KeptWeights, network: nn.Module, run: PlannedRun, 
 
 
 def head_learner(placed: PlacedRun) -> Learner:
-    """Return a new head to be trained alone; the sets hold the features of the frozen body."""
+    """Return a new head to be trained alone; the sets hold the features of the frozen body.
+
+    UserError for a head whose weights are not of the features' kind, float32.
+    """
     network = parent_network(placed, new_head=True)
-    return Learner(head_of(network), network)
+    head = head_of(network)
+    odd = next((weights.dtype for weights in head.parameters() if weights.dtype != torch.float32), None)
+    if odd is not None:
+        raise UserError(
+            f"found {type(network).__name__}, whose head has weights of {odd}; wanted torch.float32, as the features "
+            f"of a probe are; change the head, or take stage=finetune with optim.body_share=0"
+        )
+    return Learner(head, network)
 
 
 def network_learner(placed: PlacedRun, *, head_alone: bool) -> Learner:

@@ -259,6 +259,18 @@ def test_features_are_of_a_network_whose_output_is_that_of_its_head():
             check_head(network, (6,))
 
 
+def test_a_probe_of_a_head_in_double_precision_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(family, "BODY", {"is": "custom", "module": "tests.train.nets.DoubleHead"})
+    monkeypatch.setattr(family, "PIXELS", {"is": "blobs", "size": 600})
+    parent = parent_run()
+    done(parent, tmp_path)
+    with pytest.raises(UserError, match=r"found DoubleHead, whose head has weights of torch\.float64; wanted"):
+        done(child_run(parent, "probe", data=family.PIXELS), tmp_path)
+    head_alone = {"is": "sgd", "lr": 0.1, "body_share": 0.0}
+    tuned = child_run(parent, "finetune", data=family.PIXELS, optim=head_alone)
+    assert done(tuned, tmp_path).status == "finished"
+
+
 def test_a_network_with_lazy_parameters_is_a_parent_too(tmp_path, monkeypatch):
     monkeypatch.setattr(family, "BODY", {"is": "custom", "module": "tests.train.nets.Lazy"})
     monkeypatch.setattr(family, "PIXELS", {"is": "blobs", "size": 600})

@@ -24,6 +24,17 @@ class Net(nn.Module):
         return self.head(torch.relu(self.middle(torch.relu(self.first(x)))))
 
 
+class DoubleHead(Net):
+    """Its head computes in double precision."""
+
+    def __init__(self, shape, outputs, *, width=8):
+        super().__init__(shape, outputs, width=width)
+        self.head.double()
+
+    def forward(self, x):
+        return self.head(torch.relu(self.middle(torch.relu(self.first(x)))).double())
+
+
 class ReturningNothing(Net):
     """Its own `train` returns nothing, as many are written."""
 
