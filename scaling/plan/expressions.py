@@ -30,7 +30,11 @@ COMPARISON: dict[type, Callable[[Any, Any], bool]] = {
     ast.Eq: operator.eq,
     ast.NotEq: operator.ne,
 }
-SIGNS: dict[type, Callable[[Any], Any]] = {ast.USub: operator.neg, ast.UAdd: operator.pos, ast.Not: operator.not_}
+SIGNS: dict[type, Callable[[Any], Any]] = {
+    ast.USub: operator.neg,
+    ast.UAdd: operator.pos,
+    ast.Not: lambda value: not _truth(value),
+}
 
 
 @dataclass(frozen=True)
@@ -52,12 +56,24 @@ class Expression:
         return value
 
     def first_false(self, lookup: Lookup) -> Expression | None:
-        """Return the first false part of a chain of `and`, None if all are true."""
+        """Return the first false part of a chain of `and`, None if all are true; UserError for one that is neither."""
         parts = self.tree.values if isinstance(self.tree, ast.BoolOp) and isinstance(self.tree.op, ast.And) else None
         for part in parts or [self.tree]:
-            if not Expression(self.text, part).evaluate(lookup):
-                return Expression(ast.unparse(part), part)
+            condition = Expression(ast.unparse(part), part)
+            if not condition.holds(lookup):
+                return condition
         return None
+
+    def holds(self, lookup: Lookup) -> bool:
+        """Return whether a condition holds; UserError for a value that is neither true nor false."""
+        value = self.evaluate(lookup)
+        try:
+            return _truth(value)
+        except TypeError:
+            raise UserError(
+                f"found the condition {self.text!r}, whose value is {value}; wanted a comparison such as "
+                f"{self.text} > 0; change it"
+            ) from None
 
     def names(self) -> list[str]:
         """Return the names in the expression, in order of appearance."""
@@ -119,9 +135,9 @@ def _value(node: ast.expr, lookup: Lookup) -> Any:
         case ast.BinOp(left=left, op=op, right=right):
             return ARITHMETIC[type(op)](_number(_value(left, lookup)), _number(_value(right, lookup)))
         case ast.BoolOp(op=ast.And(), values=values):
-            return all(_value(value, lookup) for value in values)
+            return all(_truth(_value(value, lookup)) for value in values)
         case ast.BoolOp(values=values):
-            return any(_value(value, lookup) for value in values)
+            return any(_truth(_value(value, lookup)) for value in values)
         case ast.Compare(left=left, ops=ops, comparators=rest):
             values = [_value(item, lookup) for item in [left, *rest]]
             pairs = zip(ops, values[:-1], values[1:], strict=True)
@@ -136,6 +152,13 @@ def _compared(op: ast.cmpop, a: Any, b: Any) -> bool:
             return isinstance(op, ast.NotEq)
         raise TypeError(f"{a!r} and {b!r} are a number and a text")
     return COMPARISON[type(op)](a, b)
+
+
+def _truth(value: Any) -> bool:
+    """Return a truth value; TypeError for a number or a text, which as a condition would hold for all cells or none."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{str(value)[:40]!r} is neither true nor false")
+    return value
 
 
 def _number(value: Any) -> int | float:

@@ -588,6 +588,10 @@ WRONG_FILES = (
             ("sweep: {grdi: []}", "unknown key sweep.grdi"),
             ("Sweep: {grid: [{product: {seed: [1]}}]}", "unknown key Sweep; did you mean sweep?"),
             (
+                "sweep: {grid: [{product: {seed: [1, 2]}}], where: width}",
+                "found the condition 'width', whose value is 64; wanted a comparison such as width > 0; change it",
+            ),
+            (
                 "sweep: {grid: [{product: {seed: [1, 2]}}], where: false}",
                 "that can be run: where: False (for every cell)",
             ),

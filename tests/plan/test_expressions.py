@@ -43,6 +43,15 @@ def test_the_failing_part_of_a_chain_is_named():
 
 
 @pytest.mark.parametrize(
+    "text", ["width", "epochs <= 70 and width", "family", "not width", "width or steps > 1", "steps - 90", "True and 1"]
+)
+def test_a_number_or_a_text_is_no_condition(text):
+    """It would hold for every cell, or for none."""
+    with pytest.raises(UserError, match=r"neither true nor false|wanted a comparison such as"):
+        parse(text, where="where").first_false(VALUES.__getitem__)
+
+
+@pytest.mark.parametrize(
     "text",
     ["__import__('os')", "open('x')", "[1, 2]", "width if steps else 1", "lambda: 1", "width[0]", "x := 3", "1 +", ""],
 )

@@ -88,7 +88,7 @@ def _has_all(row: Mapping[str, str], overrides: Sequence[str]) -> bool:
 def _holds(row: Mapping[str, str], condition: str) -> bool:
     from scaling.plan.expressions import parse
 
-    return bool(parse(condition, where="--where").evaluate(partial(_column, row)))
+    return parse(condition, where="--where").holds(partial(_column, row))
 
 
 def _column(row: Mapping[str, str], name: str) -> Any:
