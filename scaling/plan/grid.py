@@ -42,7 +42,8 @@ class Block:
 
     def varied(self) -> list[str]:
         """Return the keys that do not have the same value in all cells."""
-        return [key for key in self.keys() if any(value != self._values(key)[0] for value in self._values(key))]
+        values = {key: self._values(key) for key in self.keys()}
+        return [key for key, found in values.items() if any(value != found[0] for value in found)]
 
     def _values(self, key: str) -> Sequence[Any]:
         return self.axes[key] if key in self.axes else [item.get(key) for item in self.items]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scaling.errors import UserError
-from scaling.plan.grid import read_grid, spaced
+from scaling.plan.grid import Block, read_grid, spaced
 
 
 def cells(raw):
@@ -35,6 +35,20 @@ def test_product_zip_list_and_their_union():
         {"model.depth": 3},
         {"model.depth": 4, "seed": 7},
     ]
+
+
+def test_varied_keys_are_found_in_a_pass_over_the_cells_for_each_key():
+    class Counted(list):
+        passes = 0
+
+        def __iter__(self):
+            self.passes += 1
+            return super().__iter__()
+
+    items = Counted({"model.width": 8, "seed": seed} for seed in range(100))
+    block = Block({"model.depth": (2,), "optim.lr": (0.1, 0.2)}, items)
+    assert block.varied() == ["optim.lr", "seed"]
+    assert items.passes <= 3
 
 
 def test_ranges_include_both_ends():
