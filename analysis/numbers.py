@@ -35,6 +35,8 @@ LEAST_P = 1e-300
 
 UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 """Seconds of each unit of time."""
+LONG = 1e6 * 86_400
+"""Seconds from which a duration has a power of ten."""
 
 
 def power_of_ten(value: float, digits: int = 3) -> str:
@@ -131,9 +133,11 @@ def times(factor: float | None) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Write a time: 4.2 s, 44 s, 3 min 20 s, 5 h 12 min, 2 d 3 h."""
+    """Write a time: 4.2 s, 44 s, 3 min 20 s, 5 h 12 min, 2 d 3 h, 3×10⁷ d."""
     if seconds < 10:
         return f"{seconds:.1f} s"
+    if seconds >= LONG:
+        return f"{power_of_ten(seconds / 86_400)} d"
     whole = round(seconds)
     for (unit, name), (part, part_name) in pairwise(UNITS):
         if whole >= unit:

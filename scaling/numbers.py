@@ -6,6 +6,7 @@ from itertools import pairwise
 
 SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))  # seconds of each unit of time
+LONG = 1e6 * 86_400  # seconds from which a duration has a power of ten
 
 
 def many(n: int, noun: str) -> str:
@@ -14,11 +15,13 @@ def many(n: int, noun: str) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Show a duration: 4.2 s, 44 s, 3 min 20 s, 5 h 12 min, 2 d 3 h; – for None."""
+    """Show a duration: 4.2 s, 44 s, 3 min 20 s, 5 h 12 min, 2 d 3 h, 3×10⁷ d; – for None."""
     if seconds is None:
         return "–"
     if seconds < 10:
         return f"{seconds:.1f} s"
+    if seconds >= LONG:
+        return f"{flops(seconds / 86_400)} d"
     whole = round(seconds)
     for (unit, name), (part, part_name) in pairwise(UNITS):
         if whole >= unit:

@@ -13,10 +13,12 @@ from scaling.numbers import big, duration, flops, measured, size
     [
         (None, "–"), (0.25, "0.2 s"), (9.94, "9.9 s"), (59, "59 s"), (59.7, "1 min 0 s"), (200, "3 min 20 s"),
         (3600, "1 h 0 min"), (18_720, "5 h 12 min"), (90_000, "1 d 1 h"), (86_399.9, "1 d 0 h"),
+        (8.64e10 - 1, "999999 d 23 h"), (8.64e10, "10⁶ d"), (2.6e80, "3.01×10⁷⁵ d"),
     ],
 )  # fmt: skip
 def test_a_duration_has_two_units(seconds, shown):
     assert duration(seconds) == shown
+    assert seconds is None or numbers.duration(seconds) == shown
 
 
 def test_bytes_and_counts():
