@@ -13,7 +13,7 @@ from analysis.estimates.mixed_kinds import best_kinds
 from analysis.estimates.powerline import PowerLine, lines_within, power_line
 from analysis.fitting.display.in_notebook import InNotebook
 from analysis.table.cells import cells, resampled_means
-from analysis.table.columns import as_numbers, require_positive, with_compute
+from analysis.table.columns import as_numbers, require_positive, require_response, with_compute
 from analysis.table.recognise.roles import refuse_rising
 from analysis.table.remarks import remarks_of
 from analysis.table.repeats import distinct
@@ -102,6 +102,7 @@ def frontier(
     check_words(rule=rule)
     if rule not in RULES:
         raise UserError(f"found rule={rule!r}; wanted one of {', '.join(RULES)}")
+    require_response(y, (x, "N", "D"))
     rows = as_numbers(with_compute(rows) if x == "C" else rows, [x, y])
     refuse_rising(rows, y)
     require_positive(rows, [*dict.fromkeys([x, *(name for name in ("N", "D") if name in rows.columns), y])])

@@ -22,7 +22,7 @@ from analysis.fitting.display.plain import PlainData, plain
 from analysis.numbers import count, flops, percent
 from analysis.table.budgets import at_budget, budgets, moved_words
 from analysis.table.cells import cells
-from analysis.table.columns import as_numbers, require_positive, with_compute
+from analysis.table.columns import as_numbers, require_positive, require_response, with_compute
 from analysis.table.recognise.roles import refuse_rising
 from analysis.table.remarks import remarks_of, with_remarks
 from analysis.table.repeats import distinct
@@ -113,6 +113,7 @@ def isoflop(
     Intervals: relative noise is resampled from the deviations of seeds, or from the curves' residuals where there is
     one seed. Raises `Refusal` where no budget has three sizes.
     """
+    require_response(y, ("N", "D", "C"))
     if shape == "chinchilla":
         shape = Shape.of(fit_selected(rows, "chinchilla", y=y, resamples=0))
     every = _with_budgets(rows, y)

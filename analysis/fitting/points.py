@@ -14,7 +14,7 @@ from analysis.errors import Refusal, UserError
 from analysis.laws import LAWS
 from analysis.laws.base import Array, Law, Units
 from analysis.numbers import measured, number
-from analysis.table.columns import as_numbers, require_positive
+from analysis.table.columns import as_numbers, require_positive, require_response
 from analysis.table.mixtures import mixtures_of
 from analysis.table.recognise.roles import other_measure, proposals, refuse_rising
 from analysis.table.remarks import remarks_of
@@ -104,8 +104,7 @@ def read_points(table: pd.DataFrame, law: Law, *, y: str, x: str | None, space: 
     columns = input_columns(table, law, x)
     if not isinstance(y, str):
         raise UserError(f"found y={y!r}; wanted the name of a column, such as 'loss'")
-    if y in columns.values():
-        raise UserError(f"found {y} as both the response and an input; wanted two columns; choose another")
+    require_response(y, columns.values())
     chosen, left_out = _chosen(table, list(columns.values()), y, selection, may_rise=law.name not in LAWS)
     values = {name: chosen[column].to_numpy(dtype=float) for name, column in columns.items()}
     response = _response(chosen, y, space)

@@ -84,8 +84,8 @@ def _why_no_law(rows: pd.DataFrame, y: str) -> str:
     others = [str(name) for name in numbers if numbers[name].nunique() >= MIN_VALUES and (numbers[name] > 0).all()]
     if not others:
         return reason
-    command = f"scaling fit TABLE --law power --y {y} --x {one_word(others[0])}"
-    return f"{reason}; `{command}` fits a law of {listed(others, 3)} or another column"
+    command = f"scaling fit --law power --y {y} --x {one_word(others[0])}"
+    return f"{reason}; `{command}` of this table fits a law of {listed(others, 3)} or another column"
 
 
 def _laws_of_group(group: Group, front: Frontier | None, y: str, law_options: LawOptions) -> Iterator[LawResult]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import pandas as pd
@@ -29,6 +29,12 @@ def _require_names(table: pd.DataFrame, columns: Sequence[str]) -> None:
             raise UserError(
                 f"found no column {column!r}; the table has {listed(table.columns)}; {proposals(table, column)}"
             )
+
+
+def require_response(y: str, inputs: Collection[str]) -> None:
+    """Raise `UserError` where the response is also an input."""
+    if y in inputs:
+        raise UserError(f"found {y} as both the response and an input; wanted two columns; choose another")
 
 
 def as_numbers(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:

@@ -269,7 +269,11 @@ def _same_recipe(table: pd.DataFrame, pool: Sequence[str]) -> None:
     differ = recipe_differences(table, pool)
     if differ:
         what = "; ".join(f"{column}: {listed(values, 4)}" for column, values in differ.items())
-        tuned = "; scaling tuned TABLE finds the best learning rate of each setting" if "lr_rule" in differ else ""
+        tuned = (
+            "; `scaling tuned` of this table finds the best learning rate of each setting"
+            if "lr_rule" in differ
+            else ""
+        )
         raise Refusal(
             f"the runs differ in their recipe ({what}), and the recipe moves an exponent by itself; choose one with "
             f"--where, or say what may differ with --pool {','.join(differ)}{tuned}"

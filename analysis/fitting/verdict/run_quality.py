@@ -197,7 +197,7 @@ def _rate_faults(points: Points) -> Iterator[str]:
         edge += int(np.argmin(means) in (0, len(rates) - 1))
         off[rows] = (means > means.min() * (1 + OFF))[np.searchsorted(rates, rate[rows])]
     if several and off.mean() > MANY / 2:
-        cure = "scaling tuned TABLE finds each setting's best rate, and a rule to train at"
+        cure = "`scaling tuned` of this table finds each setting's best rate, and a rule to train at"
         yield f"{_share(off)} had a rate known to cost more than {percent(OFF)}; {cure}"
     if several >= FEWEST_BUDGETS and edge > several / 2:
         yield f"the best rate is the smallest or largest tried at {edge} of {several} settings; try rates beyond it"

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from analysis import verbs
 from analysis.errors import Refusal, UserError
 from analysis.estimates.frontier import envelope, frontier, hull, pareto
+from analysis.estimates.isoflop import isoflop
 from analysis.estimates.powerline import power_line
 from analysis.figures.equation import curve_of_line
 from analysis.fitting.display.plain import plain
@@ -108,6 +109,14 @@ def test_a_frontier_in_hours_has_the_rows_within_runs_that_end_at_one_D():
 def test_table_of_points_can_be_fitted():
     table = frontier(worlds.isoflop(World())).table()
     assert {"C", "loss", "N", "D"} <= set(table.columns)
+
+
+def test_a_response_is_no_input():
+    for wrong in ({"x": "loss"}, {"y": "N"}, {"x": "C", "y": "C"}):
+        with pytest.raises(UserError, match="as both the response and an input; wanted two columns; choose another"):
+            frontier(worlds.isoflop(World()), **wrong)
+    with pytest.raises(UserError, match="found D as both the response and an input"):
+        isoflop(worlds.isoflop(World()), y="D")
 
 
 def test_bad_questions():

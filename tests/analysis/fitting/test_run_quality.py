@@ -46,7 +46,7 @@ KINDS: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], str]] = {
     "near chance": (lambda t: t.assign(chance=np.where(t.N < 1e7, t.loss, 12.0)), "hardly left chance"),
     "epochs": (lambda t: t.drop(columns="D_unique").assign(epochs=8), "repeated and overfit do"),
     "repeats": (lambda t: t.assign(D_unique=np.minimum(t.D, 1e9)), "repeated and overfit do"),
-    "rates pooled": (lambda t: tried(t, 1.0), "scaling tuned TABLE finds each setting's best rate"),
+    "rates pooled": (lambda t: tried(t, 1.0), "`scaling tuned` of this table finds each setting's best rate"),
     "rates at the edge": (lambda t: tried(t, 8.0), "try rates beyond it"),
 }
 

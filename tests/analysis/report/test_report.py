@@ -517,10 +517,10 @@ def test_a_page_without_a_law_says_why_and_claims_no_count_of_others(tmp_path):
 def test_a_page_without_N_and_D_names_the_fit_of_another_column():
     table = pd.DataFrame({"GPU hours": [1.0, 2.0, 4.0, 8.0], "loss": [3.0, 2.5, 2.2, 2.0]})
     [group], _ = fit_groups(load_table(table))
-    command = 'scaling fit TABLE --law power --y loss --x "GPU hours"'
+    command = 'scaling fit --law power --y loss --x "GPU hours"'
     assert group.notes == (
         "no law: found neither N nor D; wanted several of both, or 4 of one beside the same value of the other; "
-        f"`{command}` fits a law of GPU hours or another column",
+        f"`{command}` of this table fits a law of GPU hours or another column",
     )
 
 
