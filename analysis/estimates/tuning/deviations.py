@@ -29,10 +29,15 @@ class Deviations:
     noise: np.ndarray
 
 
-def common_deviations(groups: Sequence[pd.DataFrame], keys: list[str], y: str) -> Deviations:
-    """Estimate what the curves share; groups: the rows of each N and D."""
-    skew = _skew(groups, keys, y)
-    return Deviations(skew, _noise(groups, keys, y, Parabola(skew.mean)))
+def common_deviations(
+    groups: Sequence[pd.DataFrame], tables: Sequence[pd.DataFrame], keys: list[str], y: str
+) -> Deviations:
+    """Estimate what the curves share; groups: the rows of each N and D; tables: their `mean_responses`."""
+    skew = _skew(tables, keys)
+    deviations = np.concatenate([seed_deviations(group, y, keys) for group in groups])
+    if len(deviations) < FEW_DEVIATIONS:
+        deviations = np.concatenate([_residual_deviations(table, keys, Parabola(skew.mean)) for table in tables])
+    return Deviations(skew, deviations)
 
 
 def mean_responses(group: pd.DataFrame, keys: list[str], y: str) -> pd.DataFrame:
@@ -40,13 +45,12 @@ def mean_responses(group: pd.DataFrame, keys: list[str], y: str) -> pd.DataFrame
     return group.groupby(keys, sort=True)[y].agg(mean="mean", n="size").reset_index()
 
 
-def _skew(groups: Sequence[pd.DataFrame], keys: list[str], y: str) -> Skew:
+def _skew(tables: Sequence[pd.DataFrame], keys: list[str]) -> Skew:
     """Estimate the skew that the curves of one key share, from all residuals; none for several keys."""
     if len(keys) > 1:
         return Skew(deviation=0.0)
     curves = []
-    for group in groups:
-        table = mean_responses(group, keys, y)
+    for table in tables:
         z, means = np.log(table[keys].to_numpy(float)), table["mean"].to_numpy(float)
         found = fit_paraboloid(z, means[None])
         if found is not None and np.isfinite(found.minima()).all():
@@ -63,14 +67,6 @@ def _deviations(z: np.ndarray, means: np.ndarray, shape: Parabola) -> np.ndarray
     """Return the relative deviations of the fitted values from their paraboloid; none without one."""
     found = fit_paraboloid(z, means[None], shape)
     return np.empty(0) if found is None else means[found.window] / found.value(z[found.window]) - 1
-
-
-def _noise(groups: Sequence[pd.DataFrame], keys: list[str], y: str, shape: Parabola) -> np.ndarray:
-    """Return relative noise to resample from: deviations of seeds from their means, else the fits' residuals."""
-    deviations = np.concatenate([seed_deviations(group, y, keys) for group in groups])
-    if len(deviations) >= FEW_DEVIATIONS:
-        return deviations
-    return np.concatenate([_residual_deviations(mean_responses(group, keys, y), keys, shape) for group in groups])
 
 
 def _residual_deviations(table: pd.DataFrame, keys: list[str], shape: Parabola) -> np.ndarray:

@@ -115,9 +115,10 @@ def tuned(
     if rows.empty or (rows[names] <= 0).any(axis=None):
         raise UserError(f"found no rows, or one whose {listed(names)} are not all positive; wanted numbers above zero")
     groups = [group for _, group in rows.groupby(size_and_length(rows), sort=True)]
-    common = common_deviations(groups, list(keys), y)
-    finder = _Finder(list(keys), y, common, resamples, level, np.random.default_rng(seed))
-    optima = tuple(map(finder.optimum, groups))
+    tables = [mean_responses(group, list(keys), y) for group in groups]
+    common = common_deviations(groups, tables, list(keys), y)
+    finder = _Finder(list(keys), common, resamples, level, np.random.default_rng(seed))
+    optima = tuple(map(finder.optimum, groups, tables))
     if all(optimum.status == "few" for optimum in optima):
         raise Refusal(f"no size and length has enough values of {listed(keys)} ({optima[0].reason}); try more")
     laws = tuple(_law(optima, index, level, seed) for index in range(len(keys)))
@@ -147,16 +148,17 @@ class _Finder:
     """Finds the optimum of the keys at each N and D; common: what their curves share; rng: of the resamples."""
 
     keys: list[str]
-    y: str
     common: Deviations
     resamples: int
     level: float
     rng: np.random.Generator
 
-    def optimum(self, group: pd.DataFrame) -> Optimum:
-        """Find the optimum at one N and D, with resampled ones (k, keys): logarithms, NaN outside the values tried."""
+    def optimum(self, group: pd.DataFrame, table: pd.DataFrame) -> Optimum:
+        """Find the optimum at one N and D, with resampled ones (k, keys): logarithms, NaN outside the values tried.
+
+        table: the `mean_responses` of the group's rows.
+        """
         keys, common = self.keys, self.common
-        table = mean_responses(group, keys, self.y)
         tried, means = table[keys].to_numpy(float), table["mean"].to_numpy(float)
         z, draws = np.log(tried), np.empty((0, len(keys)))
         paraboloid = fit_paraboloid(z, means[None], Parabola(common.skew.mean))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -92,11 +93,12 @@ def fit_in_window(z: np.ndarray, Y: np.ndarray, window: np.ndarray, shape: Parab
     centre, d = z[window].mean(axis=0), z.shape[1]
     v = z[window] - centre
     basis = shape.basis(v[:, 0]) if d == 1 else _basis(v)
-    if np.linalg.matrix_rank(basis) < basis.shape[1]:
+    rank = len(set(v[:, 0].tolist())) if d == 1 else np.linalg.matrix_rank(basis)
+    if rank < basis.shape[1]:
         return None
     coefficients = Y[:, window] @ np.linalg.pinv(basis).T
     curvature = np.zeros((len(Y), d, d))
-    rows, columns = np.triu_indices(d)
+    rows, columns = _upper(d)
     halves = coefficients[:, 1 + d :] / 2
     curvature[:, rows, columns] += halves
     curvature[:, columns, rows] += halves
@@ -114,6 +116,12 @@ def _window(z: np.ndarray, y: np.ndarray, wanted: int) -> np.ndarray:
     return np.flatnonzero(distance <= reach + 1e-9)
 
 
+@cache
+def _upper(d: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows and columns of the upper triangle of a d x d matrix."""
+    return np.triu_indices(d)
+
+
 def _basis(v: np.ndarray) -> np.ndarray:
-    rows, columns = np.triu_indices(v.shape[1])
+    rows, columns = _upper(v.shape[1])
     return np.concatenate([np.ones((len(v), 1)), v, v[:, rows] * v[:, columns]], axis=1)
