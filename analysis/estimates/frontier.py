@@ -223,7 +223,7 @@ def _line(
     x = np.array([point.x for point in points])
     if len(np.unique(x)) < MIN_POINTS or not np.isfinite(values).all():
         return None
-    line = power_line(x, values, level=level)
+    line = power_line(x, values, level=level, may_bend=name != "y")
     if len(points) == MIN_POINTS:  # which do not show how far they lie from a line
         return line
     lines = [height for height in drawn if height is not None]

@@ -243,8 +243,8 @@ def _laws(
         spread = np.where(np.isfinite(spread), spread, np.nan)
     D_spread = None if spread is None else np.log(N * D)[None] - spread
     return (
-        power_line(C, N, draws=spread, level=level),
-        power_line(C, D, draws=D_spread, level=level),
+        power_line(C, N, draws=spread, level=level, may_bend=True),
+        power_line(C, D, draws=D_spread, level=level, may_bend=True),
         power_line(C, y, draws=None, level=level),
     )
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from analysis.fitting.display.plain import PlainData, plain
 from analysis.fitting.intervals import percentile
+from analysis.fitting.verdict.coefficient import Coefficient, amounts
 from analysis.numbers import number
 
 SCATTERED = "the optima scatter about their line more than noise explains; the interval is of that scatter"
@@ -20,8 +21,22 @@ BEYOND = 10.0
 """Multiple of the largest x at which the prediction is compared."""
 DRAWS = 4_000
 """Lines drawn for an interval from the scatter."""
+BENT = 0.05
+"""Prior standard deviation of a bend: change of the exponent of N* a decade of C."""
 FEWEST_DRAWS = 50
 """Minimum number of complete resamples for testing curvature."""
+
+
+@dataclass(frozen=True)
+class Bend:
+    """A curvature of log y that a line's points do not exclude, and the line (2,) that absorbs a unit of it."""
+
+    curvature: Coefficient
+    absorbed: np.ndarray
+
+    def draws(self, t: np.ndarray, count: int) -> np.ndarray:
+        """Draw deviations (count, m) from the line at distances t (m,) from its centre."""
+        return amounts([self.curvature], count, seed=0).T * (t**2 - self.absorbed[0] - self.absorbed[1] * t)
 
 
 @dataclass(frozen=True)
@@ -30,7 +45,8 @@ class PowerLine(PlainData):
 
     interval_from: resamples, scatter (Student's t from the residuals), steps (between sizes), or none. draws: (k, 2),
     resampled (log value at the centre, exponent). centre: mean log x, at which the two are nearly uncorrelated. bend: a
-    sentence where the points are significantly curved, or ''.
+    sentence where the points are significantly curved, or ''. hidden: a bend that the points do not exclude, for
+    intervals at an x.
     """
 
     height: float
@@ -45,6 +61,7 @@ class PowerLine(PlainData):
     draws: np.ndarray = field(repr=False)
     warnings: tuple[str, ...]
     bend: str = ""
+    hidden: Bend | None = field(default=None, repr=False)
 
     @property
     def coefficient(self) -> float:
@@ -61,11 +78,12 @@ class PowerLine(PlainData):
         """Return the interval of y at x as (low, high); None without an interval."""
         if not len(self.draws):
             return None
-        log_x = np.log(np.atleast_1d(np.asarray(x, dtype=float)))
-        values = self.draws[:, :1] + self.draws[:, 1:] * (log_x - self.centre)[None]
+        t = np.log(np.atleast_1d(np.asarray(x, dtype=float))) - self.centre
+        straight = self.draws[:, :1] + self.draws[:, 1:] * t
+        samples = [straight] if self.hidden is None else [straight, straight + self.hidden.draws(t, len(straight))]
         with np.errstate(over="ignore"):
-            low, high = np.exp(percentile(values.T, self.level)).T
-        return low, high
+            ends = np.exp(np.stack([percentile(values.T, self.level) for values in samples]))
+        return ends[:, :, 0].min(axis=0), ends[:, :, 1].max(axis=0)
 
     def with_draws(self, draws: np.ndarray, level: float, origin: str = "resamples") -> PowerLine:
         """Return the same line with its interval from draws (k, 2) of (log value at the centre, exponent)."""
@@ -78,11 +96,19 @@ class PowerLine(PlainData):
         return {name: plain(getattr(self, name)) for name in (*names, "warnings")}
 
 
-def power_line(x: np.ndarray, y: np.ndarray, *, draws: np.ndarray | None = None, level: float = 0.95) -> PowerLine:
+def power_line(
+    x: np.ndarray,
+    y: np.ndarray,
+    *,
+    draws: np.ndarray | None = None,
+    level: float = 0.95,
+    may_bend: bool = False,
+) -> PowerLine:
     """Fit log y on log x by least squares.
 
     draws: (k, n) resampled log y (NaN: point missing in the resample). Where the residuals exceed what the resamples
-    explain (F test at 5 %), the interval comes from the residuals instead, with a warning.
+    explain (F test at 5 %), the interval comes from the residuals instead, with a warning. may_bend: intervals at an x
+    allow for a bend that the points do not exclude.
     """
     u, v = np.log(np.asarray(x, dtype=float)), np.log(np.asarray(y, dtype=float))
     centre, n = float(u.mean()), len(u)
@@ -106,6 +132,7 @@ def power_line(x: np.ndarray, y: np.ndarray, *, draws: np.ndarray | None = None,
         centre=centre,
         draws=resampled,
         warnings=(SCATTERED,) if excess else (),
+        hidden=_hidden(u - centre, v, draws, residual) if may_bend else None,
         bend="" if draws is None else _bend(u - centre, v, height + slope * (u.max() + np.log(BEYOND) - centre), draws),
     )
 
@@ -148,12 +175,36 @@ def exceeds(residual: np.ndarray, draws: np.ndarray, free: int) -> bool:
     return float((residual**2).sum()) / free > known * most / free
 
 
+def _parabola(x: np.ndarray) -> np.ndarray:
+    """Return the map (3, n) from values at n distances x to the coefficients of a parabola."""
+    return np.linalg.pinv(np.stack([np.ones_like(x), x, x**2], axis=1))
+
+
+def _whole(draws: np.ndarray | None) -> np.ndarray:
+    """Return the complete draws (k, n), none if they are too few."""
+    whole = np.empty((0, 0)) if draws is None else draws[np.isfinite(draws).all(axis=1)]
+    return whole if len(whole) >= FEWEST_DRAWS else whole[:0]
+
+
+def _hidden(x: np.ndarray, v: np.ndarray, draws: np.ndarray | None, residual: np.ndarray) -> Bend | None:
+    """Estimate the curvature of points (x, v), as sure as their draws or residuals about the line say."""
+    if len(np.unique(x)) < 3:
+        return None
+    parabola, whole, free = _parabola(x), _whole(draws), len(x) - 2
+    scatter = float(np.sqrt((residual**2).sum() / free)) * float(np.linalg.norm(parabola[2])) if free > 1 else 0.0
+    deviation = max(scatter, float((whole @ parabola[2]).std()) if len(whole) else 0.0)
+    if not deviation:
+        return None
+    absorbed = np.polynomial.polynomial.polyfit(x, x**2, 1)
+    return Bend(Coefficient(float(parabola[2] @ v), deviation, BENT / (2 * np.log(10)), 1.0), absorbed)
+
+
 def _bend(x: np.ndarray, v: np.ndarray, line: float, draws: np.ndarray) -> str:
     """Report significant curvature of points (x, v), given draws (k, n) of v. line: its value at `BEYOND` the data."""
-    whole = draws[np.isfinite(draws).all(axis=1)]
-    if len(x) < 3 or len(whole) < FEWEST_DRAWS:
+    whole = _whole(draws)
+    if len(x) < 3 or not len(whole):
         return ""
-    parabola = np.linalg.pinv(np.stack([np.ones_like(x), x, x**2], axis=1))
+    parabola = _parabola(x)
     far = x.max() + np.log(BEYOND)
     times = float(np.exp(parabola.T @ [1.0, far, far**2] @ v - line))
     sure = abs(float(parabola[2] @ v)) / max(float((whole @ parabola[2]).std()), 1e-300)

@@ -9,14 +9,15 @@ with its prior standard deviation.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from math import exp, sqrt
+from math import sqrt
 
 import numpy as np
 
 from analysis.fitting.allocation import FARTHEST, inputs_at
 from analysis.fitting.objective import Engine, Problem, jacobian
+from analysis.fitting.verdict.coefficient import Coefficient, amounts
 from analysis.fitting.verdict.misfit import residual_deviation, residual_excess
 from analysis.fitting.verdict.run_residuals import by_run, clipped, run_means, tail
 from analysis.laws.base import Array, Inputs
@@ -65,33 +66,15 @@ class Term:
 
 
 @dataclass(frozen=True)
-class Drift:
-    """The estimated coefficient of a term: mean and standard deviation (drifts: share of the median y per decade).
+class Drift(Coefficient):
+    """The estimated coefficient of a term (drifts: share of the median y per decade).
 
     p_value: of the hypothesis of no such term. absorbed: change of the law's parameters (p,) that absorbs a unit term.
     """
 
     term: Term
-    mean: float
-    deviation: float
     p_value: float
     absorbed: Array
-
-    @property
-    def trust(self) -> float:
-        """Weight of the estimate against the prior, 0 to 1."""
-        return self.term.prior**2 / (self.term.prior**2 + self.deviation**2)
-
-    @property
-    def posterior(self) -> tuple[float, float]:
-        """Posterior mean and standard deviation."""
-        return self.trust * self.mean, sqrt(self.trust) * self.deviation
-
-    @property
-    def odds(self) -> float:
-        """Posterior odds of the term against no change: Bayes factor times prior odds."""
-        seen = sqrt(1 - self.trust) * exp(min(self.trust * (self.mean / self.deviation) ** 2 / 2, 500.0))
-        return self.term.weight * seen
 
 
 def estimate_drifts(engine: Engine) -> tuple[Drift, ...]:
@@ -120,7 +103,7 @@ def with_drifts(curves: Array, engine: Engine, inputs: Inputs, *, seed: int) -> 
     if not found:
         return curves
     effects = np.stack([effect_of(one, engine, inputs) for one in found])
-    moved = effects.T @ _amounts(found, curves.shape[1], seed=seed)
+    moved = effects.T @ amounts(found, curves.shape[1], seed=seed)
     if engine.problem.objective.space == "log":
         return curves + moved
     log_y = engine.problem.units.log_y
@@ -147,30 +130,13 @@ def with_drifted_optimum(optima: Array, engine: Engine, best: tuple[float, float
         effects = effects / np.exp(curve)
     slope = (effects[:, 2] - effects[:, 0]) / (2 * STEP)
     bend = (curve[0] - 2 * curve[1] + curve[2]) / STEP**2
-    changes = np.stack([-slope / max(bend, FLAT), effects[:, 1]]) @ _amounts(found, optima.shape[1], seed=seed)
+    changes = np.stack([-slope / max(bend, FLAT), effects[:, 1]]) @ amounts(found, optima.shape[1], seed=seed)
     return optima + np.clip(changes, -FARTHEST, FARTHEST)
 
 
 def _terms(engine: Engine) -> tuple[Drift, ...]:
     """Estimate each drift and each bend from the residuals."""
     return _estimated([*_drifts(engine.problem), *_bends(engine.problem, engine.theta)], engine)
-
-
-def _amounts(found: Sequence[Drift], count: int, *, seed: int) -> Array:
-    """Draw coefficients (k, count) of k terms: in each column that of one term or none, by the posterior odds.
-
-    They are evenly spaced quantiles of the mixture: the few large amounts, which its tails are, do not depend on luck.
-    """
-    from scipy.special import ndtri
-
-    odds = np.array([1.0, *(one.odds for one in found)])
-    ends = np.cumsum(odds / odds.sum())
-    at = np.random.default_rng(seed).permutation(np.arange(count) + 0.5) / count
-    which = np.minimum(np.searchsorted(ends, at), len(found))
-    rank = 1 - (ends[which] - at) * odds.sum() / odds[which]
-    z = ndtri(np.clip(rank, 1e-9, 1 - 1e-9))
-    mean, deviation = np.array([one.posterior for one in found]).T[:, :, None]
-    return np.where(which == np.arange(1, len(found) + 1)[:, None], mean + deviation * z, 0.0)
 
 
 def _estimated(terms: list[Term], engine: Engine) -> tuple[Drift, ...]:
@@ -192,7 +158,8 @@ def _estimated(terms: list[Term], engine: Engine) -> tuple[Drift, ...]:
         square = float(own @ own)
         if square > SINGULAR**2 * float(whole @ whole):
             mean, deviation = float(own @ rest) / square, noise / sqrt(square)
-            found.append(Drift(term, mean, deviation, tail((mean / deviation) ** 2, 1, spare), absorbed))
+            p = tail((mean / deviation) ** 2, 1, spare)
+            found.append(Drift(mean, deviation, term.prior, term.weight, term, p, absorbed))
     return tuple(found)
 
 

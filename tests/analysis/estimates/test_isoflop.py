@@ -212,6 +212,23 @@ def test_power_line_says_where_its_interval_comes_from():
     assert low < 100 < high
 
 
+def test_intervals_of_optima_allow_for_a_bend_that_the_points_do_not_exclude():
+    """The line's exponent is as before; within the points it hardly matters, and draws that show no bend exclude it."""
+    x, rng = np.geomspace(1, 1e3, 6), np.random.default_rng(0)
+    draws = np.log(x)[None] * 0.5 + rng.normal(0, 0.03, (1000, 6))
+    plain, allowing = (power_line(x, x**0.5, draws=draws, may_bend=may_bend) for may_bend in (False, True))
+    assert allowing.exponent_interval == plain.exponent_interval
+    widths = np.array([np.log(np.divide(*line.interval([30.0, 1e4])[::-1])) for line in (plain, allowing)])
+    assert widths[1] / widths[0] == pytest.approx([1.0, 1.6], abs=0.2)
+    bent = x**0.5 * 10 ** (0.02 * (np.log10(x) - 1.5) ** 2)
+    truth = 1e4**0.5 * 10 ** (0.02 * 2.5**2)
+    low, high = power_line(x, bent, draws=np.log(bent)[None] + draws - np.log(x) * 0.5, may_bend=True).interval(1e4)
+    assert low[0] < truth < high[0]
+    exact = np.log(x)[None] * 0.5 + rng.normal(0, 1e-5, (1000, 6))
+    [low], [high] = power_line(x, x**0.5, draws=exact, may_bend=True).interval(1e4)
+    assert high / low < 1.001
+
+
 @pytest.mark.parametrize(("bent", "status"), [(0.0, "ok"), (0.05, "weak"), (-0.05, "weak")])
 def test_optima_that_bend_away_from_a_power_of_compute_are_weak(bent: float, status: str):
     """bent: decades by which the optimum moves away, times the square of the decades of C."""
