@@ -130,10 +130,17 @@ def _own_kinds(rows: pd.DataFrame) -> list[str]:
 
 
 def _is_size(rows: pd.DataFrame, name: str) -> bool:
-    """Return whether a model's setting is a number that N tells, such as a count of blocks: a part of the size."""
-    if not name.startswith("model.") or not pd.api.types.is_numeric_dtype(rows[name]):
+    """Return whether a model's setting is a part of the size: a number that N tells, or a name of one N each.
+
+    A number is, say, a count of blocks; a name is a preset (small, base). Other text that N tells may be a kind of its
+    own, as gated layers are, which have more weights.
+    """
+    if not name.startswith("model."):
         return False
-    return bool((rows.groupby("N")[name].nunique(dropna=False) <= 1).mean() > SIZED)
+    told = rows.groupby("N")[name].nunique(dropna=False) <= 1
+    if pd.api.types.is_numeric_dtype(rows[name]):
+        return bool(told.mean() > SIZED)
+    return bool(told.all() and (rows.groupby(name, dropna=False)["N"].nunique() <= 1).all())
 
 
 def _follows(rows: pd.DataFrame, name: str) -> str:

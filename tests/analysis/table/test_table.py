@@ -124,6 +124,16 @@ def test_a_number_of_the_model_that_changes_n_is_a_part_of_its_size(sweep):
     assert [one.name for one in mixtures_of(rows)] == ["model.kwargs.dropout"]
 
 
+def test_a_preset_of_the_model_with_one_n_each_is_a_part_of_its_size(sweep):
+    """One run of each too; text that goes with another size may be a kind, as gated layers are."""
+    ladder = sweep.drop_duplicates("N").reset_index(drop=True)
+    presets = ladder.assign(**{"model.kwargs.size": [f"size {i}" for i in range(len(ladder))]})
+    assert mixtures_of(select_rows(presets, y="loss")[0]) == ()
+    gated = sweep.assign(**{"N": 1.5 * sweep["N"], "model.kwargs.layer": "gated"})
+    both = pd.concat([sweep.assign(**{"model.kwargs.layer": "plain"}), gated])
+    assert [one.name for one in mixtures_of(select_rows(both, y="loss")[0])] == ["model.kwargs.layer"]
+
+
 def test_results_folder_can_be_nested_and_moved(tmp_path, sweep):
     write_results(sweep, tmp_path, "paper/x")
     (tmp_path / "results").rename(tmp_path / "moved")
