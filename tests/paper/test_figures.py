@@ -284,6 +284,32 @@ def test_a_result_table_has_means_and_deviations_by_task():
     assert symbol("bottleneck", 12, 512) == "B-12/Wi-512"
 
 
+@pytest.mark.parametrize(
+    "column",
+    ["model.dropout", "model.kwargs.blocks", "data.noise", "expansion", "precision", "engine", "D", "cooldown"],
+)
+def test_a_result_table_averages_over_seeds_alone(column):
+    """Whatever else the runs of a sweep, or of another table, differ in is a column of its own."""
+    rows = pd.DataFrame(
+        [
+            {"family": "mlp", "depth": 2, "width": width, column: value, "seed": seed, "loss": loss + 0.01 * seed}
+            for width in (8, 16)
+            for value, loss in ((1.0, 1.0), (2.0, 2.0))
+            for seed in (0, 1)
+        ]
+    )
+    table = result_table(rows, "loss", ["cooldown"])
+    assert sorted(row[-1] for row in table.rows) == ["1.0050 ± 0.0071"] * 2 + ["2.0050 ± 0.0071"] * 2
+    assert len(table.columns) == 3
+    assert table.note == "Mean ± standard deviation over 2 seeds."
+
+
+def test_a_setting_that_another_tells_is_no_column():
+    rows = pd.DataFrame({"family": "mlp", "depth": 2, "width": [8, 16], "loss": [2.0, 1.0], "D": [1000, 1010]})
+    presets = rows.assign(**{"model.kwargs.size": ["small", "base"]})
+    assert result_table(presets, "loss").columns == ("model", "test")
+
+
 def test_latex_escapes_what_it_must():
     text = TextTable("t", "50 % of a_b", ("x & y",), (("1 ± 2",),)).latex()
     assert r"50 \% of a\_b" in text

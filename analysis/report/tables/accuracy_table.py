@@ -16,14 +16,21 @@ from analysis.files import read_file
 from analysis.numbers import count, entry, measured
 from analysis.report.case import Case, crops_of, epoch_groups, is_ablation
 from analysis.report.tables.text_table import TextTable
+from analysis.table.mixtures import OUR_KINDS, mixtures_of
 from analysis.table.select import OWN_TASK
+from analysis.table.swept import is_swept
 from analysis.wording import augment_words, symbol
 
 MOST_ROWS = 60
 """Maximum number of settings in a table; if milestones exceed it, only the ends of runs are listed."""
 
-SETTINGS = ("augment", "label_smoothing", "optim", "lr", "schedule", "batch", "stage_recipe", "budget", "D_unique")
-"""Columns that distinguish settings besides the model and the epochs, if they differ."""
+SETTINGS = (
+    *("expansion", "augment", "label_smoothing", "optim", "lr", "schedule", "batch", "precision", "engine", "trained"),
+    *("stage_recipe", "budget", "D_unique"),
+)
+"""Columns that distinguish settings besides the model, the epochs and what a sweep varies, if they differ."""
+ALIKE = 1.05
+"""Ratio of D up to which runs of one model are alike: whole batches vary D slightly."""
 
 NUMBERS = ("N", "D", "label_smoothing", "lr", "batch", "budget", "D_unique", "epochs")
 
@@ -46,19 +53,23 @@ def results_of(cases: Sequence[Case]) -> TextTable | None:
     if not settled:
         return None
     errors = all("error" in rows and rows["error"].notna().all() for rows in settled)
-    return result_table(pd.concat(settled), "error" if errors else "loss")
+    kinds = [one.name for rows in settled for one in mixtures_of(rows) if one.name not in OUR_KINDS]
+    return result_table(pd.concat(settled), "error" if errors else "loss", kinds)
 
 
-def result_table(rows: pd.DataFrame, y: str = "error") -> TextTable | None:
+def result_table(rows: pd.DataFrame, y: str = "error", kinds: Sequence[str] = ()) -> TextTable | None:
     """Tabulate selected rows: one line per setting, one column per task; None where there is only one setting.
 
-    Error is shown as accuracy in per cent, other responses unchanged; ± is the standard deviation over seeds.
+    Error is shown as accuracy in per cent, other responses unchanged; ± is the standard deviation over seeds. kinds:
+    further columns that distinguish settings.
     """
+    kinds = [*dict.fromkeys([*filter(is_swept, rows.columns), *kinds])]
     rows = _named(rows[rows[y].notna()].reset_index(drop=True))
-    if _n_settings(rows) > MOST_ROWS and "final" in rows.columns:
+    chosen = _settings(rows, kinds)
+    if len(rows[chosen].drop_duplicates()) > MOST_ROWS and "final" in rows.columns:
         rows = rows[rows["final"].astype(bool)]
-    chosen = _settings(rows)
-    if not chosen or _n_settings(rows) > MOST_ROWS:
+        chosen = _settings(rows, kinds)
+    if not chosen or len(rows[chosen].drop_duplicates()) > MOST_ROWS:
         return None
     cells = _ordered(_means(rows, chosen, y), [] if "variant" in chosen else chosen)
     tasks = sorted(set(cells["column"]), key=lambda task: (":" in task, task))
@@ -92,11 +103,6 @@ def _note(cells: pd.DataFrame) -> str:
     return f"Mean ± standard deviation over {n[0] if len(n) == 1 else f'{n[0]} to {n[-1]}'} {noun}."
 
 
-def _n_settings(rows: pd.DataFrame) -> int:
-    chosen = _settings(rows)
-    return len(rows[chosen].drop_duplicates()) if chosen else 0
-
-
 def _ordered(cells: pd.DataFrame, chosen: Sequence[str]) -> pd.DataFrame:
     """Sort lines by setting: numbers by value, text in order of first appearance."""
     ranks: dict[str, pd.Series] = {}
@@ -120,20 +126,27 @@ def _appearance(column: pd.Series) -> pd.Series:
     return pd.Series(pd.factorize(column)[0], index=column.index)
 
 
-def _settings(rows: pd.DataFrame) -> list[str]:
+def _settings(rows: pd.DataFrame, kinds: Sequence[str]) -> list[str]:
     """Choose the columns that distinguish settings, without those determined by others."""
-    chosen = [name for name in ("model", "variant", *SETTINGS, "epochs") if name in rows and rows[name].nunique() > 1]
-    for name in ("D", "N") if chosen and "model" not in rows else ():  # of a table that does not name its models
-        if name in rows and (rows.groupby([*chosen, "column"], dropna=False)[name].nunique() > 1).any():
-            chosen = [name, *chosen]
+    names = dict.fromkeys(("model", "variant", *SETTINGS, *kinds, "epochs"))
+    chosen = [name for name in names if name in rows and rows[name].nunique(dropna=name not in kinds) > 1]
     if "variant" in chosen:
         return [name for name in chosen if name in ("variant", "D_unique")]
-    for name in ("lr", "stage_recipe", "epochs", "D_unique"):
+    for name in ("D", "N") if chosen else ():
+        least = ALIKE if name == "D" and "model" in rows else 1.0
+        if name in rows and (rows.groupby([*chosen, "column"], dropna=False)[name].agg(_range) > least).any():
+            chosen = [name, *chosen]
+    for name in (*kinds, "lr", "stage_recipe", "epochs", "D_unique"):
         others = [other for other in chosen if other != name]
         if name in chosen and others:
             enough = rows.groupby([*others, "column"], dropna=False)[name].nunique().max() <= 1
             chosen = others if enough else chosen
     return chosen
+
+
+def _range(column: pd.Series) -> float:
+    """Return the ratio of the largest to the smallest number."""
+    return float(column.max() / column.min())
 
 
 def _named(rows: pd.DataFrame) -> pd.DataFrame:
