@@ -226,9 +226,8 @@ def _line(
     line = power_line(x, values, level=level, may_bend=name != "y")
     if len(points) == MIN_POINTS:  # which do not show how far they lie from a line
         return line
-    lines = [height for height in drawn if height is not None]
-    about = np.array([[height + slope * (line.centre - centre), slope] for height, slope, centre in lines])
-    resampled = [line.with_draws(about, level)] if len(lines) >= MIN_DRAWS else []
+    about = np.array([[height + slope * (line.centre - at), slope] for height, slope, at in filter(None, drawn)])
+    resampled = [line.with_draws(about, level)] if len(about) >= MIN_DRAWS else []
     stepped = [line.with_draws(lines_within(x, values, room), level, "steps")] if room is not None else []
     return max([*resampled, line, *stepped], key=_width)
 
