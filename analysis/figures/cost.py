@@ -25,10 +25,12 @@ class CostNumbers:
 
 
 def cost_numbers(table: pd.DataFrame) -> CostNumbers | None:
-    """Collect the runs that have both times; None where fewer than three have."""
+    """Collect the finished runs that have both times (diverged ones end early); None where fewer than three have."""
     if not {"seconds", "forecast_seconds"} <= set(table.columns):
         return None
-    times = last_rows(table)[["forecast_seconds", "seconds"]].apply(pd.to_numeric, errors="coerce").dropna()
+    ends = last_rows(table)
+    ends = ends[ends["status"] == "finished"] if "status" in ends.columns else ends
+    times = ends[["forecast_seconds", "seconds"]].apply(pd.to_numeric, errors="coerce").dropna()
     times = times[(times > 0).all(axis=1)]
     if len(times) < 3:
         return None

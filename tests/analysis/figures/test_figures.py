@@ -158,6 +158,14 @@ def test_cost_needs_forecasts(table):
     drawn(draw_cost, numbers)
 
 
+def test_cost_is_that_of_finished_runs(table):
+    early = table.assign(forecast_seconds=table["seconds"] / 2, status="finished")
+    early.loc[:10, ["status", "seconds"]] = "diverged", 1e-3
+    numbers = cost_numbers(early)
+    assert len(numbers.actual) == len(table) - 11
+    assert numbers.ratio == pytest.approx(2)
+
+
 def test_equations_carry_numbers_and_intervals(table):
     front = frontier(table, resamples=0).table()
     power = fit(front, "power", x="C", resamples=100)
