@@ -125,14 +125,14 @@ class Memory:
 
 
 def arrays_in(value: Any) -> Iterator[np.ndarray]:
-    """Yield the arrays in a value, which may be a dataclass, a list or a tuple."""
+    """Yield the arrays in a value, which may be a dataclass, a list, a tuple or a dictionary."""
     if isinstance(value, np.ndarray):
         yield value
     elif is_dataclass(value):
         for field in fields(value):
             yield from arrays_in(getattr(value, field.name))
-    elif isinstance(value, list | tuple):
-        for item in value:
+    elif isinstance(value, list | tuple | dict):
+        for item in value.values() if isinstance(value, dict) else value:
             yield from arrays_in(item)
 
 

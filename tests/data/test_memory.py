@@ -8,6 +8,7 @@ from threading import Barrier
 import numpy as np
 import pytest
 
+from scaling.data.base import Arrays
 from scaling.data.memory import Memory, affordable
 from scaling.devices import HostMemory
 
@@ -28,6 +29,15 @@ def test_the_bound_holds_and_the_group_used_longest_ago_goes_first() -> None:
         assert memory.used <= 2_500
     kept = {group: memory.get(group, 0, lambda: None) is not None for group in ("a", "b", "c")}
     assert kept == {"a": True, "b": False, "c": True}
+
+
+@pytest.mark.parametrize("hold", [lambda x: x, lambda x: Arrays(x, x[:0]), lambda x: (0, [x]), lambda x: {"test": x}])
+def test_every_array_counts_and_is_read_only_however_a_value_holds_it(hold) -> None:
+    memory, made = Memory(2_500), [KILO.copy() for _ in range(3)]
+    for group, array in enumerate(made):  # as the features of one checkpoint after the other
+        memory.get(group, 0, lambda array=array: hold(array))
+    assert memory.used == 2_000
+    assert not any(array.flags.writeable for array in made)
 
 
 def test_within_a_group_the_first_chunks_stay() -> None:
