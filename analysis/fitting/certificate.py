@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from analysis.fitting.display.in_notebook import InNotebook
-from analysis.fitting.objective import Engine, Problem, jacobian
+from analysis.fitting.objective import Engine, Problem, jacobian, without_effect
 from analysis.fitting.solver import Solution
 from analysis.laws.base import Array, Bound, Inputs
 from analysis.numbers import measured, number, percent, times
@@ -97,12 +97,6 @@ def at_bound(problem: Problem, theta: Array) -> tuple[str, ...]:
     low, high = problem.law.box()
     edge = (theta <= low + 1e-9 * (high - low)) | (theta >= high - 1e-9 * (high - low))
     return tuple(name for name, here in zip(problem.law.params, edge, strict=True) if here)
-
-
-def without_effect(problem: Problem, theta: Array) -> tuple[str, ...]:
-    """Name the parameters that change no fitted value, such as the decay of repeats where nothing is repeated."""
-    still = (jacobian(problem, theta) == 0).all(axis=1)
-    return tuple(name for name, here in zip(problem.law.params, still, strict=True) if here)
 
 
 def _identifiability(problem: Problem, theta: Array, weights: Array) -> tuple[float, tuple[str, ...], dict[str, float]]:

@@ -17,9 +17,8 @@ from analysis.fitting.certificate import (
     may_be_zero,
     weaken_by_refits,
     weakened,
-    without_effect,
 )
-from analysis.fitting.objective import Engine, Objective, Problem, residuals
+from analysis.fitting.objective import Engine, Objective, Problem, not_told_apart, residuals, without_effect
 from analysis.fitting.points import Points, read_points
 from analysis.fitting.resample import Samples, refit, resamples_differ
 from analysis.fitting.result import Fit, Minimised
@@ -31,7 +30,7 @@ from analysis.laws import Law
 from analysis.laws.base import Array
 from analysis.numbers import measured, number, percent
 from analysis.table.remarks import left_out_words
-from analysis.wording import counted
+from analysis.wording import counted, listed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,14 +66,16 @@ def fit_points(points: Points, law: Law, settings: Settings) -> Fit:
     theta = found[0]
     refits = _refits(problem, points, found, search)
     failed = None if refits is None else 1 - refits.converged
-    samples = refits.theta if refits is not None and refits.converged >= 1 - MOST_FAILED else None
+    settled = refits is not None and refits.converged >= 1 - MOST_FAILED
+    alike = not_told_apart(problem, theta)
+    samples = refits.theta if refits is not None and settled and not alike else None
     rest = residuals(problem, theta[:, None])[0]
     engine = Engine(problem, points, theta, samples, rest)
     spread = Uncertainty(engine, search)
     ends, forecast = spread.inner(LEVEL), spread.forecast_interval(LEVEL)
     certificate = weaken_by_refits(certificate, engine, ends=ends, forecast=forecast)
     if samples is None and search.resamples:
-        certificate = weakened(certificate, [_no_interval(failed)])
+        certificate = weakened(certificate, [_no_interval(failed, alike)])
     idle = without_effect(problem, theta)
     params = law.complete({name: float(value) for name, value in problem.params(theta).items()})
     value = _objective_value(problem, rest, points.weights)
@@ -116,8 +117,16 @@ def _refits(problem: Problem, points: Points, found: Sequence[Array], search: Se
     )
 
 
-def _no_interval(failed: float | None) -> str:
-    """Return why a fit has no interval. failed: share of refits that did not converge, None where there are none."""
+def _no_interval(failed: float | None, alike: Sequence[str]) -> str:
+    """Return why a fit has no interval.
+
+    failed: share of refits that did not converge, None where there are none. alike: parameters not told apart.
+    """
+    if alike:
+        return (
+            f"no interval: these runs do not tell {listed(alike)} apart, and many values fit equally well; add other "
+            "values of an input, or fix one of them (--fix)"
+        )
     if failed is None:
         return "no interval: all points are of one or two runs, which do not show how runs differ; add runs"
     return f"no interval: {percent(failed)} of the refits did not converge; take a law with fewer parameters"

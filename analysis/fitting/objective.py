@@ -23,6 +23,14 @@ LAD_DELTA = 1e-4
 """Least absolute deviation is the limit of a Huber loss whose delta shrinks to this share of the median residual."""
 
 
+SAME = 1e-9
+"""Change of fitted values, over that of single parameters, below which a joint change leaves them as they are."""
+BEYOND = 10.0
+"""Multiple of the inputs at which a joint change must matter."""
+VISIBLE = 1e-6
+"""Share of a parameter in a joint change from which it is named."""
+
+
 @dataclass(frozen=True)
 class Objective:
     """The loss of residuals: huber with its delta, lad or lsq, on log y or on raw y.
@@ -118,6 +126,39 @@ def jacobian(problem: Problem, theta: Array) -> Array:
         evaluation = problem.law.evaluate(theta[:, None], problem.inputs)
         slopes = evaluation.slopes()
         return slopes if problem.objective.space == "log" else slopes * np.exp(evaluation.h[0])
+
+
+def without_effect(problem: Problem, theta: Array) -> tuple[str, ...]:
+    """Name the parameters that change no fitted value, such as the decay of repeats where nothing is repeated."""
+    still = (jacobian(problem, theta) == 0).all(axis=1)
+    return tuple(name for name, here in zip(problem.law.params, still, strict=True) if here)
+
+
+def not_told_apart(problem: Problem, theta: Array) -> tuple[str, ...]:
+    """Name the parameters of which a joint change moves forecasts, but no fitted value: E, A, alpha of two values of N.
+
+    Then refits stay near where their starts led, and their spread is no interval.
+    """
+    slopes = jacobian(problem, theta)
+    size = np.linalg.norm(slopes, axis=1)
+    live = size > 0
+    scaled = slopes[live] / size[live][:, None]
+    directions, strength, _ = np.linalg.svd(scaled, full_matrices=False)
+    joint = directions[:, -1]
+    if strength[-1] > SAME * strength[0] or _moved(problem, theta, live, joint / size[live]) < SAME**0.5:
+        return ()
+    names = np.array(problem.law.params)[live]
+    return tuple(str(name) for name, share in zip(names, joint, strict=True) if abs(share) > VISIBLE)
+
+
+def _moved(problem: Problem, theta: Array, live: Array, joint: Array) -> float:
+    """Return by how much a joint change moves the curve (log y) where one of the inputs is beyond the runs."""
+    far = {name: np.full(len(problem.inputs), np.median(x)) for name, x in problem.inputs.items()}
+    for i, (name, x) in enumerate(problem.inputs.items()):
+        far[name][i] = x.max() + np.log(BEYOND)
+    with np.errstate(all="ignore"):
+        moved = joint @ problem.law.evaluate(theta[:, None], far).slopes()[live]
+    return float(np.nanmax(np.abs(moved), initial=0.0))
 
 
 class State:

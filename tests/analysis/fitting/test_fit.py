@@ -38,6 +38,20 @@ def test_a_parameter_that_no_run_depends_on_has_no_interval_and_weakens() -> Non
     assert "R_D" in repr(found.summary())
 
 
+def test_parameters_that_the_runs_do_not_tell_apart_have_no_interval() -> None:
+    """With two values of N, only E + A N^-alpha at each of them is known: refits stay at the E where a start ends."""
+    rng, N, D = np.random.default_rng(1), np.repeat([1e7, 1e8], 8), np.tile(np.geomspace(1e8, 3e10, 8), 2)
+    loss = (1.7 + 400 * N**-0.34 + 900 * D**-0.28) * np.exp(0.003 * rng.standard_normal(16))
+    table = pd.DataFrame({"N": N, "D": D, "loss": loss})
+    found = fit(table, resamples=40)
+    assert not found.intervals
+    assert "do not tell E, A, alpha apart" in " ".join(found.certificate.reasons)
+    fixed = fit(table, fix={"E": 1.7}, resamples=40)
+    assert fixed.params["alpha"] == pytest.approx(0.34, abs=0.02)
+    assert fixed.intervals
+    assert fit(surface(30, noise=0.003), resamples=40).intervals
+
+
 OTHERS = [{}, {"E": 0.01}, {"alpha": 0.9, "A": 3e6}, {"alpha": 0.05, "A": 3.0}, {"alpha": 0.1, "beta": 0.8, "B": 4e6}]
 
 
