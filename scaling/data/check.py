@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence, Sized
+from math import lgamma, log
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from scaling.errors import UserError
 
 LARGEST_MEAN, LARGEST_VARIANCE = 0.5, 2.0  # of targets that count as scaled
 FARTHEST_MEAN = 1e5  # in standard deviations: beyond it the rounding of float32 is seen in the loss
+NEVER = 1e-6  # chance below which an order is no accident
 FEW = 64  # examples that are compared first
 SOME = 1_000  # examples that are looked at to find what is wrong with arrays
 MOSTLY_UNIQUE = 0.9  # share of training examples that differ from all others, below which equal ones mean little
@@ -19,8 +21,8 @@ NUMBERS = "fiub"  # kinds of types: floats, whole numbers, bytes, bits
 
 def checked(data: DataSet, split: str, arrays: Arrays) -> Arrays:
     """Return examples with class labels as int64; UserError if number, type, shape or labels are invalid."""
-    x, y = arrays.x, arrays.y
     check_arrays(data, split, arrays)
+    x, y = arrays.x, arrays.y
     if not len(y) or len(x) != len(y):
         raise UserError(
             f"found {len(x)} examples and {len(y)} labels in the {split} split of {data.name}; "
@@ -52,7 +54,12 @@ def _native(x: np.ndarray) -> np.ndarray:
 
 
 def check_arrays(data: DataSet, split: str, arrays: Arrays) -> None:
-    """Raise UserError for other things than NumPy arrays, such as lists or tensors."""
+    """Raise UserError for other things than `Arrays` of NumPy arrays, such as a tuple, lists or tensors."""
+    if not isinstance(arrays, Arrays):
+        raise UserError(
+            f"found a {type(arrays).__name__} as the {split} split of {data.name}; wanted scaling.data.base.Arrays; "
+            f"write Arrays(x, y)"
+        )
     other = next((type(part) for part in (arrays.x, arrays.y) if not isinstance(part, np.ndarray)), None)
     if other is not None:
         raise UserError(
@@ -66,6 +73,21 @@ def check_number(data: DataSet, drawn: Sized, n: int) -> None:
     if len(drawn) != n:
         raise UserError(
             f"found {len(drawn):,} examples that {data.name} drew; wanted the {n:,} that it was asked for; mend draw"
+        )
+
+
+def check_order(data: DataSet, labels: np.ndarray) -> None:
+    """Raise UserError if labels are drawn in ascending or descending order: batches would be of one class each."""
+    steps = np.diff(labels)
+    if not ((steps >= 0).all() or (steps <= 0).all()):
+        return
+    _, counts = np.unique(labels, return_counts=True)
+    chance = sum(lgamma(count + 1) for count in counts) - lgamma(len(labels) + 1)  # logarithm of that of such an order
+    if chance < log(NEVER):
+        raise UserError(
+            f"found {len(labels)} examples that {data.name} drew in the order of their labels; wanted them in random "
+            f"order, because batches take them as they come; write order = rng.permutation(n) and Arrays(x[order], "
+            f"y[order])"
         )
 
 

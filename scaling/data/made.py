@@ -12,7 +12,7 @@ import numpy as np
 from scaling.config import part
 from scaling.data.base import Arrays, DataSet, Source, Splits, Stream
 from scaling.data.chance import constant_predictor, mean_and_error
-from scaling.data.check import check_different, check_finite, check_number, check_scaled, checked
+from scaling.data.check import check_different, check_finite, check_number, check_order, check_scaled, checked
 from scaling.data.memory import MEMORY
 from scaling.data.seeds import generator, streams_of
 from scaling.data.subset import class_sequence
@@ -59,6 +59,8 @@ class MadeSet(DataSet):
         """Make the splits: `D_unique` training examples, or a Stream seeded by `stream_seed` if it is None."""
         if not self._thread_safe:
             self.remember("tried", "draws", self._check_draws)
+            if D_unique is None or self.metric == "squared_error":  # a subset takes its classes in an order of its own
+                check_order(self, self._part(TRIED, "tried", 0).y)
         train = self._stream(stream_seed) if D_unique is None else self._first(D_unique)
         return self.splits(train, self._held_out("validation", self.n_validation), self._held_out("test", self.n_test))
 

@@ -275,6 +275,35 @@ def test_examples_that_do_not_follow_from_the_generator_are_refused(
 
 
 @dataclass(frozen=True, kw_only=True)
+class Ordered(Careless):
+    """One class after the other, or what only looks so: a rare class, or many classes."""
+
+    name: ClassVar[str] = "ordered"
+    kind: str = "up"
+
+    def draw(self, n: int, rng: np.random.Generator) -> Arrays:
+        if self.kind == "tuple":
+            return rng.standard_normal((n, 3)), rng.integers(2, size=n)  # type: ignore[return-value]
+        y = np.sort(rng.integers(2, size=n))
+        if self.kind == "rare":
+            y = (np.arange(n) == n - 1).astype(np.int64)
+        return Arrays(rng.standard_normal((n, 3)).astype(np.float32), y[::-1] if self.kind == "down" else y)
+
+
+@pytest.mark.parametrize("kind", ["up", "down"])
+def test_examples_drawn_in_the_order_of_their_classes_are_refused_where_they_are_taken_as_they_come(kind: str) -> None:
+    with pytest.raises(UserError, match=r"64 examples that ordered drew in the order of their labels; .*permutation"):
+        Ordered(kind=kind).load(None)
+    Ordered(kind=kind).load(40)
+    Ordered(kind="rare").load(None)
+
+
+def test_a_draw_that_returns_no_arrays_is_told() -> None:
+    with pytest.raises(UserError, match=r"found a tuple as the drawn split of ordered; .* write Arrays\(x, y\)"):
+        Ordered(kind="tuple").load(None)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Rare(Careless):
     """One example in eight is of class 1."""
 
@@ -304,9 +333,11 @@ class Line(Careless):
     n_test: ClassVar[int] = 500
     classes: int = 1
     scale: float = 1.0
+    in_order: bool = False
 
     def draw(self, n: int, rng: np.random.Generator) -> Arrays:
         x = rng.standard_normal((n, 3))
+        x = np.sort(x, axis=0) if self.in_order else x
         return Arrays(x, self.scale * x[:, 0])
 
 
@@ -316,6 +347,13 @@ def test_a_draw_of_targets_is_a_regression() -> None:
     assert isinstance(large.train, Arrays)
     assert np.array_equal(small.train.x, large.train.x[:100])
     assert large.chance == stream.chance == pytest.approx(1, abs=0.2)
+
+
+@pytest.mark.parametrize("size", [None, 100])
+def test_targets_drawn_in_their_order_are_refused(size: int | None) -> None:
+    """A subset would have the lowest ones alone."""
+    with pytest.raises(UserError, match="64 examples that line drew in the order of their labels"):
+        Line(in_order=True).load(size)
 
 
 def test_targets_in_other_units_are_refused() -> None:
