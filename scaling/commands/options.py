@@ -33,7 +33,9 @@ def overrides(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add Hydra overrides, with options anywhere among them."""
     given: dict[str, Any] = {"type": click.UNPROCESSED, "shell_complete": complete_override}
     command = click.argument("arguments", nargs=-1, metavar="[OVERRIDES]...", **given)(trust_option(command))
-    return click.option("-m", "--multirun", is_flag=True, hidden=True, help="Accepted, and not needed.")(command)
+    return click.option(
+        "-m", "--multirun", is_flag=True, hidden=True, expose_value=False, help="Accepted, and not needed."
+    )(command)
 
 
 def trust_option(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -23,7 +23,7 @@ Examples:
     "--device", "card", metavar="CARD", help="Forecast for a GPU that you do not have here (h100, h200, a100, a5000)."
 )
 @click.option("--all", "show_all", is_flag=True, help="Print all runs.")
-def plan(arguments: tuple[str, ...], multirun: bool, json_path: str | None, card: str | None, show_all: bool) -> None:
+def plan(arguments: tuple[str, ...], json_path: str | None, card: str | None, show_all: bool) -> None:
     """Print the runs of a sweep with N, D, C, forecast time and cost. Nothing is written, and no data is opened."""
     from scaling.commands.plan_forecast import forecast_plan
     from scaling.compose.session import session

@@ -30,7 +30,7 @@ Examples:
 @overrides
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda (of this machine).")
 @json_option
-def probe(arguments: tuple[str, ...], multirun: bool, device: str, json_path: str | None) -> None:
+def probe(arguments: tuple[str, ...], device: str, json_path: str | None) -> None:
     """Measure the speed of a device for forecasts, with the real training loop on a few shapes.
 
     The result is kept for each device, and for each partition of a cluster, in the user's cache folder.

@@ -64,13 +64,7 @@ class WithRedo(click.Command):
 @click.option("--keep-stale", is_flag=True, help="Keep runs that were trained on other data or code.")
 @json_option
 def run(
-    arguments: tuple[str, ...],
-    multirun: bool,
-    wait: bool,
-    dry_run: bool,
-    redo: str | None,
-    keep_stale: bool,
-    json_path: str | None,
+    arguments: tuple[str, ...], wait: bool, dry_run: bool, redo: str | None, keep_stale: bool, json_path: str | None
 ) -> None:
     """Train what is not finished: a sweep, a comma list of values, or a single run.
 

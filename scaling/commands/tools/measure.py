@@ -33,12 +33,7 @@ Examples:
 @click.option("--activations", type=click.IntRange(1), metavar="STEPS", help="Instead, train this many steps; report "
               "how large each layer's outputs are and how far they moved (the coordinate check of muP).")  # fmt: skip
 def measure(
-    arguments: tuple[str, ...],
-    multirun: bool,
-    json_path: str | None,
-    device: str,
-    threads: int,
-    activations: int | None,
+    arguments: tuple[str, ...], json_path: str | None, device: str, threads: int, activations: int | None
 ) -> None:
     """Time the models of a sweep at inference: latency of one example, throughput at the best batch, memory, FLOPs.
 

@@ -56,7 +56,6 @@ WAYS_OUT = "data.version=2 (or model.version=2) with another name=NAME tunes ane
 @json_option
 def tune(
     arguments: tuple[str, ...],
-    multirun: bool,
     keys: Sequence[str],
     bounds: Sequence[tuple[float, float]],
     by: Sequence[str],
