@@ -187,7 +187,7 @@ def _comparison(
     every = np.column_stack([every, every.mean(axis=1), every @ centred / (centred @ centred)])
     shifted = recentred(every[0], every[1:])
     ends = percentile(shifted.T, level)
-    curve = np.exp(frontier_of(fits[1], fits[1].engine.theta[:, None], grid)[0])
+    curve = np.exp(frontier_of(fits[1], fits[1].engine.column, grid)[0])
     points = zip(np.exp(grid), np.exp(best), np.exp(ends[:-2]), curve, strict=True)
     reach = float(np.std(shifted[:, -2])) * sum(map(NormalDist().inv_cdf, ((1 + level) / 2, POWER)))
     return Comparison(
@@ -214,7 +214,7 @@ def _comparison(
 def _exponents(fits: tuple[Fit, Fit], level: float) -> list[Exponent]:
     """Compare the laws' exponents, and the exponent of the optimal N, by pairs of refits."""
     law = fits[0].engine.problem.law
-    params = [found.params_of(found.engine.samples) for found in fits if found.engine.samples is not None]
+    params = [found.params_of(found.engine.refits) for found in fits]
     rows = [
         (name, fits[0].params[name], fits[1].params[name], params[1][name] - params[0][name]) for name in law.exponents
     ]

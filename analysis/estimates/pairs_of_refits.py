@@ -27,7 +27,7 @@ def with_weighted_refits(found: Fit) -> Fit:
     if samples is None or found.card["resample"] != "runs" or not jumps:
         return found
     count, seed = samples.shape[1], found.card["seed"]
-    again = refit(engine.problem, engine.points, engine.theta[:, None], count=count, resample=WEIGHTS, seed=seed)
+    again = refit(engine.problem, engine.points, engine.column, count=count, resample=WEIGHTS, seed=seed)
     return replace(found, engine=replace(engine, samples=again.theta))
 
 
@@ -36,8 +36,7 @@ def unpaired(found: Fit) -> Fit:
 
     With one seed, runs in the same places of two tables get the same weights or signs, and refits deviate together.
     """
-    assert found.engine.samples is not None, "such fits are refused before"
-    return replace(found, engine=replace(found.engine, samples=np.roll(found.engine.samples, 1, axis=1)))
+    return replace(found, engine=replace(found.engine, samples=np.roll(found.engine.refits, 1, axis=1)))
 
 
 def log_multipliers(fits: tuple[Fit, Fit], grid: Array, first: tuple[float, float]) -> tuple[Array, Array]:
@@ -51,10 +50,7 @@ def log_multipliers(fits: tuple[Fit, Fit], grid: Array, first: tuple[float, floa
         known, wanted = frontier_of(fits[0], first, wide), frontier_of(fits[1], second, grid)
         return np.stack([_inverted(wide, a, b) - grid for a, b in zip(known, wanted, strict=True)])
 
-    samples = [found.engine.samples for found in fits]
-    assert samples[0] is not None
-    assert samples[1] is not None
-    return pairs(*(found.engine.theta[:, None] for found in fits))[0], pairs(samples[0], samples[1])
+    return pairs(*(found.engine.column for found in fits))[0], pairs(*(found.engine.refits for found in fits))
 
 
 def frontier_of(found: Fit, theta: Array, log_C: Array) -> Array:

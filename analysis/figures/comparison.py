@@ -89,14 +89,13 @@ def comparison_numbers(found: Comparison) -> ComparisonNumbers:
 
 def _side(name: str, fit: Fit) -> Side:
     """Compute the frontier of one fit with its band, over its range of C and somewhat beyond."""
-    C, points, samples = computes(fit), fit.engine.points, fit.engine.samples
-    assert samples is not None
+    C = computes(fit)
     known = (float(C.min()), float(C.max()))
     grid = np.geomspace(known[0], AHEAD * known[1], 100)
-    best, refits = (frontier_of(fit, theta, np.log(grid)) for theta in (fit.engine.theta[:, None], samples))
+    best, refits = (frontier_of(fit, theta, np.log(grid)) for theta in (fit.engine.column, fit.engine.refits))
     ends = percentile(refits.T, fit.level)
     low, high = (np.where(np.isfinite(side), np.exp(side), np.nan) for side in ends.T)
-    return Side(name, C, np.asarray(points.y), Curve(grid, np.exp(best[0]), (low, high), name, ""), known)
+    return Side(name, C, np.asarray(fit.engine.points.y), Curve(grid, np.exp(best[0]), (low, high), name, ""), known)
 
 
 def draw_both(ax: Axes, numbers: ComparisonNumbers) -> None:

@@ -107,6 +107,17 @@ class Engine:
     samples: Array | None
     residuals: Array
 
+    @property
+    def column(self) -> Array:
+        """The best inner vector as (p, 1), which a law evaluates."""
+        return self.theta[:, None]
+
+    @property
+    def refits(self) -> Array:
+        """The inner vectors of the refits (p, R) of a fit that has them."""
+        assert self.samples is not None, "a fit without them is refused before"
+        return self.samples
+
     @cached_property
     def slopes(self) -> Array:
         """The law's derivatives (p, n) by its parameters at theta."""

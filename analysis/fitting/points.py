@@ -204,8 +204,7 @@ def check_determined(points: Points, law: Law) -> None:
         if np.ptp(np.log(values)) < 1e-9:
             raise Refusal(
                 f"found one value of {points.columns[name]} ({number(values[0])}) in all {n} points; the law "
-                f"{law.name} cannot be fitted in it; add runs at other values of "
-                f"{points.columns[name]}"
+                f"{law.name} cannot be fitted in it; add runs at other values of {points.columns[name]}"
             )
     if distinct < p:
         raise Refusal(

@@ -69,7 +69,7 @@ class Fit(Shown):
 
     def predict(self, at: Mapping[str, Any] | pd.DataFrame) -> Array:
         """Return the law's value (m,) at inputs keyed by the table's columns, such as {"N": [1e6], "D": [1e9]}."""
-        return np.exp(self._log_curve(self._inputs(at), self.engine.theta[:, None])[0])
+        return np.exp(self._log_curve(self._inputs(at), self.engine.column)[0])
 
     def interval(
         self, at: Mapping[str, Any] | pd.DataFrame, *, kind: Literal["mean", "run"] = "mean"
@@ -112,7 +112,7 @@ class Fit(Shown):
             raise Refusal(
                 f"the fitted law {self.law} has no optimal N near the runs at C = {number(C)}; choose a nearer C"
             )
-        losses = [float(self._loss_at(self.engine.theta[:, None], *pair)[0]) for pair in zip(*both, strict=True)]
+        losses = [float(self._loss_at(self.engine.column, *pair)[0]) for pair in zip(*both, strict=True)]
         N, D = (values[0] for values in both)
         batch = self._best_batch(N, D)
         best = Optimum(C, float(N), float(D), losses[0], losses[1], warnings=self._beyond(N, D), batch=batch)
@@ -143,14 +143,14 @@ class Fit(Shown):
         """Return the optimal N and D at each C (FLOPs), for laws that have an allocation."""
         assert self.allocation is not None
         product = C / self.allocation.flops_per_nd
-        N = self._optimal_n(self.engine.theta[:, None], product)
+        N = self._optimal_n(self.engine.column, product)
         return N, product / N
 
     def reach(self, y: float) -> Reach:
         """Return the x at which a one-variable law reaches y, with its interval (nan: never). Raises `Refusal`."""
         law = self.engine.problem.law
         target = np.array([float(y)])
-        x = law.inverse(self.params_of(self.engine.theta[:, None]), target)
+        x = law.inverse(self.params_of(self.engine.column), target)
         if x is None:
             raise Refusal(f"the law {self.law} has no closed inverse; forecast over a range of sizes instead")
         if self.engine.samples is None:
@@ -166,7 +166,7 @@ class Fit(Shown):
         inputs, law = self._inputs(at), self.engine.problem.law
         columns = self.engine.points.columns
         with np.errstate(all="ignore"):
-            return {columns[name]: law.elasticity(self.engine.theta[:, None], inputs, name)[0] for name in inputs}
+            return {columns[name]: law.elasticity(self.engine.column, inputs, name)[0] for name in inputs}
 
     def params_of(self, theta: Array) -> dict[str, Array]:
         """Return the physical parameters of inner vectors (p, R)."""
@@ -219,7 +219,7 @@ class Fit(Shown):
     def _spread(self, inputs: dict[str, Array]) -> Array:
         """Return the refits' log curves (m, R), farther from the fit where its error is smooth (see `excess_of`)."""
         curves = self._log_curve(inputs, self._samples()).T
-        return self._widened(curves, self._log_curve(inputs, self.engine.theta[:, None]).T)
+        return self._widened(curves, self._log_curve(inputs, self.engine.column).T)
 
     def _widened(self, refits: Array, middle: Array) -> Array:
         """Spread values of the refits (m, R) about those of the fit (m, 1) where its error is smooth."""
@@ -250,7 +250,7 @@ class Fit(Shown):
 
     def _best_batch(self, N: float, D: float) -> float | None:
         """Return the optimal batch size; None for a law without one."""
-        theta, size = self.engine.theta[:, None], (np.log(np.array([[x]])) for x in (N, D))
+        theta, size = self.engine.column, (np.log(np.array([[x]])) for x in (N, D))
         batch = self.engine.problem.law.others(self.params_of(theta), *size).get("batch")
         return None if batch is None else float(np.exp(batch[0, 0]))
 

@@ -28,7 +28,7 @@ class Uncertainty:
     def jackknifed(self) -> Array:
         """Parameters without each cluster of rows, for BCa intervals."""
         engine = self.engine
-        return jackknife(engine.problem, engine.points, engine.theta[:, None], self.search.resample)
+        return jackknife(engine.problem, engine.points, engine.column, self.search.resample)
 
     def intervals(self) -> dict[str, tuple[float, float]]:
         """Return the interval of each parameter; empty without resamples."""
@@ -55,7 +55,7 @@ class Uncertainty:
 
     def allocation(self) -> Allocation | None:
         """Return the exponents of optimal N and D in C, or None for a law without; local ones hold at the largest C."""
-        problem, points, theta = self.engine.problem, self.engine.points, self.engine.theta[:, None]
+        problem, points, theta = self.engine.problem, self.engine.points, self.engine.column
         if not problem.law.allocates:
             return None
         product = float((points.inputs["N"] * points.inputs["D"]).max())
@@ -71,9 +71,8 @@ class Uncertainty:
 
     def _ends(self, of: Callable[[Array], Any], level: float | None = None) -> Array:
         """Return the intervals (k, 2) of a function of the parameters. level: None for the fit's own."""
-        assert self.engine.samples is not None
         level = self.search.level if level is None else level
-        samples = of(self.engine.samples)
+        samples = of(self.engine.refits)
         if self.search.interval != "bca":
             return percentile(samples, level)
-        return bca(samples, of(self.engine.theta[:, None])[:, 0], of(self.jackknifed), level)
+        return bca(samples, of(self.engine.column)[:, 0], of(self.jackknifed), level)

@@ -94,7 +94,7 @@ def check_use(inference: float, at: Sequence[float], reach: float | None) -> Non
 
 
 def _lifetime(law: Fit, model_cost: ModelCost, inference: float, C: float | None, value: float | None) -> Lifetime:
-    target, trained, best = (one[..., 0] for one in _both(law, law.engine.theta[:, None], model_cost, C, value))
+    target, trained, best = (one[..., 0] for one in _both(law, law.engine.column, model_cost, C, value))
     asked = f"{law.y} = {number(value)}" if value else f"C = {number(C)}"
     if not np.isfinite([*trained, *best]).all():
         raise Refusal(f"the fitted law {law.law} has no cheapest model near the runs for {asked}; ask nearer to them")

@@ -164,7 +164,7 @@ def inputs_of(found: Fit, rows: pd.DataFrame, where: str) -> dict[str, Array]:
 def curve_slopes(found: Fit, inputs: Mapping[str, Array]) -> Array:
     """Return d log y / d inner parameter at inputs, (p, m)."""
     with np.errstate(all="ignore"):
-        return np.nan_to_num(found.engine.problem.law.evaluate(found.engine.theta[:, None], inputs).slopes())
+        return np.nan_to_num(found.engine.problem.law.evaluate(found.engine.column, inputs).slopes())
 
 
 def own_errors(sets: tuple[Mapping[str, Array] | None, ...], targets: int, noise: float) -> list[Array]:
@@ -178,8 +178,8 @@ def own_errors(sets: tuple[Mapping[str, Array] | None, ...], targets: int, noise
     rng = np.random.default_rng(0)
     directions, shift = rng.standard_normal((WAVES, len(spans))), rng.uniform(0, 2 * np.pi, (WAVES, 1))
     size = OWN * np.sqrt(2 * noise / WAVES)
-    return [
-        np.zeros((WAVES, targets)) if one is None
-        else size * np.cos(directions @ np.stack([one[name] / span for name, span in spans.items()]) + shift)
-        for one in sets
-    ]  # fmt: skip
+
+    def features(at: Mapping[str, Array]) -> Array:
+        return size * np.cos(directions @ np.stack([at[name] / span for name, span in spans.items()]) + shift)
+
+    return [np.zeros((WAVES, targets)) if one is None else features(one) for one in sets]

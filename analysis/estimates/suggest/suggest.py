@@ -277,7 +277,7 @@ def _rivals_of(found: Fit, seed: int) -> Iterable[np.ndarray]:
     if found.n_runs >= ENOUGH * len(found.params):
         return ()
     engine = found.engine
-    samples = refit(engine.problem, engine.points, engine.theta[:, None], count=RIVALS, resample="runs", seed=seed)
+    samples = refit(engine.problem, engine.points, engine.column, count=RIVALS, resample="runs", seed=seed)
     return samples.theta.T
 
 

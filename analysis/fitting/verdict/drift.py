@@ -61,7 +61,7 @@ class Term:
         if self.bend == (problem.objective.space == "log"):  # a bend is a factor, a drift a difference
             return term
         with np.errstate(all="ignore"):
-            curve = problem.law.evaluate(engine.theta[:, None], inputs).h[0]
+            curve = problem.law.evaluate(engine.column, inputs).h[0]
         return term * np.exp(curve if self.bend else -curve)
 
 

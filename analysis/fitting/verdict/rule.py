@@ -224,7 +224,7 @@ def _passing(found: Fit, law: Law, settings: Settings, mask: Array) -> Fit | Non
         lack = misfit(bare.engine, bare.lack_of_fit)
         if _decisive_fault(bare, lack):
             return None
-        search = replace(settings.search, begin=bare.engine.theta[:, None], steps=AGAIN)
+        search = replace(settings.search, begin=bare.engine.column, steps=AGAIN)
         search = replace(search, resamples=RESAMPLES, most_refitted=0, resample="runs", interval="percentile")
         settings = replace(settings, search=search)
         again = fit_points(points, law, settings)
@@ -238,7 +238,7 @@ def _passing(found: Fit, law: Law, settings: Settings, mask: Array) -> Fit | Non
 
 def _exact(passing: Fit, law: Law, settings: Settings) -> Fit | None:
     """Refit with the user's objective, starting from the least-squares solution; None unless its certificate is ok."""
-    search = replace(settings.search, resamples=0, begin=passing.engine.theta[:, None])
+    search = replace(settings.search, resamples=0, begin=passing.engine.column)
     try:
         exact = fit_points(passing.engine.points, law, replace(settings, search=search))
     except Refusal:

@@ -172,7 +172,7 @@ def test_the_best_batch_belongs_to_the_optimum() -> None:
 
 
 def _at(found: Fit) -> tuple[np.ndarray, Mapping[str, np.ndarray]]:
-    return found.engine.theta[:, None], found.engine.problem.inputs
+    return found.engine.column, found.engine.problem.inputs
 
 
 @pytest.mark.slow
