@@ -233,12 +233,13 @@ def show_allocation(found: ApproachComparison, rates: Mistuning | None = None, u
 
 def _show_lifetime(out: Console, found: Lifetime, y: str) -> None:
     """Print the training-optimal model and the cheapest one over training and inference."""
-    named = ("train", found.trained, None, None), (
-        "train and infer", found.best, found.N_interval, found.D_interval)  # fmt: skip
     write = flops if found.unit == FLOPS else duration
     rows = [
         (name, count(m.N), interval(N, count), count(m.D), interval(D, count), write(m.training), write(m.total))
-        for name, m, N, D in named
+        for name, m, N, D in (
+            ("train", found.trained, None, None),
+            ("train and infer", found.best, found.N_interval, found.D_interval),
+        )
     ]
     target = f"{y} {measured(found.value)}" + (f", as C = {flops(found.at)} buys" if found.at else "")
     out.print(
@@ -259,15 +260,16 @@ def show_tuned(found: Tuned, drawn: Sequence[str] = (), effect: Mistuning | None
         for o in found.optima:
             ends = interval(o.interval[index], number) if o.interval else ""
             cost = percent(o.cost[index]) if o.cost else ""
-            tried = str(len(o.means))
-            rows.append((count(o.N), count(o.D), number(o.best[index], 3), ends, measured(o.y), cost, tried,
-                         status(o.status, o.reason)))  # fmt: skip
+            at, mark = (count(o.N), count(o.D)), status(o.status, o.reason)
+            rows.append((*at, number(o.best[index], 3), ends, measured(o.y), cost, str(len(o.means)), mark))
         heads = ("N", "D", f"best {key}", f"{percent(found.level)} interval", found.y, "off by 2×", "tried", "")
         out.print(table(heads, rows, right=[0, 1, 2, 4, 5, 6]))
         if law is not None:
-            named = (f"{name}^[bold]{exponent(slope)}[/] {interval(law.intervals.get(name), exponent)}"
-                     for name, slope in law.exponents.items())  # fmt: skip
-            out.print(f"{escape(key)} ~ {', '.join(named)}  ({law.n} optima, intervals from {law.interval_from})")
+            powers = (
+                f"{name}^[bold]{exponent(slope)}[/] {interval(law.intervals.get(name), exponent)}"
+                for name, slope in law.exponents.items()
+            )
+            out.print(f"{escape(key)} ~ {', '.join(powers)}  ({law.n} optima, intervals from {law.interval_from})")
             out.print(f"rule: {escape(law.rule())}")
     notes(out, found.warnings)
     if effect is not None:

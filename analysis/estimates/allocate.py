@@ -172,12 +172,11 @@ def allocate(
     used = pd.to_numeric(with_compute(rows).get("C", np.nan))
     smallest, largest = float(np.min(used)), float(np.max(used))
     every = rows if milestones is None else milestones
-    known = precomputed
-    law, no_law = (known.law, "") if known.law else attempt(lambda: fit_selected(every, form, **options))
-    minima, no_minima = (known.minima, "") if known.minima else attempt(lambda: isoflop(rows, **options))
+    law, no_law = attempt(lambda: precomputed.law or fit_selected(every, form, **options))
+    minima, no_minima = attempt(lambda: precomputed.minima or isoflop(rows, **options))
     shape = Shape.of(law) if law else None
     shaped, no_shaped = attempt(lambda: isoflop(rows, shape=shape, **options)) if shape else (None, no_law)
-    front, no_front = (known.front, "") if known.front else attempt(lambda: frontier(every, **options))
+    front, no_front = attempt(lambda: precomputed.front or frontier(every, **options))
     envelope = (front.N_line, front.D_line, front.warnings) if front else (None, None, ())
     approaches = (
         _by_line("envelope", "1 lower envelope", envelope, no_front, at, largest),

@@ -55,15 +55,7 @@ def optimum_numbers(found: IsoFlop, rows: pd.DataFrame, *, of: str, law: Fit | N
         best, weak = dict(zip("ND", law.split(grid), strict=True))[of], law.certificate.status == "weak"
         parametric = Curve(grid, best, None, "Chinchilla law's optimum", "", weak)
     return OptimumNumbers(
-        C,
-        value,
-        ends,
-        unusable,
-        lost_to(found.minima),
-        curve,
-        parametric,
-        label("C"),
-        f"optimal {label(of, rows)}",
+        C, value, ends, unusable, lost_to(found.minima), curve, parametric, label("C"), f"optimal {label(of, rows)}"
     )
 
 

@@ -72,7 +72,7 @@ class Worker:
         pause = TICK
         while walk.left and not self.stop.reason:
             results = self._pass(walk, queue)
-            if Result.SETTLED in results or Result.AGAIN in results or Result.FAILED in results:
+            if results & {Result.SETTLED, Result.AGAIN, Result.FAILED}:
                 pause = TICK
                 continue
             if not results & {Result.UNSURE, Result.EARLY}:

@@ -18,19 +18,16 @@ def convention_table(found: Sequence[Exponents], y: str, name: str = "") -> Text
     """Show a frontier's exponents and its law under each convention; None where there is only one."""
     if len(found) < 2:
         return None
-    rows = []
-    for one in found:
-        rows.append((one.convention.name, *(_exponent(line) for line in one.lines), *_law(one.law)))
+    rows = tuple((one.convention.name, *map(_exponent, one.lines), *_law(one.law)) for one in found)
     heads = ("convention", *(text.format(y=y) for text in NAMES), "exponent above a floor", "floor E")
     columns = "; ".join(f"{one.convention.name}: {one.convention.N} and {one.convention.C}" for one in found)
     note = (
         f"{columns[:1].upper()}{columns[1:]}. Exponents are slopes of lines in log-log through the frontier, without a "
-        f"floor, with {percent(found[0].front.level)} intervals; beside them is the law with a floor, if one "
-        "passes. "
+        f"floor, with {percent(found[0].front.level)} intervals; beside them is the law with a floor, if one passes. "
         f"{_difference(found[0], found[-1], y)}"
     )
     title = "Effect of the convention on the exponents" + (f": {name}" if name else "")
-    return TextTable("conventions", title, heads, tuple(rows), (1, 2, 3, 4, 5), note)
+    return TextTable("conventions", title, heads, rows, (1, 2, 3, 4, 5), note)
 
 
 def _difference(first: Exponents, second: Exponents, y: str) -> str:

@@ -82,14 +82,12 @@ def show(console: Terminal, found: Sequence[Leftover], going: Sequence[Leftover]
     from scaling.dispatch.leftovers.find import KINDS
     from scaling.terminal_table import Column, print_table
 
-    columns = (Column("kind"), Column("number", right=True), Column("files", rank=1, right=True),
-               Column("size", right=True), Column("what", wraps=True))  # fmt: skip
-    goes = {one.kind for one in going}
-    rows = [
-        [name, f"{kind['count']:,}", f"{kind['files']:,}", size(kind["bytes"]),
-         KINDS[name] + ("" if name in goes else f"; they stay (--only {name} removes them)")]
-        for name, kind in by_kind(found).items()
-    ]  # fmt: skip
+    numbers = Column("number", right=True), Column("files", rank=1, right=True), Column("size", right=True)
+    columns = (Column("kind"), *numbers, Column("what", wraps=True))
+    goes, rows = {one.kind for one in going}, []
+    for name, kind in by_kind(found).items():
+        what = KINDS[name] + ("" if name in goes else f"; they stay (--only {name} removes them)")
+        rows.append([name, f"{kind['count']:,}", f"{kind['files']:,}", size(kind["bytes"]), what])
     if rows:
         print_table(console, columns, rows)
 

@@ -73,14 +73,7 @@ class Start:
 
 
 def ended_attempt(
-    start: Start,
-    *,
-    job: str,
-    gpus: float,
-    cause: str,
-    step: int | None,
-    failure: BaseException | None,
-    stack: int = 1,
+    start: Start, *, job: str, gpus: float, cause: str, step: int | None, failure: BaseException | None, stack: int = 1
 ) -> PastAttempt:
     """Return an attempt of this process that ends now; failure: the raised error.
 
