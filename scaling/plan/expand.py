@@ -147,7 +147,7 @@ def _plan_cells(blocks: Sequence[Block], configs: GroupConfigs, rules: Rules, pa
             _check_same(before, outcome)
             merged = _with_more_milestones(before, replace(outcome, overrides=cell))
             for each in (before, outcome):
-                merged = keep_at_least(merged, each.config.train.keep)
+                merged = keep_at_least(merged, each.config.train.keep, filters=each.config.train.filters)
             graph.runs[outcome.run_id] = merged
             graph.duplicates += 1
         else:

@@ -128,12 +128,11 @@ def _plan_stage(
     return dataclasses.replace(outcome, overrides=shown, task=f"{entry.name}:{outcome.config.data.name}")
 
 
-def keep_at_least(run: PlannedRun, what: Keep) -> PlannedRun:
-    """Return the run, set to keep its weights at least at these milestones."""
-    if KEPT.index(what) <= KEPT.index(run.config.train.keep):
-        return run
-    train = dataclasses.replace(run.config.train, keep=what)
-    return dataclasses.replace(run, config=dataclasses.replace(run.config, train=train))
+def keep_at_least(run: PlannedRun, what: Keep, *, filters: bool = False) -> PlannedRun:
+    """Return the run, set to keep its weights at least at these milestones, and its first layer if filters."""
+    asked = run.config.train
+    train = dataclasses.replace(asked, keep=max(asked.keep, what, key=KEPT.index), filters=asked.filters or filters)
+    return run if train == asked else dataclasses.replace(run, config=dataclasses.replace(run.config, train=train))
 
 
 def run_lookup(results: Path) -> Callable[[str], PlannedRun]:

@@ -236,6 +236,8 @@ def test_a_run_that_two_blocks_ask_for_keeps_the_weights_that_either_wants(here)
     for kept in ("none,last", "last,none"):
         [run] = planned("train.steps=8", f"train.keep={kept}").runs
         assert run.config.train.keep == "last"
+    for kept in ("false,true", "true,false"):
+        assert planned("train.steps=8", f"train.filters={kept}").runs[0].config.train.filters
 
 
 OWN = """\
