@@ -47,7 +47,9 @@ def count_module(model: Countable, shape: tuple[int, ...], outputs: int) -> Coun
         layers.append(Layer(weights, others, ends.role(name, part), uses, first=first, maps=maps))
         attributed += FLOPS_PER_MULTIPLY_ADD * weights * uses
     layers.append(Layer(weights=0, flops=flops[""] - attributed, per_pass=passes.per_pass))
-    if frozen := sum(p.numel() for p in module.parameters() if not p.requires_grad):
+    frozen = sum(p.numel() for p in module.parameters() if not p.requires_grad)
+    if frozen or not any(isinstance(part, CONVOLUTIONS) and part.groups > 1 for part in parts.values()):
+        # What the backward pass was counted to take; in groups torch counts a convolution's as if it had one.
         unneeded = count(layers).backward_flops - flops[BACKWARD]
         layers[-1] = replace(layers[-1], frozen=frozen, unneeded=unneeded)
     return CountedModule(tuple(layers), ends.head)

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 from torch import nn
-from torch.nn.utils.parametrizations import spectral_norm
+from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
 
 class Conv(nn.Module):
@@ -331,6 +331,31 @@ class Merged(nn.Module):
 
     def forward(self, x):
         return self.head(self.stem(x.flatten(1)) @ (self.up @ self.down))
+
+
+class MergedFirst(Merged):
+    """A first weight with a low-rank addition, made in each pass."""
+
+    def __init__(self, outputs, width=8, rank=3):
+        super().__init__(outputs, width, rank)
+        self.stem = LowRank(40, width, rank)
+
+
+class LowRank(nn.Linear):
+    def __init__(self, inputs, outputs, rank):
+        super().__init__(inputs, outputs)
+        self.up, self.down = nn.Parameter(torch.randn(outputs, rank)), nn.Parameter(torch.randn(rank, inputs))
+
+    def forward(self, x):
+        return nn.functional.linear(x, self.weight + self.up @ self.down, self.bias)
+
+
+class WeightNorm(Merged):
+    """A first layer whose weights are a direction and a length."""
+
+    def __init__(self, outputs, width=8):
+        super().__init__(outputs, width)
+        self.stem = weight_norm(self.stem)
 
 
 class Complex(Single):

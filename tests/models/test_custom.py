@@ -32,6 +32,8 @@ MODELS = [
     Custom(module=f"{NETS}.Parametrized"),
     Custom(module=f"{NETS}.Tokens"),
     Custom(module=f"{NETS}.Merged"),
+    Custom(module=f"{NETS}.MergedFirst"),
+    Custom(module=f"{NETS}.WeightNorm"),
 ]
 
 
