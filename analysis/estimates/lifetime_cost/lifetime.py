@@ -10,9 +10,11 @@ import numpy as np
 
 from analysis.errors import Refusal, UserError
 from analysis.estimates.lifetime_cost.cheapest import cheapest, trained_to
+from analysis.estimates.lifetime_cost.drifted import with_drifted_models
 from analysis.estimates.lifetime_cost.model_cost import FLOPS, ModelCost, in_flops
 from analysis.fitting.allocation import log_loss, optimal_n
 from analysis.fitting.intervals import percentile
+from analysis.fitting.verdict.drift import excess_of
 from analysis.numbers import number, percent
 
 if TYPE_CHECKING:
@@ -126,8 +128,19 @@ def _with_intervals(found: Lifetime, law: Fit, model_cost: ModelCost, asked: str
     if never > 1 - law.level:
         return found
     saved = np.maximum(0.0, 1 - np.exp(model_cost.total(*cheap) - model_cost.total(*usual)))
-    N, D, share = percentile(np.stack([*np.exp(cheap), saved])[:, there], law.level).tolist()
+    [share] = percentile(saved[None, there], law.level).tolist()
+    N, D = _size_ends(found, law, model_cost, cheap[:, there]).tolist()
     return replace(found, N_interval=tuple(N), D_interval=tuple(D), saved_interval=tuple(share))
+
+
+def _size_ends(found: Lifetime, law: Fit, model_cost: ModelCost, cheap: Array) -> Array:
+    """Return the ends (2, 2) of N and D from those of the refits (2, R), with drifts that the runs do not exclude."""
+    best, usual = (np.log([model.N, model.D]) for model in (found.best, found.trained))
+    wide = best[:, None] + excess_of(law.engine) * (cheap - best[:, None])
+    of_C = None if found.at is None else usual
+    drifted = with_drifted_models(wide, law.engine, best, of_C, model_cost.total, seed=law.card["seed"])
+    ends = np.stack([percentile(one, law.level) for one in (cheap, drifted)])
+    return np.exp(np.stack([ends[:, :, 0].min(axis=0), ends[:, :, 1].max(axis=0)], axis=1))
 
 
 def _both(

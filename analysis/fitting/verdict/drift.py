@@ -15,7 +15,7 @@ from math import sqrt
 
 import numpy as np
 
-from analysis.fitting.allocation import FARTHEST, inputs_at
+from analysis.fitting.allocation import FARTHEST, inputs_at, log_loss
 from analysis.fitting.objective import Engine, Problem, jacobian
 from analysis.fitting.verdict.coefficient import Coefficient, amounts
 from analysis.fitting.verdict.misfit import residual_deviation, residual_excess
@@ -110,24 +110,30 @@ def with_drifts(curves: Array, engine: Engine, inputs: Inputs, *, seed: int) -> 
     return log_y + np.log(np.maximum(np.exp(curves - log_y) + moved, 1e-300))
 
 
+def effects_at(engine: Engine, log_N: Array, log_D: Array) -> tuple[tuple[Drift, ...], Array]:
+    """Return the estimated terms, and what a unit of each changes of the log response at N and D (k, m)."""
+    found, problem, theta = _terms(engine), engine.problem, engine.theta[:, None]
+    path = inputs_at(problem, theta, log_N[None], log_D[None])
+    inputs = {name: np.broadcast_to(x, (1, len(log_N)))[0] for name, x in path.items()}
+    effects = np.array([effect_of(one, engine, inputs) for one in found]).reshape(len(found), len(log_N))
+    if problem.objective.space != "log":  # to shares of the response, at whose minimum a factor does not matter
+        with np.errstate(all="ignore"):
+            effects = effects / np.exp(problem.law.evaluate(theta, path).h)
+    return found, effects
+
+
 def with_drifted_optimum(optima: Array, engine: Engine, best: tuple[float, float], *, seed: int) -> Array:
     """Add to the log N* and log response of each refit (2, R) what one term or none changes, by the posterior odds.
 
     best: N and D of the fit's own optimum. To first order, N* moves to where the law and the term together are lowest
     at the same C, and the response there changes by the term.
     """
-    found = _terms(engine)
+    steps = STEP * np.array([-1.0, 0.0, 1.0])
+    path = np.log(best[0]) + steps, np.log(best[1]) - steps
+    found, effects = effects_at(engine, *path)
     if not found:
         return optima
-    problem, theta = engine.problem, engine.theta
-    steps = STEP * np.array([[-1.0, 0.0, 1.0]])
-    path = inputs_at(problem, theta[:, None], np.log(best[0]) + steps, np.log(best[1]) - steps)
-    with np.errstate(all="ignore"):
-        curve = problem.law.evaluate(theta[:, None], path).h[0]
-    inputs = {name: np.broadcast_to(x, steps.shape)[0] for name, x in path.items()}
-    effects = np.stack([effect_of(one, engine, inputs) for one in found])
-    if problem.objective.space != "log":  # to shares of the response, at whose minimum a factor does not matter
-        effects = effects / np.exp(curve)
+    curve = log_loss(engine.problem, engine.theta[:, None], *(one[None] for one in path))[0]
     slope = (effects[:, 2] - effects[:, 0]) / (2 * STEP)
     bend = (curve[0] - 2 * curve[1] + curve[2]) / STEP**2
     changes = np.stack([-slope / max(bend, FLAT), effects[:, 1]]) @ amounts(found, optima.shape[1], seed=seed)

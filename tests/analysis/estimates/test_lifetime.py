@@ -9,11 +9,13 @@ import pytest
 from analysis.errors import Refusal, UserError
 from analysis.estimates.allocate import Use, allocate
 from analysis.estimates.lifetime_cost.cheapest import cheapest, trained_to
+from analysis.estimates.lifetime_cost.drifted import changes_of
 from analysis.estimates.lifetime_cost.lifetime import cheapest_models
 from analysis.estimates.lifetime_cost.model_cost import IN_BATCHES, ONE_BY_ONE, in_flops
+from analysis.fitting.allocation import inputs_at, log_loss
 from analysis.fitting.fit import fit
-from analysis.fitting.intervals import percentile
 from analysis.fitting.objective import Objective, Problem
+from analysis.fitting.verdict.drift import effect_of
 from analysis.laws import LAWS
 from analysis.laws.base import Units
 from tests.analysis import worlds
@@ -74,8 +76,36 @@ def test_without_use_it_is_the_training_optimal_split(law):
         assert pytest.approx((best.N, best.D), rel=1e-3) == (one.best.N, one.best.D)
         assert one.trained.training == pytest.approx(1e11, rel=1e-6)
         assert one.saved == pytest.approx(0, abs=1e-6)
-    refits = np.exp(percentile(law.optimal_refits(1e11)[0], law.level))
-    assert by_C.N_interval == pytest.approx(tuple(refits), rel=1e-3)
+    assert by_C.N_interval == pytest.approx(best.N_interval, rel=5e-3)
+    assert by_C.D_interval == pytest.approx(best.D_interval, rel=5e-3)
+
+
+def test_a_drift_moves_the_cheapest_model_to_where_a_search_finds_it(table):
+    found = fit(table, "chinchilla", resamples=0)
+    engine, theta, amount = found.engine, found.engine.theta[:, None], 0.03
+    [one] = cheapest_models(found, inference=1e7, at=[1e10])
+    best, trained = (np.log([model.N, model.D]) for model in (one.best, one.trained))
+    cost = in_flops(engine.points.flops_per_nd, 1e7).total
+    terms, changes = changes_of(engine, best, trained, cost)
+    k = [term.term.name for term in terms].index("N")
+
+    def drifted(n, d):
+        path = inputs_at(engine.problem, theta, n[None], d[None])
+        effect = effect_of(terms[k], engine, {name: x[0] for name, x in path.items()})
+        return log_loss(engine.problem, theta, n[None], d[None])[0] + amount * effect
+
+    n = np.linspace(best[0] - 0.2, trained[0] + 0.2, 6001)
+    target = drifted(n, trained.sum() - n).min()
+    low, high = np.full(n.shape, best[1] - 3), np.full(n.shape, best[1] + 20)
+    for _ in range(60):
+        middle = (low + high) / 2
+        there = drifted(n, middle) <= target
+        low, high = np.where(there, low, middle), np.where(there, middle, high)
+    cheap = int(np.argmin(cost(n, high)))
+    moved = amount * changes[:, k]
+    assert moved[0] == pytest.approx(n[cheap] - best[0], rel=0.1)
+    assert moved[1] == pytest.approx(high[cheap] - best[1], rel=0.35)  # the small difference of two changes
+    assert np.abs(moved).max() > 0.005
 
 
 def test_intervals_hold_the_world_and_more_use_wants_a_smaller_model(law):
