@@ -27,9 +27,9 @@ from tests.waiting import wait_for
 STAND_IN = "tests.dispatch.stand_in:train"
 
 
-def order(folder: SweepFolder, runs: Iterable, **how) -> Order:
-    """Order runs whose training is a stand-in."""
-    return replace(order_of(folder, list(runs), **how), train=STAND_IN)
+def order(folder: SweepFolder, runs: Iterable, *, train: str = STAND_IN, **how) -> Order:
+    """Order runs whose training is a stand-in, unless another is named."""
+    return replace(order_of(folder, list(runs), **how), train=train)
 
 
 def run_quietly(order: Order, settings: Local) -> Outcome:
