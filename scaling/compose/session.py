@@ -76,8 +76,6 @@ def one_sentence_errors() -> Iterator[None]:
         yield
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(_sentence(error)) from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"found a config that is not UTF-8 text ({error}); wanted YAML; save it as UTF-8") from error
     except yaml.YAMLError as error:
         raise UserError(_not_yaml(error)) from error
     except RecursionError as error:
@@ -160,7 +158,7 @@ def _missing(error: MissingConfigException) -> str:
         return f"found no {top}={typed}; did you mean {member.replace('/', '=')}?"
     options = sorted(error.options or [])
     if not options:
-        return f"found {' '.join(str(error).split())}"
+        return f"found a config that Hydra refuses: {' '.join(str(error).split()).partition(' Config search path')[0]}"
     if group.startswith("model/"):
         return f"found no model={found.removeprefix('model/')}; wanted a name such as B-12/Wi-1024 or S-6/Wi-512"
     return f"found no {group}={name}; {suggestion(name, options, write=f'{group}={{}}')}"

@@ -75,11 +75,8 @@ class SweepSource(ConfigSource):
 
 
 def _load(file: Path) -> Any:
-    try:
-        check_size(file)
-        found = OmegaConf.load(file)
-    except UnicodeDecodeError as error:
-        raise UserError(f"found {file}, which is not UTF-8 text; wanted YAML; save it as UTF-8") from error
+    check_size(file)
+    found = OmegaConf.load(file)
     if not isinstance(found, DictConfig) or not isinstance(found.get("defaults", OmegaConf.create([])), ListConfig):
         raise UserError(f"found {file} without keys, or with defaults that are not a list; mend the file")
     if "hydra" in found or any("hydra" in str(default) for default in found.get("defaults", ())):

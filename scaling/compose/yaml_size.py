@@ -16,8 +16,11 @@ LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def check_size(file: Path) -> None:
-    """Raise UserError for a file of more than MOST values or DEEPEST levels, or with misread numbers."""
-    text = file.read_text(encoding="utf-8")
+    """Raise UserError for a file of more than MOST values or DEEPEST levels, with misread numbers, or not in UTF-8."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(f"found {file}, which is not UTF-8 text; wanted YAML; save it as UTF-8") from error
     try:
         root = None if (deep := _is_deep_text(text)) else yaml.compose(text, Loader=LOADER)
     except yaml.YAMLError:  # reported when it is read

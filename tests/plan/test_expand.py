@@ -526,6 +526,12 @@ def test_bad_input_is_one_sentence(here, arguments, said):
             ["hydra.searchpath=[more]", "model=octal", "train.steps=1"],
             "line 2, 010, which YAML reads as 8",
         ),
+        (
+            "conf/optim/lost.yaml",
+            "defaults: [nosuch]\n",
+            ["optim=lost", "train.steps=1"],
+            "found a config that Hydra refuses: In 'optim/lost': Could not load 'optim/nosuch'.",
+        ),
         ("conf/optim/bare.yaml", "lr: 0.1\n", ["optim=bare", "train.steps=1"], "found no _target_ of optim; choose"),
         (
             "sweeps/circle.yaml",
@@ -541,6 +547,14 @@ def test_a_file_that_cannot_be_meant_is_one_sentence(here, file, text, arguments
     with pytest.raises(UserError, match="found") as caught:
         planned(*arguments)
     assert said in str(caught.value)
+    assert "Config search path" not in str(caught.value)
+
+
+def test_a_config_that_is_not_utf_8_is_named(here):
+    (here / "conf" / "optim").mkdir(parents=True)
+    (here / "conf" / "optim" / "old.yaml").write_bytes("# Größe\nlr: 0.1\n".encode("latin-1"))
+    with pytest.raises(UserError, match=r"found .*conf/optim/old\.yaml, which is not UTF-8 text"):
+        planned("optim=old", "train.steps=1")
 
 
 WRONG_FILES = (
