@@ -6,7 +6,7 @@ import hashlib
 import re
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -93,13 +93,15 @@ class Npz(FiniteSet):
         self._check_hash()
         found = _arrays(self.path)
         splits = {name: self._split(found, name) for name in ENDINGS if f"x_{name}" in found or name == "train"}
+        names = list(found)
+        del found  # arrays of which the splits are copies
         train = splits["train"]
         for name in splits.keys() - {"train"}:
             self._check_held_out(train.x, splits[name].x, name)
         share = max(1, len(train) // HELD_OUT_SHARE)
         for name in ENDINGS[1:]:
             if name not in splits:
-                self._check_names(found, name)
+                self._check_names(names, name)
                 splits[name], train = dealt(train, share, seed=SPLIT_SEED)
         measure = moments if train.x.dtype == np.uint8 and train.x.ndim == 4 else feature_moments
         mean, std = measure(train.x)
@@ -135,10 +137,10 @@ class Npz(FiniteSet):
                 f"normalise all features; write (x - x.mean(0)) / x.std(0), by the training examples"
             )
 
-    def _check_names(self, found: Mapping[str, np.ndarray], lacking: str) -> None:
+    def _check_names(self, names: Iterable[str], lacking: str) -> None:
         """Raise UserError if a split is lacking and another array may have been meant for it."""
         known = {f"{letter}_{name}" for letter in "xy" for name in ENDINGS}
-        meant = sorted(key for key in found if key not in known and HELD_OUT_NAME.search(key))
+        meant = sorted(key for key in names if key not in known and HELD_OUT_NAME.search(key))
         if meant:
             raise UserError(
                 f"found {', '.join(meant)} in {self.path}, but no x_{lacking}; wanted x_val, y_val, x_test and y_test "
@@ -162,7 +164,7 @@ class Npz(FiniteSet):
             )
         y = self._labels(y, name)
         if x.dtype != np.uint8:
-            x = x.astype(np.float32)
+            x = x.astype(np.float32, copy=False)
             if not np.isfinite(x).all():
                 raise UserError(f"found x_{name} with numbers that are not finite in {self.path}; mend them")
         return Arrays(self._channels_first(x), y)

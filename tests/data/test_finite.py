@@ -3,6 +3,7 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -157,6 +158,19 @@ class TestNpz:
         order = subset_order(everything.y, seed=0)
         assert np.array_equal(train_of(found[6]).x, everything.x[order[:90]])
         assert np.array_equal(train_of(found[0]).y, everything.y[order])
+
+    def test_reading_holds_one_copy_beside_what_its_deviation_takes(self, tmp_path: Path) -> None:
+        x, y = np.random.default_rng(0).standard_normal((5_000, 400), dtype=np.float32), np.arange(5_000) % 3
+        held_out = {"x_val": x[:9] + 1, "y_val": y[:9], "x_test": x[9:18] + 1, "y_test": y[9:18]}
+        np.savez(tmp_path / "mine.npz", x_train=x, y_train=y, **held_out)
+        data = Npz(file="mine.npz", root=str(tmp_path), classes=3, examples=5_000, features=400)
+        tracemalloc.start()
+        try:
+            data.load(100)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert peak < 3.5 * x.nbytes  # NumPy takes the deviation of twice as many bytes, in float64
 
     def test_images_in_either_order_of_axes(self, tmp_path: Path) -> None:
         images = np.random.default_rng(0).integers(0, 256, (60, 4, 4, 3), dtype=np.uint8)
