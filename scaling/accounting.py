@@ -141,8 +141,8 @@ def head_alone(layers: Sequence[Layer]) -> list[Layer]:
 
 
 def head_inputs(layers: Sequence[Layer], outputs: int) -> int | None:
-    """Return the number of input features of a model's head, None if it has no separate head."""
-    return next((layer.weights // outputs for layer in layers if layer.role == "head"), None)
+    """Return the number of input features of a model's head, which may begin with a norm; None if it has no head."""
+    return next((layer.weights // outputs for layer in layers if layer.role == "head" and layer.weights), None)
 
 
 def closed_form_C(D: int, features: int, outputs: int) -> int:

@@ -280,6 +280,16 @@ def test_a_network_with_lazy_parameters_is_a_parent_too(tmp_path, monkeypatch):
     assert record.points[-1].loss < 0.5
 
 
+def test_a_head_that_begins_with_a_norm_is_counted_by_its_matrix(tmp_path, monkeypatch):
+    monkeypatch.setattr(family, "BODY", {"is": "custom", "module": "tests.train.nets.NormedHead"})
+    monkeypatch.setattr(family, "PIXELS", {"is": "blobs", "size": 600})
+    parent = parent_run()
+    done(parent, tmp_path)
+    probe, ridge = (child_run(parent, stage, data=family.PIXELS) for stage in ("probe", "ridge"))
+    assert probe.quantities.counts.N == ridge.quantities.counts.N == 8 * 3
+    assert done(probe, tmp_path).points[-1].error < 0.1
+
+
 def test_a_stopped_evaluation_leaves_no_record(trained):
     results, parent = trained
     run = child_run(parent, {"is": "tta", "crops": 2}, seed=77)

@@ -270,6 +270,14 @@ class Extra(Net):
         self.calls = state["calls"]
 
 
+class NormedHead(Net):
+    """Its head begins with a norm."""
+
+    def __init__(self, shape, outputs, *, width=8):
+        super().__init__(shape, outputs, width=width)
+        self.head = nn.Sequential(nn.LayerNorm(width), self.head)
+
+
 class Lazy(nn.Sequential):
     """Its layers take their numbers of inputs from the first batch."""
 
