@@ -94,7 +94,7 @@ def _run_on(model: Countable, shape: tuple[int, ...], outputs: int, device: str)
     if passes.idle:
         raise UserError(
             f"found {model.module} with parameters that its output does not depend on ({', '.join(passes.idle[:3])}); "
-            f"wanted none; take them out"
+            f"wanted none; take them out, or freeze them with requires_grad_(False)"
         )
     return module, passes
 
