@@ -288,7 +288,7 @@ def test_every_shape_is_compiled_once_however_many_there_are(tmp_path, monkeypat
 
 
 def test_too_little_memory_says_what_to_change(tmp_path):
-    run = planned({"steps": 5}, model={"is": "mlp", "width": 10**9, "depth": 2})  # petabytes
+    run = planned({"steps": 5}, model={"is": "mlp", "width": 10**7, "depth": 2})  # 400 TB a matrix
     with pytest.raises(
         OutOfMemory,
         match=r"try train\.micro_batch=16 \(the same run but for rounding\), train\.precision=bf16 "
@@ -300,7 +300,7 @@ def test_too_little_memory_says_what_to_change(tmp_path):
 
 @pytest.mark.parametrize("keys", [{"dropout": 0.1}, {"norm": "batch"}], ids=str)
 def test_smaller_parts_of_a_batch_are_not_advised_where_they_are_refused(keys, tmp_path):
-    run = planned({"steps": 5}, model={"is": "mlp", "width": 10**9, "depth": 2, **keys})
+    run = planned({"steps": 5}, model={"is": "mlp", "width": 10**7, "depth": 2, **keys})
     with pytest.raises(OutOfMemory, match=r"try train\.precision=bf16 or a smaller model\.width"):
         trained(run, tmp_path)
 
