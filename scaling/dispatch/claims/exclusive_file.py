@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -15,13 +16,12 @@ def create_exclusively(path: Path, content: bytes, *, token: str) -> int | None:
     descriptor, temporary = _write_aside(path, content, token)
     try:
         os.link(temporary, path)
-    except FileExistsError:
-        if os.fstat(descriptor).st_nlink == 2:  # the link was made, but the file server's answer was lost: see open(2)
+    except OSError as error:
+        if _is_open_at(path, descriptor):
             return descriptor
         os.close(descriptor)
-        return None
-    except OSError as error:
-        os.close(descriptor)
+        if error.errno == errno.EEXIST:
+            return None
         if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS):
             raise
         return _create_without_links(path, content)
@@ -36,10 +36,19 @@ def replace_file(path: Path, content: bytes, *, token: str) -> int:
     try:
         temporary.replace(path)
     except OSError:
+        if _is_open_at(path, descriptor):
+            return descriptor
         os.close(descriptor)
         temporary.unlink(missing_ok=True)
         raise
     return descriptor
+
+
+def _is_open_at(path: Path, descriptor: int) -> bool:
+    """Return whether an open file has this name, as after a change of names whose answer the file server has lost."""
+    with suppress(OSError):
+        return os.path.samestat(path.lstat(), os.fstat(descriptor))
+    return False
 
 
 def _write_aside(path: Path, content: bytes, token: str) -> tuple[int, Path]:

@@ -54,8 +54,10 @@ class PastAttempt:
     stack: int = 1
 
     def append(self, folder: RunFolder) -> None:
-        """Append the attempt to attempts.jsonl."""
-        append_line(folder.attempts, asdict(self))
+        """Append the attempt to attempts.jsonl, unless an earlier try has, whose answer was lost."""
+        line = asdict(self)
+        if line not in read_lines(folder.attempts):
+            append_line(folder.attempts, line)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, replace
+from pathlib import Path
 from threading import Event
 
 import pytest
@@ -64,20 +65,40 @@ def test_former_owner_neither_overwrites_nor_removes(tmp_path):
     assert read_claim(path).token == heir.claim.token
 
 
-def test_a_claim_is_held_though_the_file_server_s_answer_was_lost(tmp_path, monkeypatch):
-    """The server is asked again, and finds its own link."""
+def without_answer(real, code):
+    """Return a change of names that is made and then fails, as if the file server's answer were lost."""
 
-    def link(source, target):
-        real(source, target)
-        raise FileExistsError(errno.EEXIST, "File exists")
+    def change(*arguments):
+        real(*arguments)
+        raise OSError(code, os.strerror(code))
 
-    real, path = os.link, tmp_path / "claim.json"
-    monkeypatch.setattr(os, "link", link)
+    return change
+
+
+@pytest.mark.parametrize("code", [errno.EEXIST, errno.EIO])
+def test_a_claim_is_held_though_the_file_server_s_answer_was_lost(tmp_path, monkeypatch, code):
+    """The server is asked again and finds its own link, or does not answer at all."""
+    path = tmp_path / "claim.json"
+    monkeypatch.setattr(os, "link", without_answer(os.link, code))
     held = acquire(path)
     assert held is not None
     assert read_claim(path) == held.claim
+    monkeypatch.undo()
     assert acquire(path) is None
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("code", [errno.ENOENT, errno.EIO])
+def test_a_dead_claim_is_replaced_and_released_though_the_answers_were_lost(tmp_path, monkeypatch, code):
+    path = tmp_path / "claim.json"
+    leave_claim(path)
+    monkeypatch.setattr(Path, "replace", without_answer(Path.replace, code))
+    held = take(path, Observer())
+    assert held is not None
+    assert read_claim(path) == held.claim
+    monkeypatch.setattr(os, "unlink", without_answer(os.unlink, errno.ENOENT))
+    held.release()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_remove_wants_the_token(tmp_path):

@@ -28,13 +28,18 @@ def worker_of(folder, run):
     return Worker(Task(folder, queue, train=STAND_IN), stop=stop, heartbeat=Heartbeat(stop)), read_queue(queue)[0]
 
 
-def failing_once(real, *, at: int):
-    """Return a function that fails in its call number `at`, as a file server may, and is the real one otherwise."""
+def failing_once(real, *, at: int, done: bool = False):
+    """Return a function that fails in its call number `at`, as a file server may, and is the real one otherwise.
+
+    done: it has then done its work, and only the answer is lost.
+    """
     calls = []
 
     def answer(*args, **named):
         calls.append(args)
         if len(calls) == at:
+            if done:
+                real(*args, **named)
             raise OSError(errno.EIO, "no answer")
         return real(*args, **named)
 
@@ -69,8 +74,8 @@ def test_a_death_is_recorded_once_though_the_scheduler_names_another_cause_later
     assert causes(folder, run) == ["killed"]
 
 
-@pytest.mark.parametrize(("act", "cause"), [("steps", "finished"), ("crash", "crashed")])
-def test_an_attempt_is_not_repeated_because_it_could_not_be_recorded_at_once(folder, monkeypatch, act, cause):
+@pytest.mark.parametrize(("act", "cause", "done"), [("steps", "finished", True), ("crash", "crashed", False)])
+def test_an_attempt_is_not_repeated_because_it_could_not_be_recorded_at_once(folder, monkeypatch, act, cause, done):
     run, trained = planned(0, act), []
     worker, entry = worker_of(folder, run)
 
@@ -80,7 +85,7 @@ def test_an_attempt_is_not_repeated_because_it_could_not_be_recorded_at_once(fol
 
     monkeypatch.setattr(module, "load", lambda name: train)
     monkeypatch.setattr(file_retries, "SPACE_TRIES", (1e-3, 1e-3))
-    monkeypatch.setattr(PastAttempt, "append", failing_once(PastAttempt.append, at=1))
+    monkeypatch.setattr(PastAttempt, "append", failing_once(PastAttempt.append, at=1, done=done))
     worker.settle(entry)
     assert (len(trained), causes(folder, run)) == (1, [cause])
 

@@ -119,8 +119,8 @@ def test_failed_only_when_the_dispatcher_will_not_try_again(folder):
     write_plan(folder, IDS[:3])
     made = dispatch(folder, launcher={"retries": 1})
     for run_id, causes in zip(IDS, (["timed_out"], ["crashed"], ["crashed", "crashed"]), strict=False):
-        for cause in causes:
-            tried(folder, run_id, cause, end=STARTED + 100)
+        for number, cause in enumerate(causes):
+            tried(folder, run_id, cause, end=STARTED + 100 + number)
     assert states(folder) == dict(zip(IDS[:3], ["pending", "pending", "failed"], strict=True))
     made.write(replace(made.read(), ended=True))
     assert states(folder) == dict(zip(IDS[:3], ["missing", "failed", "failed"], strict=True))
