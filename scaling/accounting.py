@@ -141,8 +141,20 @@ def head_alone(layers: Sequence[Layer]) -> list[Layer]:
 
 
 def head_inputs(layers: Sequence[Layer], outputs: int) -> int | None:
-    """Return the number of input features of a model's head, which may begin with a norm; None if it has no head."""
-    return next((layer.weights // outputs for layer in layers if layer.role == "head" and layer.weights), None)
+    """Return the number of input features of a model's head, None if it has no head.
+
+    Its matrices, if it has several, are taken for dense layers that follow each other.
+    """
+    features = outputs
+    for layer in reversed(matrices := [layer for layer in layers if layer.role == "head" and layer.weights]):
+        features = max(1, layer.weights // features)
+    return features if matrices else None
+
+
+def head_of_features(layers: Sequence[Layer]) -> list[Layer]:
+    """Return the layers of a head that is trained on features: its first one reads the data."""
+    head = [layer for layer in layers if layer.role == "head"]
+    return [replace(layer, first=index == 0) for index, layer in enumerate(head)]
 
 
 def closed_form_C(D: int, features: int, outputs: int) -> int:

@@ -41,6 +41,17 @@ def check_trains_all(setting: Any, optimizer: Any, module: nn.Module) -> None:
         )
 
 
+def check_still_trains_all(name: str, optimizer: torch.optim.Optimizer, module: nn.Module) -> None:
+    """Raise UserError if a module has trainable parameters by now that its optimiser was not given."""
+    held = {parameter for group in optimizer.param_groups for parameter in group["params"]}
+    if later := [key for key, each in module.named_parameters() if each.requires_grad and each not in held]:
+        raise UserError(
+            f"found {name}, which has made, replaced or unfrozen parameters during training ({', '.join(later[:3])}), "
+            f"so that they are not trained; wanted those of its __init__, trainable from the start; make them there, "
+            f"and change their values in place"
+        )
+
+
 def check_users_optimiser(setting: Any) -> None:
     """Raise UserError if an optimiser ignores a learning rate, or takes other steps after it was saved and loaded."""
     check_once(f"{type(setting)} {setting}", partial(_check, setting))

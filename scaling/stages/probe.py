@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from scaling.accounting import body_of, count, dense
+from scaling.accounting import body_of, count, head_of_features
 from scaling.config import RunConfig
 from scaling.errors import UserError
 from scaling.plan.planned import PlannedRun
@@ -38,9 +38,9 @@ class Probe(Stage):
                 f"wanted augment=none; change it, or take stage=finetune with optim.body_share=0"
             )
         outputs = config.data.outputs
-        head = dense(features_of(config, parent), outputs, role="head", first=True)
-        body = body_of(layers_of(parent, outputs))
-        return compute_quantities(config, counts=count([head]), once=body.forward_flops)
+        features_of(config, parent)
+        layers = layers_of(parent, outputs)
+        return compute_quantities(config, counts=count(head_of_features(layers)), once=body_of(layers).forward_flops)
 
     def load(self, placed: PlacedRun) -> RunData:
         """Bring the features to the device, from the cache if they are there."""

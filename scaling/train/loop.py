@@ -15,10 +15,12 @@ from scaling.augment.build_augmentation import build_augmentation
 from scaling.global_streams import seed_streams, set_stream_states, stream_states
 from scaling.internals.torch import skip_dynamo_import
 from scaling.models.build_model import build_model
+from scaling.models.custom import is_users_module
 from scaling.models.module_state import UnsavedState, device_kinds
 from scaling.models.parts import shape_difference
 from scaling.optim.build_optimiser import build_optimiser
 from scaling.optim.foreach import LionSteps
+from scaling.optim.users_optimiser import check_still_trains_all
 from scaling.plan.identity import asked_precision
 from scaling.plan.planned import PlannedRun
 from scaling.schedules.users_schedule import check_users_schedule
@@ -105,6 +107,8 @@ class Trainer:
                     return False
                 self._next_tick = monotonic() + TICK_SECONDS
         self.check()
+        if is_users_module(self.run.config.model):
+            check_still_trains_all(self.run.config.model.family, self.optimizer, self.module)
         self.seconds += monotonic() - started
         return True
 

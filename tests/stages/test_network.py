@@ -290,6 +290,23 @@ def test_a_head_that_begins_with_a_norm_is_counted_by_its_matrix(tmp_path, monke
     assert done(probe, tmp_path).points[-1].error < 0.1
 
 
+def test_a_probe_trains_a_head_of_two_matrices_and_a_ridge_replaces_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(family, "BODY", {"is": "custom", "module": "tests.train.nets.DeepHead"})
+    monkeypatch.setattr(family, "PIXELS", {"is": "blobs", "size": 600})
+    parent = parent_run()
+    done(parent, tmp_path)
+    probe = child_run(parent, "probe", data=family.PIXELS, train={"keep": "last"})
+    ridge = child_run(parent, "ridge", data=family.PIXELS)
+    done(probe, tmp_path)
+    trained = read_kept_weights(folder_of(probe, tmp_path), probe.quantities.steps).model
+    head = {name: value for name, value in trained.items() if name.startswith("head.")}
+    counts = probe.quantities.counts
+    assert counts.N_total == sum(value.numel() for value in head.values())
+    assert counts.N == counts.forward_flops / 2 == 8 * 16 + 16 * 3
+    assert counts.backward_flops == 2 * counts.forward_flops - 2 * 8 * 16  # features need no gradient
+    assert ridge.quantities.counts.N == 8 * 3
+
+
 def test_a_stopped_evaluation_leaves_no_record(trained):
     results, parent = trained
     run = child_run(parent, {"is": "tta", "crops": 2}, seed=77)

@@ -278,6 +278,38 @@ class NormedHead(Net):
         self.head = nn.Sequential(nn.LayerNorm(width), self.head)
 
 
+class DeepHead(Net):
+    """Its head has two matrices."""
+
+    def __init__(self, shape, outputs, *, width=8):
+        super().__init__(shape, outputs, width=width)
+        self.head = nn.Sequential(nn.Linear(width, 16), nn.ReLU(), nn.Linear(16, outputs))
+
+
+class Late(Net):
+    """Its parameters are not those that it begins with from its 20th step on; `how`: added, replaced or unfrozen."""
+
+    def __init__(self, shape, outputs, *, width=8, how="added"):
+        super().__init__(shape, outputs, width=width)
+        self.first.requires_grad_(how != "unfrozen")
+        self.how, self.steps = how, 0
+
+    def forward(self, x):
+        if self.training and torch.is_grad_enabled() and not x.is_meta:
+            self.steps += 1
+            if self.steps == 20:
+                self.change()
+        return super().forward(x)
+
+    def change(self):
+        if self.how == "added":
+            self.first = nn.Sequential(nn.Identity(), self.first, nn.Linear(8, 8))
+        elif self.how == "replaced":
+            self.first.weight = nn.Parameter(self.first.weight.detach().clone())
+        else:
+            self.first.requires_grad_(True)
+
+
 class Lazy(nn.Sequential):
     """Its layers take their numbers of inputs from the first batch."""
 

@@ -379,3 +379,12 @@ def test_a_single_test_example_has_a_loss_and_no_standard_error(tmp_path):
         assert 0 < point["loss"] < log(3)
         assert (point["loss_se"], point["error"], point["error_se"]) == (None, 0.0, None)
     assert (raw["data"]["n_test"], raw["data"]["chance_se"]) == (1, None)
+
+
+@pytest.mark.parametrize("how", ["added", "replaced", "unfrozen"])
+def test_parameters_that_came_during_training_are_told(how, tmp_path):
+    model = {"is": "custom", "module": "tests.train.nets.Late", "kwargs": {"how": how}}
+    run = planned({"steps": 60}, model=model, schedule="constant")
+    with pytest.raises(UserError, match=r"Late, which has made, replaced or unfrozen parameters .*\(first\."):
+        train_run(run, folder_of(run, tmp_path), device="cpu")
+    assert not folder_of(run, tmp_path).record.is_file()
