@@ -14,6 +14,7 @@ from scaling.errors import UserError, check_once
 from scaling.global_streams import own_streams, seeding_call, stream_states
 from scaling.security.modules import path_of
 
+HALVES = (torch.float16, torch.bfloat16)
 EXAMPLES = 4  # of the batch on which an augmentation is tried
 
 
@@ -52,6 +53,8 @@ def _wrong(augment: Any, shape: tuple[int, ...], outputs: int) -> str:
         return (
             f"makes {len(found[0][0])} examples of {EXAMPLES}, while D and C count {EXAMPLES}; wanted as many as before"
         )
+    if odd := _odd_type(made[0], x, "examples") or _odd_type(made[1], y, "labels"):
+        return odd
     if call := _seeding_call(augment, whole, labels):
         return f"calls {call}, so that every batch draws the same numbers; wanted the generator that it is given"
     if all(_same(one, other) for one, other in zip(*found, strict=True)):
@@ -60,6 +63,18 @@ def _wrong(augment: Any, shape: tuple[int, ...], outputs: int) -> str:
         "gives another batch each time for the same random numbers; wanted the same, or a resumed run is another: draw "
         "from the generator that it is given, and keep no state"
     )
+
+
+def _odd_type(made: Any, given: Tensor, what: str) -> str:
+    """Return that examples or labels have a type that training cannot use, '' if it can.
+
+    Labels may become shares of the classes; train.precision=bf16 accepts examples of 16 bits.
+    """
+    if not isinstance(made, Tensor) or made.dtype == given.dtype or made.dtype in HALVES:
+        return ""
+    if made.ndim > given.ndim and made.dtype == torch.float32:
+        return ""
+    return f"returns {what} of {made.dtype}; wanted {given.dtype}, as it is given them; convert them at its end"
 
 
 def _seeding_call(augment: Any, x: Tensor, y: Tensor) -> str:

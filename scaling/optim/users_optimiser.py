@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from scaling.errors import UserError, check_once
 from scaling.global_streams import own_streams
@@ -61,7 +61,13 @@ def _check(setting: Any) -> None:
     try:
         with own_streams(0):
             resumes, heeds, follows = _resumes(setting), _heeds_rate(setting), _follows_rate(setting)
-    except Exception:  # it fails in training too, where it is reported, or it cannot train this network
+    except Exception as error:  # it fails in training too, where it is reported, or it cannot train this network
+        if _wants_closure(setting):
+            raise UserError(
+                f"found {path_of(type(setting))}, whose optimiser computes the loss several times a step, by a closure "
+                f"(LBFGS, SAM); wanted one whose step() follows a single backward pass, since C counts one; take "
+                f"another"
+            ) from error
         return
     if not resumes:
         raise UserError(
@@ -78,6 +84,25 @@ def _check(setting: Any) -> None:
             f"found {path_of(type(setting))}, whose optimiser takes the same steps whatever the `lr` of its groups is; "
             f"wanted steps of that size, which the schedule sets before each; read it from the group"
         )
+
+
+def _wants_closure(setting: Any) -> bool:
+    """Return whether an optimiser that takes no step alone takes one with a closure."""
+    module = _module()
+
+    def closure() -> Tensor:
+        with torch.enable_grad():
+            loss: Tensor = module(torch.ones(1, SIZES[0])).square().sum()
+            loss.backward()
+        return loss
+
+    closure()
+    try:
+        with own_streams(0):
+            _built(setting, module).step(closure)
+    except Exception:  # it fails for another reason
+        return False
+    return True
 
 
 def _module() -> nn.Module:

@@ -53,7 +53,29 @@ class Noise:
             np.random.seed(0)
             return x + np.random.random(), y
 
-        known = (seeding, of_generator, global_draws, own_draws, growing, in_place, twice, gamma, alone)
+        def double(x, y, generator):
+            return x + torch.from_numpy(rng.random(x.shape[1:])).round() * 0, y
+
+        def short(x, y, generator):
+            return x, y.int()
+
+        def shares(x, y, generator):
+            return x, torch.nn.functional.one_hot(y, outputs).float()
+
+        known = (
+            double,
+            short,
+            shares,
+            seeding,
+            of_generator,
+            global_draws,
+            own_draws,
+            growing,
+            in_place,
+            twice,
+            gamma,
+            alone,
+        )
         return {f.__name__: f for f in known}.get(self.how)
 
 
@@ -65,6 +87,8 @@ class Noise:
         ("in_place", "changes its batch in"),
         ("seeding", r"calls numpy\.random\.seed, so that every batch"),
         ("twice", "makes 8 examples of 4"),
+        ("double", r"returns examples of torch\.float64; wanted torch\.float32"),
+        ("short", r"returns labels of torch\.int32; wanted torch\.int64"),
         ("alone", "returns a Tensor; wanted the batch and its labels"),
     ],
 )
@@ -74,6 +98,6 @@ def test_a_wrong_augmentation_is_refused_each_time(how, said):
             check_users_augmentation(Noise(how), (2, 3), 5)
 
 
-@pytest.mark.parametrize("how", ["of_generator", "global_draws", "gamma", "none"])
+@pytest.mark.parametrize("how", ["of_generator", "global_draws", "gamma", "shares", "none"])
 def test_others_are_not(how):
     check_users_augmentation(Noise(how), (2, 3), 5)

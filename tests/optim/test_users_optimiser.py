@@ -73,6 +73,23 @@ class Fixed(torch.optim.SGD):
                 parameter.sub_(parameter.grad, alpha=self.rate)
 
 
+class Sam(torch.optim.SGD):
+    """It computes the loss twice a step."""
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        assert closure is not None, "a closure is required"
+        closure()
+        super().step()
+
+
+class Matrices(torch.optim.SGD):
+    """It cannot train the network that it is tried on, with a closure or without one."""
+
+    def step(self, closure=None):
+        raise ValueError("wanted matrices alone")
+
+
 @dataclass(frozen=True)
 class Own:
     name: ClassVar[str] = "own"
@@ -80,7 +97,8 @@ class Own:
     lr: float = 0.1
 
     def build(self, module):
-        own = {"counting": Counting, "lookahead": Lookahead, "stale": Stale, "fixed": Fixed}
+        own = {"counting": Counting, "lookahead": Lookahead, "stale": Stale, "fixed": Fixed, "sam": Sam}
+        own["matrices"] = Matrices
         torchs = {"adam": torch.optim.Adam, "asgd": torch.optim.ASGD, "lbfgs": torch.optim.LBFGS}
         return (own | torchs)[self.kind](module.parameters(), lr=self.lr)
 
@@ -133,6 +151,12 @@ def test_an_optimiser_that_keeps_the_rate_of_its_first_step_is_refused():
         check_users_optimiser(Own("fixed"))
 
 
+@pytest.mark.parametrize("kind", ["lbfgs", "sam"])
+def test_an_optimiser_that_wants_a_closure_is_refused(kind):
+    with pytest.raises(UserError, match=r"Own, whose optimiser computes the loss several times a step"):
+        check_users_optimiser(Own(kind))
+
+
 @pytest.mark.parametrize("kind", ["lookahead", "stale"])
 def test_state_that_matters_only_every_few_steps_or_under_a_schedule_is_missed_too(kind):
     with pytest.raises(UserError, match="has state that its state_dict lacks, or does not load"):
@@ -147,7 +171,7 @@ def test_state_that_a_resumed_run_would_lack_is_refused_each_time(kind):
 
 
 @pytest.mark.parametrize(
-    "setting", [Own("adam"), OneRate("adam"), Own("asgd"), Own("lbfgs"), SGD(lr=0.1, momentum=0.9)]
+    "setting", [Own("adam"), OneRate("adam"), Own("asgd"), Own("matrices"), SGD(lr=0.1, momentum=0.9)]
 )
 def test_torch_s_and_ours_are_not(setting):
     check_users_optimiser(setting)
