@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 from torch.utils import flop_counter
+from torch.utils.module_tracker import ModuleTracker
 
 from scaling.errors import UserError
 
@@ -130,6 +131,19 @@ def skip_dynamo_import_in_counter() -> None:
     """Keep torch's FLOP counter from importing torch._dynamo; no effect on other versions of torch."""
     mode = getattr(flop_counter, "_FlopCounterMode", None)
     _leave_enabled(getattr(mode, "__torch_dispatch__", None))
+
+
+class ForwardTracker(ModuleTracker):
+    """Tell torch's FLOP counter which modules run forward alone: its hooks for backward passes fail within one.
+
+    A module that calls torch.autograd.grad in its forward has such a pass. The FLOPs of a backward pass count in total.
+    """
+
+    def _fw_pre_hook(self, mod: nn.Module, input: Any) -> None:
+        self._get_append_fn(self._get_mod_name(mod), False)()
+
+    def _fw_post_hook(self, mod: nn.Module, input: Any, output: Any) -> None:
+        self._get_pop_fn(self._get_mod_name(mod), False)()
 
 
 def _leave_enabled(method: Any) -> None:

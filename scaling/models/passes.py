@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from scaling.errors import UserError, place_of
 from scaling.global_streams import kept_streams
-from scaling.internals.torch import skip_dynamo_import_in_counter, version_of
+from scaling.internals.torch import ForwardTracker, skip_dynamo_import_in_counter, version_of
 from scaling.models.parts import as_evaluated, with_matrices
 
 BACKWARD = "(backward)"  # key of the whole backward pass among the FLOPs by submodule
@@ -199,6 +199,7 @@ def _flops(
     """Run one batch forward and backward, and return its FLOPs."""
     module.zero_grad()
     forward, backward = FlopCounterMode(display=False), FlopCounterMode(display=False)
+    forward.mod_tracker = ForwardTracker()
     with forward:
         found = check_forward(model.module, module, shape, outputs, batch=batch)
     if not found.requires_grad:

@@ -33,8 +33,11 @@ def check_repeatable(name: str, make: Make, shape: tuple[int, ...], *, seed: int
         first, again = (_made(make, shape, seed) for _ in range(2))
     except (RuntimeError, NotImplementedError) as error:
         if "meta" in str(error):  # the device used for counting
-            kept = f"tensors that were kept from one making for the next ({error})"
-            raise UserError(f"found {name}, made twice from one seed, with {kept}; {WANTED}") from error
+            raise UserError(
+                f"found {name} with tensors without values, of the device meta ({error}); wanted values: make "
+                f"none with device='meta', and keep none from one making, such as that for counting, for "
+                f"the next in classes, caches or modules"
+            ) from error
         raise
     if call := _seeding_call(again, make, shape, seed):
         raise UserError(

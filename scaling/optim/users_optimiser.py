@@ -90,7 +90,7 @@ def _wants_closure(setting: Any) -> bool:
     """Return whether an optimiser that takes no step alone takes one with a closure."""
     module = _module()
 
-    def closure() -> Tensor:
+    def closure() -> Any:
         with torch.enable_grad():
             loss: Tensor = module(torch.ones(1, SIZES[0])).square().sum()
             loss.backward()

@@ -12,6 +12,7 @@ from torch.nn.parameter import is_lazy
 from scaling.errors import UserError
 from scaling.global_streams import own_streams
 from scaling.models.build_model import build_model
+from scaling.models.custom import is_users_module
 from scaling.models.module_state import UnsavedState, own_values
 from scaling.models.parts import as_evaluated, head_of, shape_difference
 from scaling.plan.planned import PlannedRun
@@ -163,7 +164,23 @@ def network_learner(placed: PlacedRun, *, head_alone: bool) -> Learner:
     """
     network = parent_network(placed, new_head=True)
     module = with_resize(network, placed)
-    return Learner(FrozenBody(module) if head_alone else module, network, crop_size(placed))
+    if head_alone:
+        module = FrozenBody(module)
+        if is_users_module(placed.run.config.model):
+            _check_depends_on_head(module, network, placed)
+    return Learner(module, network, crop_size(placed))
+
+
+def _check_depends_on_head(module: FrozenBody, network: nn.Module, placed: PlacedRun) -> None:
+    """Raise UserError if the outputs of a frozen body in evaluation mode do not depend on the head."""
+    with as_evaluated(module), own_streams(0):
+        outputs = module(torch.zeros(EXAMPLES, *placed.run.config.data.shape, device=placed.device))
+    if not outputs.requires_grad:
+        raise UserError(
+            f"found {type(network).__name__}, whose output in evaluation mode does not depend on its head "
+            f"{name_of_head(network)}, as where it is that of averaged weights; wanted the head's, since "
+            f"optim.body_share=0 keeps the body in that mode; take a larger share, or name another layer by model.head"
+        )
 
 
 def _make_lazy_parameters(network: nn.Module, shape: tuple[int, ...], seed: int) -> None:

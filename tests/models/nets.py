@@ -139,6 +139,31 @@ class KeptCached(Cached):
     """The same, under a name of its own."""
 
 
+class OnMeta(nn.Module):
+    """Its first layer has no values yet."""
+
+    def __init__(self, outputs):
+        super().__init__()
+        self.first, self.head = nn.Linear(40, 8, device="meta"), nn.Linear(8, outputs)
+
+    def forward(self, x):
+        return self.head(self.first(x.flatten(1)))
+
+
+class Energy(nn.Module):
+    """Its outputs are the first components of the gradient of an energy in the examples."""
+
+    def __init__(self, outputs):
+        super().__init__()
+        self.first, self.head, self.outputs = nn.Linear(40, 8), nn.Linear(8, 1, bias=False), outputs
+
+    def forward(self, x):
+        with torch.enable_grad():
+            x = x.detach().flatten(1).requires_grad_()
+            energy = self.head(torch.tanh(self.first(x))).sum()
+            return torch.autograd.grad(energy, x, create_graph=True)[0][:, : self.outputs]
+
+
 class Idle(Single):
     def __init__(self):
         super().__init__()

@@ -63,6 +63,14 @@ def test_frozen_parameters_are_counted_as_such(model):
     assert columns.get("N_frozen", 0) == sum(p.numel() for p in build(model).parameters() if not p.requires_grad)
 
 
+def test_a_gradient_that_the_forward_pass_takes_is_counted():
+    model = Custom(module=f"{NETS}.Energy")
+    counts = count(model.layers(SHAPE, OUTPUTS))
+    assert counts.N == 40 * 8 + 8
+    assert counts.forward_flops == 2 * 2 * counts.N  # the energy, and its gradient in the examples
+    build(model)
+
+
 @pytest.mark.parametrize("passes", [1, 100])
 def test_a_part_left_out_at_random_is_counted(passes):
     counts = count(Custom(module=f"{NETS}.Dropped", kwargs={"passes": passes}).layers(SHAPE, OUTPUTS))
@@ -217,11 +225,15 @@ def test_a_class_that_hands_its_arguments_on_is_given_those_of_its_base():
     assert build(Custom(module=f"{NETS}.Passing", width=5)).head.weight.shape == (OUTPUTS, 5)
 
 
-def test_tensors_that_a_cache_has_kept_from_counting_are_told():
+@pytest.mark.parametrize("name", ["KeptCached", "OnMeta"])
+def test_tensors_without_values_are_told(name):
+    """A cache has kept them from counting, or they were made so."""
     nets.projection.cache_clear()
-    model = Custom(module=f"{NETS}.KeptCached")
+    model = Custom(module=f"{NETS}.{name}")
     model.layers(SHAPE, OUTPUTS)
-    with pytest.raises(UserError, match="tensors that were kept from one making for the next"):
+    with pytest.raises(
+        UserError, match=r"tensors without values, .*; wanted values: make none with device='meta', and"
+    ):
         build(model)
     nets.projection.cache_clear()
 

@@ -290,6 +290,20 @@ def test_a_head_that_begins_with_a_norm_is_counted_by_its_matrix(tmp_path, monke
     assert done(probe, tmp_path).points[-1].error < 0.1
 
 
+def test_a_head_that_evaluation_does_not_use_cannot_be_trained_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(family, "BODY", {"is": "custom", "module": "tests.train.nets.Slow"})
+    monkeypatch.setattr(family, "PIXELS", {"is": "blobs", "size": 600})
+    parent = parent_run()
+    done(parent, tmp_path)
+    alone, all_of_it = (
+        child_run(parent, "finetune", data=family.PIXELS, optim={"is": "sgd", "lr": 0.1, "body_share": share})
+        for share in (0.0, 0.5)
+    )
+    with pytest.raises(UserError, match=r"Slow, whose output in evaluation mode does not depend on its head net"):
+        done(alone, tmp_path)
+    assert done(all_of_it, tmp_path).points[-1].error < 0.2
+
+
 def test_a_probe_trains_a_head_of_two_matrices_and_a_ridge_replaces_it(tmp_path, monkeypatch):
     monkeypatch.setattr(family, "BODY", {"is": "custom", "module": "tests.train.nets.DeepHead"})
     monkeypatch.setattr(family, "PIXELS", {"is": "blobs", "size": 600})

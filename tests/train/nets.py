@@ -278,6 +278,22 @@ class NormedHead(Net):
         self.head = nn.Sequential(nn.LayerNorm(width), self.head)
 
 
+class Slow(nn.Module):
+    """It is evaluated with an average of its weights."""
+
+    def __init__(self, shape, outputs):
+        super().__init__()
+        self.net, self.slow = Net(shape, outputs), Net(shape, outputs).requires_grad_(False)
+
+    def forward(self, x):
+        if not self.training:
+            return self.slow(x)
+        with torch.no_grad():
+            for slow, fast in zip(self.slow.parameters(), self.net.parameters(), strict=True):
+                slow.lerp_(fast, 0.1)
+        return self.net(x)
+
+
 class DeepHead(Net):
     """Its head has two matrices."""
 
