@@ -109,10 +109,11 @@ def _identifiability(problem: Problem, theta: Array, weights: Array) -> tuple[fl
     size = np.sqrt(np.diag(gram))
     live = size > 0
     if live.sum() < 2:
-        return float("inf") if not live.all() else 1.0, (), {}
+        return 1.0, (), {}
     scaled = (gram / np.outer(np.where(live, size, 1), np.where(live, size, 1)))[np.ix_(live, live)]
     values, vectors = np.linalg.eigh(scaled)
-    condition = float(np.sqrt(values[-1] / max(values[0], 1e-300)))
+    told = values[0] > len(values) * np.finfo(float).eps * values[-1]  # below, it is rounding
+    condition = float(np.sqrt(values[-1] / values[0])) if told else float("inf")
     names = np.array(problem.law.params)[live]
     weak = np.abs(vectors[:, 0])
     trade = tuple(str(name) for name in names[weak > 0.3]) if condition > 30 else ()

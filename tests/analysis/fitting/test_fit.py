@@ -46,10 +46,19 @@ def test_parameters_that_the_runs_do_not_tell_apart_have_no_interval() -> None:
     found = fit(table, resamples=40)
     assert not found.intervals
     assert "do not tell E, A, alpha apart" in " ".join(found.certificate.reasons)
+    assert "A, alpha trade off against each other (condition ∞)" in found.certificate.reasons
     fixed = fit(table, fix={"E": 1.7}, resamples=40)
     assert fixed.params["alpha"] == pytest.approx(0.34, abs=0.02)
     assert fixed.intervals
     assert fit(surface(30, noise=0.003), resamples=40).intervals
+
+
+def test_one_parameter_that_runs_depend_on_trades_off_with_none() -> None:
+    law = own_law("late", lambda p, x: np.where(x.N > 1e30, p.A, p.E), params={"E": (0, 5), "A": (0, 5)}, inputs="N")
+    certificate = fit(surface(30), law, resamples=0).certificate
+    assert certificate.condition == 1
+    assert [reason for reason in certificate.reasons if "trade off" in reason] == []
+    assert any(reason.startswith("A has no effect") for reason in certificate.reasons)
 
 
 OTHERS = [{}, {"E": 0.01}, {"alpha": 0.9, "A": 3e6}, {"alpha": 0.05, "A": 3.0}, {"alpha": 0.1, "beta": 0.8, "B": 4e6}]
