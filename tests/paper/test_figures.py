@@ -304,6 +304,17 @@ def test_a_result_table_averages_over_seeds_alone(column):
     assert table.note == "Mean ± standard deviation over 2 seeds."
 
 
+def test_a_result_table_averages_over_no_compute():
+    """Runs of a table of others may differ in C alone, or in an amount of training that no known column tells."""
+    rows = pd.DataFrame({"width": [8, 8, 16, 16] * 2, "hours": [1, 2] * 4, "loss": [3.0, 2.0, 2.5, 1.0] * 2})
+    assert result_table(rows, "loss", ["width"]) is None
+    table = result_table(rows.assign(C=1e9 * rows["hours"]), "loss", ["width"])
+    assert table.columns == ("compute (FLOPs)", "width", "test")
+    assert len(table.rows) == 4
+    measured = 1e9 + 1e6 * np.arange(8)
+    assert len(result_table(rows.assign(C=measured), "loss", ["width"]).rows) == 2
+
+
 def test_a_setting_that_another_tells_is_no_column():
     rows = pd.DataFrame({"family": "mlp", "depth": 2, "width": [8, 16], "loss": [2.0, 1.0], "D": [1000, 1010]})
     presets = rows.assign(**{"model.kwargs.size": ["small", "base"]})

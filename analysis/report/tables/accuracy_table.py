@@ -29,14 +29,17 @@ SETTINGS = (
     *("stage_recipe", "budget", "D_unique"),
 )
 """Columns that distinguish settings besides the model, the epochs and what a sweep varies, if they differ."""
+AMOUNTS = ("D", "N", "C")
+"""Columns that tell runs of different size or length apart; without any, only seeds are known to be alike."""
 ALIKE = 1.05
-"""Ratio of D up to which runs of one model are alike: whole batches vary D slightly."""
+"""Ratio up to which runs are alike in C, and those of one model in D: whole batches vary D slightly."""
 
-NUMBERS = ("N", "D", "label_smoothing", "lr", "batch", "budget", "D_unique", "epochs")
+NUMBERS = (*AMOUNTS, "label_smoothing", "lr", "batch", "budget", "D_unique", "epochs")
 
 WORDS = {
     "N": "weights",
     "D": "examples processed",
+    "C": "compute (FLOPs)",
     "D_unique": "examples",
     "stage_recipe": "stage",
     "label_smoothing": "smoothing",
@@ -72,6 +75,8 @@ def result_table(rows: pd.DataFrame, y: str = "error", kinds: Sequence[str] = ()
     if not chosen or len(rows[chosen].drop_duplicates()) > MOST_ROWS:
         return None
     cells = _ordered(_means(rows, chosen, y), [] if "variant" in chosen else chosen)
+    if not {"model", *AMOUNTS} & set(rows.columns) and (cells["size"] > cells["seeds"]).any():
+        return None
     tasks = sorted(set(cells["column"]), key=lambda task: (":" in task, task))
     groups: Any = cells.groupby(chosen, dropna=False, sort=False)
     lines = [_cells(setting, chosen, group, tasks, y) for setting, group in groups]
@@ -132,8 +137,8 @@ def _settings(rows: pd.DataFrame, kinds: Sequence[str]) -> list[str]:
     chosen = [name for name in names if name in rows and rows[name].nunique(dropna=name not in kinds) > 1]
     if "variant" in chosen:
         return [name for name in chosen if name in ("variant", "D_unique")]
-    for name in ("D", "N") if chosen else ():
-        least = ALIKE if name == "D" and "model" in rows else 1.0
+    for name in AMOUNTS if chosen else ():
+        least = ALIKE if name == "C" or (name == "D" and "model" in rows) else 1.0
         if name in rows and (rows.groupby([*chosen, "column"], dropna=False)[name].agg(_range) > least).any():
             chosen = [name, *chosen]
     for name in (*kinds, "lr", "stage_recipe", "epochs", "D_unique"):
