@@ -158,7 +158,7 @@ def compare(
     other: pd.DataFrame | str | Path | None = None,
     *,
     by: str | None = None,
-    values: Sequence[str] = (),
+    values: Sequence[str] | None = None,
     law: str | Law = "chinchilla",
     y: str = "loss",
     **options: Any,
@@ -174,7 +174,7 @@ def compare(
     if other is not None:
         groups = {_name(table, "first"): load_table(table), _name(other, "second"): load_table(other)}
     else:
-        groups = two_of(load_table(table), str(by), values)
+        groups = two_of(load_table(table), str(by), () if values is None else values)
         pool = options.get("pool", ())
         options["pool"] = (*((pool,) if isinstance(pool, str) else pool), str(by))
     return compare_groups(groups, law, y=y, **options)

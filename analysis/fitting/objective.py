@@ -48,7 +48,8 @@ class Objective:
             raise UserError(f"found the objective {self.name!r}; wanted huber, lad or lsq")
         if self.space not in ("log", "raw"):
             raise UserError(f"found the space {self.space!r}; wanted log or raw")
-        if not (isinstance(self.delta, Real) and np.isfinite(self.delta) and self.delta > 0):
+        known = isinstance(self.delta, Real) and not isinstance(self.delta, bool)
+        if not (known and np.isfinite(self.delta) and self.delta > 0):
             raise UserError(f"found delta {self.delta!r}; wanted a positive number, such as 1e-3")
 
     def value(self, residuals: Array, weights: Array) -> Array:

@@ -240,6 +240,8 @@ POOL = pd.DataFrame({"N": [5e4], "D": [1.5e6], "cost": [1.0]})
         (lambda: verbs.suggest(SMALL, pool=[5e4], target=POOL, limit=1.0), "found a list as pool"),
         (lambda: verbs.suggest(SMALL, pool=POOL, target=POOL, limit="1"), "limit='1'; wanted a positive number"),
         (lambda: verbs.report(SMALL), "a table in memory and no out"),
+        (lambda: fit(SMALL, delta=True, resamples=0), "found delta True; wanted a positive number"),
+        (lambda: verbs.compare(SMALL, by="width", values=None), "found 8, 16, .* as the values of width to compare"),
     ],
 )
 def test_arguments_of_another_kind_get_a_sentence(call, said):
