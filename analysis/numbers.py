@@ -132,6 +132,11 @@ def times(factor: float | None) -> str:
     return f"{number(factor, 3)}×" if factor else ""
 
 
+def estimated_times(factor: float) -> str:
+    """Write an estimated factor with three digits: 1.30×."""
+    return f"{measured(factor, digits=3)}×"
+
+
 def duration(seconds: float) -> str:
     """Write a time: 4.2 s, 44 s, 3 min 20 s, 5 h 12 min, 2 d 3 h, 3×10⁷ d."""
     if seconds < 10:

@@ -78,12 +78,15 @@ def compare(
 def show_comparison(found: Comparison, drawn: Sequence[str] = ()) -> None:
     """Print the multiplier, its trend, the exponents, the runs needed to detect less, and the figure's path."""
     from analysis.console import console
-    from analysis.numbers import exponent, flops, interval, measured, p_value, percent, times
+    from analysis.numbers import estimated_times, exponent, flops, interval, measured, p_value, percent, times
     from analysis.terminal import notes
     from analysis.terminal_table import table
 
     out = console()
-    rows = [(flops(p.C), measured(p.y), times(p.multiplier), interval(p.interval, times)) for p in found.points[::6]]
+    rows = [
+        (flops(p.C), measured(p.y), estimated_times(p.multiplier), interval(p.interval, estimated_times))
+        for p in found.points[::6]
+    ]
     out.print(
         table((f"C of {found.second}", found.y, f"{found.first} needs", f"{percent(found.level)} interval"), rows)
     )

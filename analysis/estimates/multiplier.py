@@ -29,7 +29,7 @@ from analysis.fitting.verdict.fit_and_judge import fit_and_judge
 from analysis.laws import get_law
 from analysis.laws.base import Array, Law
 from analysis.laws.constrained_law import constrained
-from analysis.numbers import flops, interval, percent, times
+from analysis.numbers import estimated_times, flops, interval, percent
 from analysis.wording import counted
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class Comparison(InNotebook):
         better, worse, factor, ends = self.second, self.first, self.multiplier, self.interval
         if factor < 1:
             better, worse, factor, ends = worse, better, 1 / factor, (1 / ends[1], 1 / ends[0])
-        saving = f"{better} needs {times(factor)} less compute {interval(ends, times)} than {worse}"
+        saving = f"{better} needs {estimated_times(factor)} less compute {interval(ends, estimated_times)} than {worse}"
         return f"{saving} for the same {self.y} ({percent(self.level)} interval): {self.verdict}"
 
     def to_dict(self) -> dict[str, Any]:

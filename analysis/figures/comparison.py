@@ -23,7 +23,7 @@ from analysis.figures.style import (
     margins,
 )
 from analysis.fitting.intervals import percentile
-from analysis.numbers import flops, interval, percent, times
+from analysis.numbers import estimated_times, flops, interval, percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -81,7 +81,7 @@ def comparison_numbers(found: Comparison) -> ComparisonNumbers:
     ends = percentile(recentred(best, samples).T, found.level)
     ends = np.exp(np.clip(ends, -np.log(WIDEST), np.log(WIDEST)))
     values = np.where(np.abs(best) < np.log(WIDEST), np.exp(np.clip(best, -FARTHEST, FARTHEST)), np.nan)
-    average = f"{times(found.multiplier)} {interval(found.interval, times)} on average"
+    average = f"{estimated_times(found.multiplier)} {interval(found.interval, estimated_times)} on average"
     curve = Curve(grid, values, (ends[:, 0], ends[:, 1]), average, f"({percent(found.level)})")
     y_label = label(found.y, metric=one.engine.points.metric)
     return ComparisonNumbers(sides, curve, found.C_range, turns, y_label)

@@ -18,6 +18,7 @@ from analysis.numbers import (
     count,
     duration,
     entry,
+    estimated_times,
     exponent,
     flops,
     interval,
@@ -97,6 +98,7 @@ def test_exponents_intervals_shares_factors_p_values_and_shifts():
     assert [percent(v) for v in (0.95, 1 - 0.95, 0.999, 0.0633, 1.0)] == ["95 %", "5 %", "99.9 %", "6.33 %", "100 %"]
     assert [percent(v) for v in (0.9999, 0.99996, 0.999999)] == ["99.99 %", "99.996 %", "99.9999 %"]
     assert [times(v) for v in (1.6612, 100.0, None)] == ["1.66×", "100×", ""]
+    assert [estimated_times(v) for v in (1.2904, 1.2996, 9.5, 0.0082)] == ["1.29×", "1.30×", "9.50×", "0.00820×"]
     assert [p_value(v) for v in (0.0034, 1e-12, 0.0)] == ["p 0.003", "p 10⁻¹²", "p < 10⁻³⁰⁰"]
     assert [shift(v) for v in (0.0123, -0.0044, -0.0004)] == ["+0.012", "−0.004", "less than 0.001"]
 

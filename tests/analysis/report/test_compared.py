@@ -49,7 +49,7 @@ def test_two_schedules_are_compared():
     groups = results(schedules())
     found, why = side_by_side(groups)
     assert why == ""
-    assert found.sentence.startswith("schedule b needs 1.3× less compute [1.")
+    assert found.sentence.startswith("schedule b needs 1.30× less compute [1.")
     refused = replace(groups[0], laws=(replace(groups[0].laws[0], fit=None),))
     said = "no comparison of schedule a and schedule b: schedule a has no law of N and D"
     assert side_by_side([refused, groups[1]]) == (None, said)
