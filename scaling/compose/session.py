@@ -37,6 +37,7 @@ SECOND = re.compile(
     r"'override (?P<group>\w+): (?P<name>.+)'$|force-add of config groups .*'\++(?P<key>\w+)=(?P<value>.+)'$"
 )
 A_KEY = re.compile(r"[+~]*[\w$-]+([./][\w$-]+)*(@[\w.:$-]*)?")  # of an override
+IN_A_LIST = re.compile(r"(?P<list>[^\[]+)\[\d+\]")  # a full key of OmegaConf
 SPARE_COMMA = re.compile(r"(^|,)\s*(,|$)")
 # Hydra's keys with an effect.
 HYDRAS = ("hydra.searchpath", "hydra.verbose", "hydra/job_logging", "hydra/hydra_logging")
@@ -113,6 +114,11 @@ def _sentence(error: BaseException) -> str:
     missing = NO_GROUP.match(text)
     if missing is not None and shadow("") is not None:
         refuse_config(missing[1])
+    if isinstance(cause, OmegaConfBaseException) and (inside := IN_A_LIST.match(cause.full_key or "")):
+        return (
+            f"found {cause.full_key}, which is inside a list and not there: Hydra takes the dots of its keys for "
+            f"levels; wanted the list as a whole; write '{inside['list']}=[…]', or change the file"
+        )
     if isinstance(cause, ConfigKeyError | ConfigAttributeError) and cause.parent_node is not None and cause.full_key:
         hint = where_else(cause.parent_node, cause.full_key)
         return _unknown(cause.full_key, [str(key) for key in cause.parent_node], hint)

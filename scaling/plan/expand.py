@@ -7,6 +7,7 @@ faster than composing every cell.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +30,7 @@ from scaling.plan.planned import PlannedRun
 from scaling.plan.request import Request, overlap, read_request, with_overrides
 from scaling.plan.trunk import share_trunks
 
+SHELLS = re.compile(r"(^|/)\$(?P<name>[A-Za-z_]\w*)")  # variables of the shell, as single quotes keep them
 NEEDED = ("results", "launcher", "stage", "parent")  # keys that ~KEY on the command line cannot remove
 # Keys of the command line that also apply to the runs of stages.
 FOR_STAGES_TOO = ("train.device", "train.checkpoint_seconds", "recipe_version")
@@ -77,6 +79,7 @@ def _results(value: Any) -> Path:
     if not isinstance(value, str | int | float) or isinstance(value, bool) or not str(value).strip():
         raise UserError(f"found results={value!r}; wanted a folder; change it")
     _check_one_line("results", str(value))
+    _check_no_variable("results", str(value))
     return Path(str(value)).expanduser()
 
 
@@ -230,6 +233,7 @@ def _checked_name(name: Any, *, sweep: str | None) -> str:
     if not isinstance(name, str):
         raise UserError(f"found the name {name!r}; wanted text, and YAML took it for something else; put it in quotes")
     _check_one_line("name", name)
+    _check_no_variable("name", name)
     parts = Path(name).parts
     if name == sweep and Path(name).is_absolute():
         raise UserError(
@@ -246,3 +250,13 @@ def _limit(raw: Any) -> Limits:
         if value is not None and value <= 0:
             raise UserError(f"found sweep.limit.{key}={value:g}; wanted a positive number; change it")
     return limits
+
+
+def _check_no_variable(key: str, path: str) -> None:
+    """Raise UserError for a variable of the shell, which would become the name of a folder."""
+    if found := SHELLS.search(path):
+        name = found["name"]
+        raise UserError(
+            f"found {key}={path}, whose ${name} the shell has left as it is; wanted its value; write double quotes, or "
+            f"${{oc.env:{name}}} in its place"
+        )

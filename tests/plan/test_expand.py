@@ -473,6 +473,17 @@ WRONG = (
             (["seed=1,${now:%S}", "name=${now:%S}", "train.steps=1"], "found ${now:…} in seed, which"),
             (["train.steps=1", "results=null"], "results=None; wanted a folder"),
             (["train.steps=1", "results=''"], "wanted a folder; change it"),
+            (
+                ["train.steps=1", "results=$HOME/x"],
+                "found results=$HOME/x, whose $HOME the shell has left as it is; wanted its value; write double "
+                "quotes, or ${oc.env:HOME} in its place",
+            ),
+            (["train.steps=1", "name=a/$USER"], "found name=a/$USER, whose $USER the shell has left as it is"),
+            (
+                ["sweep=mine", "sweep.stages.0.base.train.epochs=2"],
+                "found sweep.stages[0], which is inside a list and not there: Hydra takes the dots of its keys for "
+                "levels; wanted the list as a whole; write 'sweep.stages=[…]', or change the file",
+            ),
             (["lr=0.1", "train.steps=1"], "found the unknown key lr; did you mean optim.lr?"),
             (
                 ["data=npz", "data.file=my data (1).npz"],
