@@ -96,6 +96,27 @@ def test_an_image_folder(tmp_path: Path) -> None:
     assert not list(tmp_path.glob(".*"))
 
 
+def test_images_behind_linked_folders_are_read(tmp_path: Path) -> None:
+    image_folder(tmp_path, {"train": [4, 4], "test": [4, 4]})
+    for split in ("train", "test"):
+        inside = tmp_path / split / "class1"
+        inside.rename(tmp_path / f"more-{split}")
+        inside.mkdir()
+        (inside / "linked").symlink_to(tmp_path / f"more-{split}")
+        (inside / "itself").symlink_to(inside)
+    ready = prepare("stl10", {"root": str(tmp_path), "image_size": 8, "classes": 2, "examples": 8})
+    assert (ready.n_train, ready.n_validation, ready.n_test) == (8, 4, 4)
+
+
+def test_a_photograph_is_read_as_it_is_stored(tmp_path: Path) -> None:
+    """Its rotation, in the EXIF data, is not applied, as in torchvision."""
+    image = Image.fromarray(np.repeat(np.linspace(0, 255, 16).astype(np.uint8)[:, None], 16, axis=1))
+    rotated = image.getexif()
+    rotated[0x0112] = 6
+    image.save(tmp_path / "rotated.png", exif=rotated)
+    assert np.array_equal(decoded(tmp_path / "rotated.png", size=16, channels=1)[0], np.asarray(image))
+
+
 def test_a_class_without_test_examples_is_told(tmp_path: Path) -> None:
     image_folder(tmp_path, {"train": [5, 6, 3], "val": [4, 4, 4], "test": [4, 0, 4]})
     ready = prepare("imagenet1k", {"root": str(tmp_path), "image_size": 8, "examples": 14, "classes": 3})
@@ -485,6 +506,29 @@ class TestBadInput:
         parquet.write_table(words, tmp_path / "train.parquet")
         with pytest.raises(UserError, match="found labels such as 'cat'"):
             prepare("stl10", {"root": str(tmp_path), "examples": 2})
+
+    def test_labels_that_are_missing(self, tmp_path: Path) -> None:
+        parquet.write_table(table([0, 1]).set_column(1, "label", pa.array([0, None])), tmp_path / "train.parquet")
+        with pytest.raises(UserError, match=r"found rows without a label in .*train\.parquet \(1\)"):
+            prepare("stl10", {"root": str(tmp_path), "examples": 2})
+
+    def test_a_piece_of_a_table_that_has_other_columns(self, tmp_path: Path) -> None:
+        parquet_file(tmp_path / "train-00000-of-00002.parquet", [0, 1])
+        parquet_file(tmp_path / "train-00001-of-00002.parquet", [0, 1], label="kind")
+        with pytest.raises(UserError, match=r"found the columns image.* in .*; wanted image \(or img\) and label"):
+            prepare("stl10", {"root": str(tmp_path), "examples": 4})
+
+    def test_tables_that_are_damaged_or_empty(self, tmp_path: Path) -> None:
+        (tmp_path / "train.parquet").write_bytes(b"PAR1 and no more")
+        with pytest.raises(UserError, match=r"found .*train\.parquet, which cannot be read .*; wanted a whole file"):
+            prepare("stl10", {"root": str(tmp_path)})
+        parquet.write_table(table([0, 1])[:0], tmp_path / "train.parquet")
+        with pytest.raises(UserError, match="found no images of stl10"):
+            prepare("stl10", {"root": str(tmp_path)})
+        saved(tmp_path / "train", [[0, 1]])
+        (tmp_path / "train" / "data-00000-of-00001.arrow").unlink()
+        with pytest.raises(UserError, match=r"00001\.arrow, which cannot be read"):
+            prepare("stl10", {"root": str(tmp_path)})
 
     @pytest.mark.parametrize("names", [["data_batch_1", "test_batch"], ["train", "test", "meta"]])
     def test_pickles_of_cifar(self, names: list[str], tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from scaling.data.prepare.pictures import Pictures
 from scaling.data.prepare.tables import SAVED, hub_tables, parquet_table, saved_table
 from scaling.errors import UserError
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".ppm", ".pgm", ".tif", ".tiff"}
+SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".webp", ".gif", ".ppm", ".pgm", ".tif", ".tiff"}
 NAMES = {"train": ("train", "training"), "validation": ("validation", "valid", "val"), "test": ("test", "testing")}
 PICKLED = (("data_batch_1", "test_batch"), ("train", "test", "meta"))  # CIFAR-10 and CIFAR-100 for Python
 READ = SUFFIXES | {".parquet", ".arrow", ".json", ".bin", ".txt"}  # suffixes of files with pictures or labels
@@ -36,17 +36,17 @@ def find_pictures(folder: Path) -> dict[str, Pictures]:
 def fingerprint(folder: Path) -> str:
     """Return a hash of the names, sizes and times of the originals in a folder, "" if there are none."""
     facts = []
-    for file in _files(folder, follow=True):
+    for file in _files(folder):
         if file.suffix.lower() in READ:
             found = file.stat()
             facts.append((str(file.relative_to(folder)), found.st_size, found.st_mtime_ns))
     return hashlib.sha256(repr(sorted(facts)).encode()).hexdigest()[:16] if facts else ""
 
 
-def _files(folder: Path, *, follow: bool = False) -> Iterator[Path]:
-    """Yield every file below a folder, without prepared arrays and hidden files; follow: also through links."""
+def _files(folder: Path) -> Iterator[Path]:
+    """Yield every file below a folder, through links too, without prepared arrays and hidden files."""
     seen = set[str]()
-    for where, folders, files in os.walk(folder, followlinks=follow):
+    for where, folders, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(where)
         folders[:] = [] if real in seen else [n for n in folders if not n.startswith((*HIDDEN, PREPARED))]
         seen.add(real)

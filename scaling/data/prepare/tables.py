@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -37,7 +38,13 @@ class Table:
                 f"found the columns {', '.join(self.columns)} in {self.where}; wanted image (or img) and label; "
                 f"rename them"
             )
-        labels = np.concatenate([piece.to_numpy(zero_copy_only=False) for piece in self.pieces(label, None)])
+        pieces = list(self.pieces(label, None))
+        if empty := sum(piece.null_count for piece in pieces):
+            raise UserError(
+                f"found rows without a {label} in {self.where} ({empty:,}); wanted one each; fill them in or drop them"
+            )
+        found = [piece.to_numpy(zero_copy_only=False) for piece in pieces]
+        labels = np.concatenate(found) if found else np.zeros(0, dtype=np.int64)
         if not np.issubdtype(labels.dtype, np.integer):
             raise UserError(
                 f"found labels such as {labels.tolist()[0]!r} in {self.where}; wanted whole numbers from 0; encode them"
@@ -62,10 +69,15 @@ def parquet_table(files: list[Path]) -> Table:
     def pieces(column: str, field: str | None) -> Iterator[Any]:
         wanted = f"{column}.{field}" if field else column
         for path in files:
-            for batch in parquet.ParquetFile(path).iter_batches(batch_size=AT_A_TIME, columns=[wanted]):
-                yield batch.column(column).field(field) if field else batch.column(column)
+            with _damage_told(path):
+                for batch in parquet.ParquetFile(path).iter_batches(batch_size=AT_A_TIME, columns=[wanted]):
+                    yield batch.column(column).field(field) if field else batch.column(column)
 
-    return Table(str(files[0]), _columns(parquet.read_schema(files[0])), pieces)
+    columns = []
+    for path in files:
+        with _damage_told(path):
+            columns.append(_columns(parquet.read_schema(path)))
+    return Table(str(files[0]), [name for name in columns[0] if all(name in each for each in columns)], pieces)
 
 
 def saved_table(directory: Path) -> Table:
@@ -82,10 +94,25 @@ def saved_table(directory: Path) -> Table:
 
     def pieces(column: str, field: str | None) -> Iterator[Any]:
         for path in files:
-            for batch in ipc.open_stream(pa.memory_map(str(path))):
-                yield batch.column(column).field(field) if field else batch.column(column)
+            with _damage_told(path):
+                for batch in ipc.open_stream(pa.memory_map(str(path))):
+                    yield batch.column(column).field(field) if field else batch.column(column)
 
-    return Table(str(directory), _columns(ipc.open_stream(pa.memory_map(str(files[0]))).schema), pieces)
+    with _damage_told(files[0]):
+        columns = _columns(ipc.open_stream(pa.memory_map(str(files[0]))).schema)
+    return Table(str(directory), columns, pieces)
+
+
+@contextmanager
+def _damage_told(path: Path) -> Iterator[None]:
+    """Raise UserError for a file of a table that is missing or damaged."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        words = " ".join(str(error).split())
+        raise UserError(f"found {path}, which cannot be read ({words}); wanted a whole file; fetch it again") from error
 
 
 def hub_tables(name: str) -> dict[str, Table]:
