@@ -9,6 +9,7 @@ from pathlib import Path
 RULE = '''\
 """A constant rate whose last step waits for the file `gate`: until then the run is under way, on any machine."""
 
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,8 @@ from scaling.schedules.constant import Constant
 class Waiting(Constant):
     def factor(self, step: int, steps: int) -> float:
         until = time.monotonic() + 1800  # a test that failed opens no gate
-        while step == steps - 1 and not Path("gate").exists() and time.monotonic() < until:
+        trains = sys._getframe(1).f_globals["__name__"] != "scaling.schedules.users_schedule"  # which checks it before
+        while trains and step == steps - 1 and not Path("gate").exists() and time.monotonic() < until:
             time.sleep(0.02)
         return super().factor(step, steps)
 '''
