@@ -99,7 +99,10 @@ def _settled(view: PlanForecast, total: Mapping[str, Any]) -> list[str]:
     lines = []
     if total["duplicates"]:
         more = total["duplicates"]
-        lines.append(f"{many(more, 'more cell')} of the grid give{'s' * (more == 1)} runs that the plan has already")
+        why = f", differing only in {' and '.join(view.plan.alike)}" if view.plan.alike else ""
+        lines.append(
+            f"{many(more, 'more cell')} of the grid give{'s' * (more == 1)} runs that the plan has already{why}"
+        )
     if lacking := total["lacking_milestones"]:
         lines.append(
             f"{many(lacking, 'settled run')} {'lacks' if lacking == 1 else 'lack'} a milestone that you now ask for: "

@@ -67,6 +67,7 @@ def expand(loader: ConfigLoader, arguments: Sequence[str]) -> Plan:
         runs=tuple(graph.runs.values()),
         dropped=tuple(graph.dropped),
         duplicates=graph.duplicates,
+        alike=tuple(sorted(graph.alike)),
         sweep=request.sweep,
         arguments=tuple(arguments),
         single=single,
@@ -153,6 +154,7 @@ def _plan_cells(blocks: Sequence[Block], configs: GroupConfigs, rules: Rules, pa
                 merged = keep_at_least(merged, each.config.train.keep, filters=each.config.train.filters)
             graph.runs[outcome.run_id] = merged
             graph.duplicates += 1
+            graph.alike |= {key for key, value in cell.items() if before.overrides.get(key, value) != value}
         else:
             graph.runs[outcome.run_id] = replace(outcome, overrides=cell)
     return graph

@@ -45,11 +45,15 @@ class StageEntry:
 
 @dataclass
 class Graph:
-    """The runs of a plan by id, parents before children, and the cells that are not run."""
+    """The runs of a plan by id, parents before children, and the cells that are not run.
+
+    duplicates: number of cells that gave a run already in the plan; alike: keys whose values differ in such cells.
+    """
 
     runs: dict[str, PlannedRun]
     dropped: list[Dropped] = field(default_factory=list)
     duplicates: int = 0
+    alike: set[str] = field(default_factory=set)
 
 
 def read_stages(raw: Any) -> list[StageEntry]:

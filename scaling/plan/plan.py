@@ -25,9 +25,9 @@ class Plan:
     """The plan of a sweep: its runs, the dropped cells, and where and how the runs are to be trained.
 
     name: folder under `results`; launcher: the launcher's settings; duplicates: number of cells that gave a run
-    already in the plan; sweep: the sweep file's name, None for an ad-hoc plan; arguments: the command line; single:
-    train one run in this process; mirror: a tool of config.MIRRORS, or ""; on_end: a command for the end, or "";
-    group: make a new results folder writable for its group.
+    already in the plan; alike: keys in which such cells differ; sweep: the sweep file's name, None for an ad-hoc plan;
+    arguments: the command line; single: train one run in this process; mirror: a tool of config.MIRRORS, or "";
+    on_end: a command for the end, or ""; group: make a new results folder writable for its group.
     """
 
     name: str
@@ -43,6 +43,7 @@ class Plan:
     mirror: str = ""
     on_end: str = ""
     group: bool = False
+    alike: tuple[str, ...] = ()
 
     @property
     def folder(self) -> SweepFolder:

@@ -153,7 +153,7 @@ def test_groups_are_axes_too(here):
 
 def test_duplicates_collapse(here):
     plan = planned("model.width=8,16", "train.examples=1000,1001", "train.batch=100")
-    assert (len(plan.runs), plan.duplicates) == (2, 2)
+    assert (len(plan.runs), plan.duplicates, plan.alike) == (2, 2, ("train.examples",))
 
 
 def test_cells_that_cannot_be_are_dropped_by_name_and_the_rest_stays(here):

@@ -22,9 +22,11 @@ from scaling.numbers import many
 def cancel(folder: str, words: tuple[str, ...], where: tuple[str, ...], json_path: str | None) -> None:
     """Stop a sweep or some of its runs, here and on SLURM. Checkpoints stay; nothing restarts by itself."""
     from scaling.dispatch.control.cancel import cancel as stop
+    from scaling.dispatch.states.settled import SettledRuns
 
     sweep = sweep_folder(folder)
-    cancelled = stop(sweep, runs=chosen(sweep, words, where))
+    runs = chosen(sweep, words, where)
+    cancelled = stop(sweep, runs=runs)
     idle = cancelled.runs is None and not cancelled.dispatches
     what = "all its runs" if cancelled.runs is None else many(cancelled.runs, "run")
     again = "the same `scaling run`" if cancelled.runs is None else "`scaling retry` with their names"
@@ -40,6 +42,9 @@ def cancel(folder: str, words: tuple[str, ...], where: tuple[str, ...], json_pat
             f"not cancelled: {', '.join(cancelled.still)}, which train its runs for another sweep, or for a "
             f"dispatch that cannot be read; `scancel` ends them"
         )
+    settled = SettledRuns(sweep)
+    if done := sum(settled.get(run_id) is not None for run_id in runs or ()):
+        lines.append(f"settled before, and kept: {many(done, 'run')}")
     answer(asdict(cancelled), json_path, *map(printable, lines))
 
 

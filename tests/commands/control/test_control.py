@@ -10,6 +10,7 @@ from scaling.commands.control.choice import chosen, the_one
 from scaling.errors import UserError
 from scaling.folders import SweepFolder, write_atomically
 from scaling.plan.rows import to_csv
+from tests.dispatch.stand_in import write_stand_in_record
 
 ROWS = [
     {"run_id": "aa1", "overrides": "model.width=8 train.budget=3e+08 optim=lion", "C": 1, "width": 8, "budget": 3e8},
@@ -73,6 +74,19 @@ def test_one_run_is_named_alike(sweep):
 def test_status_names_the_runs_that_were_cancelled_by_name(sweep, scaling):
     scaling("cancel", "results/mine", "optim=sgd")
     assert "note: bb3: cancelled by name; `scaling retry` with their names" in scaling("status", "results/mine")
+
+
+def test_cancel_says_which_runs_have_settled(sweep, scaling):
+    assert "settled before" not in scaling("cancel", "results/mine", "optim=sgd")
+    write_stand_in_record(sweep.run("bb3"))
+    assert scaling("cancel", "results/mine", "bb3", "aa1").endswith("\nsettled before, and kept: 1 run\n")
+
+
+def test_a_plan_says_in_what_its_equal_cells_differ(scaling):
+    for more in ([], ["train.micro_batch=8,16"]):
+        said = scaling("plan", "train.steps=5", "train.batch=32", "train.device=cpu,auto", *more)
+        keys = " and ".join(["train.device", *(key.partition("=")[0] for key in more)])
+        assert f"that the plan has already, differing only in {keys}\n" in said
 
 
 def test_first_says_how_many_runs_it_moved(sweep, scaling):
