@@ -142,7 +142,8 @@ class UnsavedState:
     def load(self, changed: Mapping[str, Any], kinds: Mapping[str, str]) -> None:
         """Set values that `changed` returned; those of submodules that the module no longer has are skipped.
 
-        kinds: the kind of device of each tensor, by name.
+        Load the state_dict afterwards: an attribute of a new module may share memory with a parameter, as the weight of
+        torch.nn.utils.spectral_norm does. kinds: the kind of device of each tensor, by name.
         """
         parts = dict(self._module.named_modules())
         tensors = chain(self._module.parameters(), self._module.buffers())

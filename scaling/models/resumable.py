@@ -38,8 +38,8 @@ def _is_same(make: Make, x: Tensor, seed: int) -> bool:
     _move(module, seed)
     state = unsaved.changed()
     again, unsaved_again = _made(make, seed)
-    again.load_state_dict(module.state_dict())
     unsaved_again.load(state, device_kinds(state))
+    again.load_state_dict(module.state_dict())
     for examples in (x, x / 2):
         with as_evaluated(module):
             module(x)

@@ -111,8 +111,8 @@ def parent_network(placed: PlacedRun, *, new_head: bool) -> nn.Module:
         fresh = {name: value for name, value in network.state_dict().items() if name.startswith(head)}
         weights = {name: value for name, value in weights.items() if not name.startswith(head)} | fresh
     _check_fit(network, weights, f"run {parent.run_id} at step {step}")
-    network.load_state_dict(weights)
     UnsavedState(network).load(own, kept.own_devices)
+    network.load_state_dict(weights)
     return network.to(placed.device)
 
 

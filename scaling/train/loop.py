@@ -192,8 +192,8 @@ class Trainer:
 
     def load(self, state: dict[str, Any]) -> None:
         """Continue from a state."""
-        self.module.load_state_dict(state["model"])
         self._unsaved.load(state.get("own", {}), state.get("own_devices", {}))  # not in older checkpoints
+        self.module.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.augment_generator.set_state(state["augmentation"])
         set_stream_states(_streams_of(state), self._gpus)

@@ -117,6 +117,12 @@ class Net(nn.Module):
     def normed(self, h):
         return self.norm(h)
 
+    def begin_aliased(self):
+        self.first = nn.utils.spectral_norm(self.first)  # its `weight` first shares memory with the parameter
+
+    def aliased(self, h):
+        return h
+
 
 class Adapted(nn.Linear):
     """Its own state_dict has only its bias."""
@@ -151,6 +157,6 @@ def test_state_that_no_checkpoint_has_is_refused(kind):
         check(kind)
 
 
-@pytest.mark.parametrize("kind", ["global_draws", "numbers", "a_cache", "watched", "normed"])
+@pytest.mark.parametrize("kind", ["global_draws", "numbers", "a_cache", "watched", "normed", "aliased"])
 def test_what_checkpoints_have_or_nothing_depends_on_is_kept(kind):
     check(kind)

@@ -270,6 +270,25 @@ class Extra(Net):
         self.calls = state["calls"]
 
 
+class Renamed(Net):
+    """Its weights have other names in its own state_dict."""
+
+    def state_dict(self, *args, **keys):
+        return {f"net.{name}": value for name, value in super().state_dict(*args, **keys).items()}
+
+    def load_state_dict(self, state_dict, strict=True, assign=False):
+        own = {name.removeprefix("net."): value for name, value in state_dict.items()}
+        return super().load_state_dict(own, strict=strict, assign=assign)
+
+
+class Spectral(Net):
+    """Its first layer has the older spectral norm, whose `weight` first shares memory with a parameter."""
+
+    def __init__(self, shape, outputs, *, width=8):
+        super().__init__(shape, outputs, width=width)
+        self.first = nn.utils.spectral_norm(self.first)
+
+
 class NormedHead(Net):
     """Its head begins with a norm."""
 

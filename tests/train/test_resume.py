@@ -67,8 +67,9 @@ def test_a_stopped_run_leaves_a_checkpoint_and_goes_on(tmp_path, every_step):
     assert essence(train_run(run, folder, device="cpu")) == essence(straight)
 
 
-def test_a_stopped_run_of_lazy_layers_goes_on(tmp_path, every_step):
-    run = planned({"steps": 60}, model={"is": "custom", "module": "tests.train.nets.Lazy"})
+@pytest.mark.parametrize("name", ["Lazy", "Spectral", "Renamed"])
+def test_a_stopped_run_of_a_module_that_loads_in_its_own_way_goes_on(name, tmp_path, every_step):
+    run = planned({"steps": 60}, model={"is": "custom", "module": f"tests.train.nets.{name}"})
     straight = train_run(run, folder_of(run, tmp_path / "a"), device="cpu")
     folder = folder_of(run, tmp_path / "b")
     assert train_run(run, folder, device="cpu", stop=stopped_after(20)) is None
