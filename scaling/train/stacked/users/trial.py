@@ -43,8 +43,11 @@ def check_stackable_module(module: nn.Module) -> None:
     name, parameters = type(module).__name__, list(module.parameters())
     if any(map(is_lazy, parameters)):
         raise NotStackable(f"{name} makes parameters when it sees its first batch")
-    if not all(isinstance(value, Tensor) for value in module.state_dict().values()):
+    state, names = module.state_dict(), {key for key, _ in module.named_parameters(remove_duplicate=False)}
+    if not all(isinstance(value, Tensor) for value in state.values()):
         raise NotStackable(f"{name} has more than tensors in its state_dict")
+    if names - state.keys():
+        raise NotStackable(f"{name} has a state_dict of its own, without the names of its parameters")
     if any(map(has_accumulation_hooks, parameters)):
         raise NotStackable(f"{name} has hooks that change its gradients once they are accumulated")
 

@@ -155,6 +155,7 @@ def test_members_may_each_mix_or_not(tmp_path, monkeypatch):
     [
         ("Lazy", {}, "Lazy makes parameters when it sees its first batch"),
         ("Extra", {}, "Extra has more than tensors in its state_dict"),
+        ("Renamed", {}, "Renamed has a state_dict of its own, without the names of its parameters"),
         ("layered", {"kind": "hooked late"}, "Sequential has hooks that change its gradients"),
     ],
 )
