@@ -13,14 +13,14 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from scaling.errors import UserError, place_of
-from scaling.global_streams import kept_streams
+from scaling.global_streams import own_streams
 from scaling.internals.torch import ForwardTracker, skip_dynamo_import_in_counter, version_of
 from scaling.models.parts import as_evaluated, with_matrices
 
 BACKWARD = "(backward)"  # key of the whole backward pass among the FLOPs by submodule
 BATCH = 2  # examples used for counting: the fewest that a batch norm accepts
-VARIED, TRIES = 32, 16  # random examples at a time, and how often, to find parameters that only some examples use
-PERTURBED = 0.02  # standard deviation of the perturbation of weights: a router may begin at zero
+VARIED, TRIES = 32, 48  # random examples at a time, and how often, to find parameters that only some examples use
+PERTURBED = (0.02, 0.1, 0.5)  # standard deviations of the perturbations of weights, in turn
 
 
 class Countable(Protocol):
@@ -80,7 +80,7 @@ def run_passes(model: Countable, shape: tuple[int, ...], outputs: int) -> tuple[
 
 def _run_on(model: Countable, shape: tuple[int, ...], outputs: int, device: str) -> tuple[nn.Module, Passes]:
     skip_dynamo_import_in_counter()
-    with kept_streams(), torch.device(device):
+    with own_streams(0), torch.device(device):
         module = model.make(shape, outputs)
         _check_trainable(model.module, module)
         passes = _passes(model, module, shape, outputs)
@@ -148,13 +148,14 @@ def _without_gradient(module: nn.Module) -> tuple[str, ...]:
 def _never_used(model: Countable, module: nn.Module, shape: tuple[int, ...]) -> tuple[str, ...]:
     """Return the parameters that no batch of varied examples gives a gradient, as those of an expert that none chose.
 
-    The weights are changed.
+    The weights are changed: a router may begin at zero, or prefer some experts by its weights.
     """
     module.zero_grad()
-    for _ in range(TRIES):
+    begun = [(parameter, parameter.detach().clone()) for parameter in module.parameters()]
+    for i in range(TRIES):
         with torch.no_grad():
-            for parameter in module.parameters():
-                parameter.add_(torch.randn_like(parameter), alpha=PERTURBED)
+            for parameter, first in begun:
+                parameter.copy_(first).add_(torch.randn_like(parameter), alpha=PERTURBED[i % len(PERTURBED)])
         _forward(model.module, module, torch.randn(VARIED, *shape)).sum().backward()
         if not (idle := _without_gradient(module)):
             break

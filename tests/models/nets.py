@@ -296,15 +296,19 @@ class Experts(nn.Module):
 
 
 class Routed(nn.Module):
-    """Each example goes to the one expert that a router, which begins at zero, chooses; never: one is never chosen."""
+    """Each example goes to the one expert that a router, which begins at zero, chooses.
 
-    def __init__(self, outputs, width=8, experts=3, *, never=False):
+    never: one is never chosen; preferred: at first the first one always is.
+    """
+
+    def __init__(self, outputs, width=8, experts=3, *, never=False, preferred=False):
         super().__init__()
         self.stem, self.router = nn.Linear(40, width), nn.Linear(width, experts)
         self.experts = nn.ModuleList([nn.Linear(width, width) for _ in range(experts + never)])
         self.head = nn.Linear(width, outputs)
         nn.init.zeros_(self.router.weight)
         nn.init.zeros_(self.router.bias)
+        self.router.bias.data[0] += 2.0 * preferred
 
     def forward(self, x):
         z = self.stem(x.flatten(1))

@@ -77,8 +77,9 @@ def test_a_part_left_out_at_random_is_counted(passes):
     assert (counts.N, counts.forward_flops) == (40 * 8 + 8 * 8 + 8 * OUTPUTS, 2 * (40 * 8 + 8 * 8 + 8 * OUTPUTS))
 
 
-def test_experts_that_no_example_of_a_small_batch_chooses_are_counted():
-    counts = count(Custom(module=f"{NETS}.Routed").layers(SHAPE, OUTPUTS))
+@pytest.mark.parametrize("keys", [{}, {"preferred": True}])
+def test_experts_that_no_example_of_a_small_batch_chooses_are_counted(keys):
+    counts = count(Custom(module=f"{NETS}.Routed", kwargs=keys).layers(SHAPE, OUTPUTS))
     assert counts.N == 40 * 8 + 8 * 3 + 3 * 8 * 8 + 8 * OUTPUTS
     assert counts.forward_flops == 2 * (40 * 8 + 8 * 3 + 8 * 8 + 8 * OUTPUTS)
 
