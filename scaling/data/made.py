@@ -60,7 +60,7 @@ class MadeSet(DataSet):
         if not self._thread_safe:
             self.remember("tried", "draws", self._check_draws)
             if D_unique is None or self.metric == "squared_error":  # a subset takes its classes in an order of its own
-                check_order(self, self._part(TRIED, "tried", 0).y)
+                self.remember("tried", "order", self._check_order)
         train = self._stream(stream_seed) if D_unique is None else self._first(D_unique)
         return self.splits(train, self._held_out("validation", self.n_validation), self._held_out("test", self.n_test))
 
@@ -154,6 +154,10 @@ class MadeSet(DataSet):
                 f"found the same {TRIED} examples from every generator that {self.name} is given, so that it is tested "
                 f"on what it has learnt; wanted others; draw them from `rng`"
             )
+        return True
+
+    def _check_order(self) -> bool:
+        check_order(self, self._part(TRIED, "tried", 0).y)
         return True
 
     def _part(self, n: int, *purpose: str | int) -> Arrays:

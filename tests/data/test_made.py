@@ -298,6 +298,17 @@ def test_examples_drawn_in_the_order_of_their_classes_are_refused_where_they_are
     Ordered(kind="rare").load(None)
 
 
+def test_the_order_of_draws_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    MEMORY.clear()
+    drawn, draw = list[int](), Careless.draw
+    monkeypatch.setattr(Careless, "draw", lambda data, n, rng: drawn.append(n) or draw(data, n, rng))
+    Careless().load(None)
+    assert drawn
+    drawn.clear()
+    Careless().load(None, stream_seed=1)
+    assert not drawn
+
+
 def test_a_draw_that_returns_no_arrays_is_told() -> None:
     with pytest.raises(UserError, match=r"found a tuple as the drawn split of ordered; .* write Arrays\(x, y\)"):
         Ordered(kind="tuple").load(None)
