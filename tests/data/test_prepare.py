@@ -470,6 +470,14 @@ class TestBadInput:
             prepare("stl10", {"root": str(tmp_path), "image_size": 8, "classes": 2, "examples": 4})
         assert not Stl10(root=str(tmp_path), image_size=8).source().ready
 
+    def test_a_picture_of_a_table_is_named_by_its_row(self, tmp_path: Path) -> None:
+        rows = table([0, 1, 0]).to_pylist()
+        rows[2]["image"]["bytes"] = rows[2]["image"]["bytes"][:50]
+        parquet.write_table(pa.Table.from_pylist(rows), tmp_path / "train.parquet")
+        parquet_file(tmp_path / "test.parquet", [0, 1])
+        with pytest.raises(UserError, match=r"a picture in row 2 \(from 0\), which cannot be decoded"):
+            prepare("stl10", {"root": str(tmp_path), "image_size": 8, "classes": 2, "examples": 3})
+
     def test_pictures_that_wait_or_fill_the_memory(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         os.mkfifo(tmp_path / "pipe.png")
         with pytest.raises(UserError, match=r"pipe\.png, which is no file"):
