@@ -36,6 +36,7 @@ def first(folder: str, words: tuple[str, ...], where: tuple[str, ...], clear: bo
     Select runs by their ids, by overrides, or by --where. Running runs continue. Workers take one of these as soon as
     they are free, and new workers begin with them.
     """
+    from scaling.commands.rounds.round_files import one_at_a_time
     from scaling.dispatch.states.front import clear_front, front_runs, move_to_front
 
     sweep = sweep_folder(folder)
@@ -48,7 +49,8 @@ def first(folder: str, words: tuple[str, ...], where: tuple[str, ...], clear: bo
         clear_front(sweep)
         text = f"all runs of {as_typed(sweep.path)} are in their usual order again"
     else:
-        moved = move_to_front(sweep, runs)
+        with one_at_a_time(sweep, "changing"):
+            moved = move_to_front(sweep, runs)
         text = _moved_words(sweep, moved)
     answer({"moved": list(moved), "front": list(front_runs(sweep))}, json_path, text)
 

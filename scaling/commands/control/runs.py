@@ -21,12 +21,14 @@ from scaling.numbers import many
 @json_option
 def cancel(folder: str, words: tuple[str, ...], where: tuple[str, ...], json_path: str | None) -> None:
     """Stop a sweep or some of its runs, here and on SLURM. Checkpoints stay; nothing restarts by itself."""
+    from scaling.commands.rounds.round_files import one_at_a_time
     from scaling.dispatch.control.cancel import cancel as stop
     from scaling.dispatch.states.settled import SettledRuns
 
     sweep = sweep_folder(folder)
     runs = chosen(sweep, words, where)
-    cancelled = stop(sweep, runs=runs)
+    with one_at_a_time(sweep, "changing"):
+        cancelled = stop(sweep, runs=runs)
     idle = cancelled.runs is None and not cancelled.dispatches
     what = "all its runs" if cancelled.runs is None else many(cancelled.runs, "run")
     again = "the same `scaling run`" if cancelled.runs is None else "`scaling retry` with their names"
@@ -59,6 +61,7 @@ def retry(
     folder: str, words: tuple[str, ...], failed: bool, where: tuple[str, ...], wait: bool, json_path: str | None
 ) -> None:
     """Try failed or cancelled runs again, with the launcher that they used last."""
+    from scaling.commands.rounds.round_files import one_at_a_time
     from scaling.commands.settling import settle
     from scaling.config import read_part
     from scaling.dispatch.control.retry import entries_to_retry, runs_to_retry, stale_in
@@ -85,7 +88,8 @@ def retry(
     with trusting(True):  # queue and dispatch are the user's own, and were checked when they were planned
         runs = [entry.planned_run() for entry in entries]
         launcher = launcher_of(read_part(settings_class(last), last.launcher, where="launcher"))
-        change_cancelled(sweep, remove=wanted)
+        with one_at_a_time(sweep, "changing"):
+            change_cancelled(sweep, remove=wanted)
         order = order_of(sweep, runs, forecasts=Forecasts(forecast_all(runs)), limits=last.limits)
         again = shlex.join(["scaling", "retry", folder])
         settle(order, launcher, console=terminal(stderr=json_path == "-"), again=again, wait=wait).conclude(json_path)

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from scaling.commands.control.choice import chosen, the_one
+from scaling.commands.control.first import first
+from scaling.commands.control.runs import cancel
+from scaling.dispatch.states.cancelled import cancelled_runs
+from scaling.dispatch.states.front import front_runs
 from scaling.errors import UserError
 from scaling.folders import SweepFolder, write_atomically
 from scaling.plan.rows import to_csv
@@ -87,6 +92,17 @@ def test_a_plan_says_in_what_its_equal_cells_differ(scaling):
         said = scaling("plan", "train.steps=5", "train.batch=32", "train.device=cpu,auto", *more)
         keys = " and ".join(["train.device", *(key.partition("=")[0] for key in more)])
         assert f"that the plan has already, differing only in {keys}\n" in said
+
+
+def test_commands_given_at_once_lose_none_of_each_others_runs(sweep, scaling, monkeypatch):
+    monkeypatch.chdir(scaling.folder)
+    ids = [f"c{n:02}" for n in range(40)]
+    rows = [{**ROWS[0], "run_id": run_id, "overrides": f"seed={run_id}"} for run_id in ids]
+    write_atomically(sweep.plan, to_csv(rows))
+    for verb, told in ((cancel, cancelled_runs), (first, front_runs)):
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda run_id, verb=verb: verb.main(["results/mine", run_id], standalone_mode=False), ids))
+        assert sorted(told(sweep)) == ids
 
 
 def test_first_says_how_many_runs_it_moved(sweep, scaling):
