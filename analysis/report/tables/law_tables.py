@@ -72,7 +72,13 @@ def _allocation(approaches: Sequence[Approach], name: str, of: str) -> TextTable
             for value, ends in ((one.N_exponent, one.N_exponent_interval), (one.D_exponent, one.D_exponent_interval))
         ]
         cells = [*exponents, *best] if one.status == "ok" else [""] * (2 + len(at))
-        rows.append((one.title, *cells, *[""] * (2 + len(at) - len(cells)), one.status, one.reason))
+        rows.append((one.title, *cells, *[""] * (2 + len(at) - len(cells)), *_judged(one)))
     heads = ("approach", "exponent of N*", "exponent of D*", *at, "status", "because")
     right = tuple(range(1, 3 + len(at)))
     return TextTable(name, f"How to split compute between N and D{of}", heads, tuple(rows), right)
+
+
+def _judged(one: Approach) -> tuple[str, str]:
+    """Return the status of an approach with its reasons: weak where its minima or its law are."""
+    weak = [text.partition(": ")[2] for text in one.warnings if text.startswith("weak")]
+    return ("weak", "; ".join(weak)) if weak else (one.status, one.reason)

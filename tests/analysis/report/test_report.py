@@ -21,6 +21,7 @@ from analysis.report.law_results import LawOptions
 from analysis.report.page import Report, write_report
 from analysis.report.summary import read_sweep, summarise
 from analysis.report.tables.accuracy_table import result_table
+from analysis.report.tables.law_tables import tables_of_laws
 from analysis.table.read import load_table
 from analysis.table.select import rows_where
 from analysis.table.write import write_table
@@ -148,6 +149,10 @@ def test_minima_that_bend_are_weak_on_their_card_too(written):
     [size] = [line for line in headlines([replace(group, minima={"loss": bent})]) if line.what == "best size grows as"]
     assert size.status == "weak"
     assert size.note.endswith("minima, which bend away from a power of C")
+    isoflop = replace(group.allocation.approaches[1], status="ok", warnings=("one seed", "weak: they bend"))
+    allocation = replace(group.allocation, approaches=(isoflop,))
+    table = {one.name: one for one in tables_of_laws([replace(group, allocation=allocation)])}["optimum"]
+    assert table.rows[0][-2:] == ("weak", "they bend")
 
 
 def test_a_best_size_that_shrinks_is_not_said_to_grow(written):
