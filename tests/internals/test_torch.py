@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from scaling.internals import torch as internals
-from scaling.internals.torch import skip_dynamo_import_in_counter
+from scaling.internals.torch import ForwardTracker, skip_dynamo_import_in_counter
 from scaling.optim import fused
 from scaling.optim.adamw import AdamW
 from scaling.optim.fused import FusedAdamW
@@ -45,6 +45,19 @@ def count() -> tuple[bool, int]:
     with FlopCounterMode(display=False) as counter:
         module(torch.zeros(4, 2, 8)).sum().backward()
     return "torch._dynamo" in sys.modules, counter.get_total_flops()
+
+
+def test_modules_that_run_forward_are_told_as_by_torch():
+    module = nn.Sequential(nn.Linear(3, 4), nn.Sequential(nn.ReLU(), nn.Linear(4, 5)))
+    counts = []
+    for tracker in (None, ForwardTracker()):
+        counter = FlopCounterMode(display=False)
+        counter.mod_tracker = tracker or counter.mod_tracker
+        with counter:
+            module(torch.zeros(2, 3))
+        counts.append(counter.get_flop_counts())
+    assert counts[0] == counts[1]
+    assert len(counts[0]) == 5  # all of it, and four modules with products in them
 
 
 def printed(script: str, *arguments: str) -> str:
