@@ -40,7 +40,7 @@ def changes_of(engine: Engine, best: Array, trained: Array | None, cost: Cost) -
     its cost, which the term changes by making a size want more or fewer examples, is lowest. No terms where that curve
     ends nearby.
     """
-    problem, theta = engine.problem, engine.theta[:, None]
+    problem, theta = engine.problem, engine.column
     n = best[0] + STEP * np.array([-1.0, 0.0, 1.0])
     d = _equal_response(problem, theta, n, best)
     ends = np.empty((2, 0)) if trained is None else trained[:, None]

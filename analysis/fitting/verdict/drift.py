@@ -112,7 +112,7 @@ def with_drifts(curves: Array, engine: Engine, inputs: Inputs, *, seed: int) -> 
 
 def effects_at(engine: Engine, log_N: Array, log_D: Array) -> tuple[tuple[Drift, ...], Array]:
     """Return the estimated terms, and what a unit of each changes of the log response at N and D (k, m)."""
-    found, problem, theta = _terms(engine), engine.problem, engine.theta[:, None]
+    found, problem, theta = _terms(engine), engine.problem, engine.column
     path = inputs_at(problem, theta, log_N[None], log_D[None])
     inputs = {name: np.broadcast_to(x, (1, len(log_N)))[0] for name, x in path.items()}
     effects = np.array([effect_of(one, engine, inputs) for one in found]).reshape(len(found), len(log_N))
@@ -133,7 +133,7 @@ def with_drifted_optimum(optima: Array, engine: Engine, best: tuple[float, float
     found, effects = effects_at(engine, *path)
     if not found:
         return optima
-    curve = log_loss(engine.problem, engine.theta[:, None], *(one[None] for one in path))[0]
+    curve = log_loss(engine.problem, engine.column, *(one[None] for one in path))[0]
     slope = (effects[:, 2] - effects[:, 0]) / (2 * STEP)
     bend = (curve[0] - 2 * curve[1] + curve[2]) / STEP**2
     changes = np.stack([-slope / max(bend, FLAT), effects[:, 1]]) @ amounts(found, optima.shape[1], seed=seed)
