@@ -64,6 +64,11 @@ def fit_points(points: Points, law: Law, settings: Settings) -> Fit:
     starts = law.default_starts if search.starts is None else search.starts
     certificate, found = _search(problem, points, search, starts)
     theta = found[0]
+    idle = without_effect(problem, theta)
+    if len(idle) == len(theta):
+        raise Refusal(
+            f"no parameter of the law {law.name} has an effect on these runs; take another law, or other runs"
+        )
     refits = _refits(problem, points, found, search)
     failed = None if refits is None else 1 - refits.converged
     settled = refits is not None and refits.converged >= 1 - MOST_FAILED
@@ -76,7 +81,6 @@ def fit_points(points: Points, law: Law, settings: Settings) -> Fit:
     certificate = weaken_by_refits(certificate, engine, ends=ends, forecast=forecast)
     if samples is None and search.resamples:
         certificate = weakened(certificate, [_no_interval(failed, alike)])
-    idle = without_effect(problem, theta)
     params = law.complete({name: float(value) for name, value in problem.params(theta).items()})
     value = _objective_value(problem, rest, points.weights)
     floor = params["E"] if law.floor else None

@@ -154,8 +154,6 @@ def not_told_apart(problem: Problem, theta: Array) -> tuple[str, ...]:
     slopes = jacobian(problem, theta)
     size = np.linalg.norm(slopes, axis=1)
     live = size > 0
-    if live.sum() < 2:
-        return ()
     scaled = slopes[live] / size[live][:, None]
     directions, strength, _ = np.linalg.svd(scaled, full_matrices=False)
     joint = directions[:, -1]
