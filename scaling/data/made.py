@@ -157,7 +157,7 @@ class MadeSet(DataSet):
         return True
 
     def _check_order(self) -> bool:
-        check_order(self, self._part(TRIED, "tried", 0).y)
+        check_order(self, self._part(min(TRIED, self.chunk), "tried", 0).y)  # it draws no more at a time
         return True
 
     def _part(self, n: int, *purpose: str | int) -> Arrays:

@@ -298,6 +298,12 @@ def test_examples_drawn_in_the_order_of_their_classes_are_refused_where_they_are
     Ordered(kind="rare").load(None)
 
 
+def test_an_order_within_few_examples_at_a_time_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Ordered, "chunk", 8)
+    MEMORY.clear()
+    Ordered().load(None)
+
+
 def test_the_order_of_draws_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     MEMORY.clear()
     drawn, draw = list[int](), Careless.draw
