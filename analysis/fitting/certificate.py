@@ -104,23 +104,21 @@ def _identifiability(problem: Problem, theta: Array, weights: Array) -> tuple[fl
 
     The next run is the setting, up to 10 x beyond the data, where the forecast is least certain (see `_next_run`).
     """
-    slopes = jacobian(problem, theta)
-    gram = np.einsum("in,n,jn->ij", slopes, weights, slopes)
-    size = np.sqrt(np.diag(gram))
+    slopes = jacobian(problem, theta) * np.sqrt(weights)
+    size = np.linalg.norm(slopes, axis=1)
     live = size > 0
     if live.sum() < 2:
         return 1.0, (), {}
-    scaled = (gram / np.outer(np.where(live, size, 1), np.where(live, size, 1)))[np.ix_(live, live)]
-    values, vectors = np.linalg.eigh(scaled)
-    told = values[0] > len(values) * np.finfo(float).eps * values[-1]  # below, it is rounding
-    condition = float(np.sqrt(values[-1] / values[0])) if told else float("inf")
+    vectors, strength, _ = np.linalg.svd(slopes[live] / size[live][:, None], full_matrices=False)
+    told = strength[-1] > len(strength) * np.finfo(float).eps * strength[0]  # below, it is rounding
+    condition = float(strength[0] / strength[-1]) if told else float("inf")
     names = np.array(problem.law.params)[live]
-    weak = np.abs(vectors[:, 0])
+    weak = np.abs(vectors[:, -1])
     trade = tuple(str(name) for name in names[weak > 0.3]) if condition > 30 else ()
     return (
         condition,
         trade,
-        _next_run(problem, theta, vectors @ np.diag(1 / np.maximum(values, 1e-12)) @ vectors.T, size, live),
+        _next_run(problem, theta, vectors @ np.diag(1 / np.maximum(strength**2, 1e-12)) @ vectors.T, size, live),
     )
 
 
