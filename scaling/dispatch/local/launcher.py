@@ -110,5 +110,5 @@ def _check_data(configs: Collection[RunConfig]) -> None:
             raise UserError(f"found no {data.name} at {source.where}; wanted its data; {source.advice}")
     for stage in {config.stage for config in configs}:
         for file in stage.files():
-            if not exists(file):
+            if file.is_dir() or not exists(file):
                 raise UserError(f"found no file {file}, which stage={stage.name} reads; put it there")
