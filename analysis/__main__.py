@@ -9,7 +9,7 @@ import click
 
 from analysis.cli import cli
 from analysis.errors import Refusal, UserError, home_sentence, printable, usage_sentence
-from analysis.streams import open_closed, spell_out
+from analysis.streams import drop_unwritten, open_closed, spell_out, write_rest
 
 BAD_INPUT, REFUSED, INTERRUPTED = 2, 3, 130
 """Exit codes."""
@@ -22,6 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     spell_out((sys.stdout, sys.stderr))
     try:
         cli.main(arguments or ["--help"], prog_name="python -m analysis", standalone_mode=False)
+        write_rest()
     except click.exceptions.Exit as exit_:
         return exit_.exit_code
     except (click.Abort, KeyboardInterrupt):
@@ -43,6 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _print_error(sentence: str, code: int) -> int:
+    drop_unwritten()
     click.echo(f"error: {printable(' '.join(sentence.split()))}", err=True)
     return code
 

@@ -22,6 +22,23 @@ def open_closed() -> None:
             setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - never closed
 
 
+def write_rest() -> None:
+    """Write what is left for stdout; OSError if it is full. A reader that has left (`| head`) wants no more."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        drop_unwritten()
+
+
+def drop_unwritten() -> None:
+    """Drop what a full stdout did not take: at its end, Python would try again, and exit with 120."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+
+
 def spell_out(streams: Iterable[IO[str] | None]) -> None:
     """Make streams that lack the characters write −0.154 as -0.154, 3×10⁸ as 3x10^8, and ? for others."""
     codecs.register_error(HANDLER, _spelt)

@@ -29,7 +29,7 @@ if __name__ == "__main__":  # before anything is imported that a file there coul
 
 import click  # noqa: E402
 
-from analysis.streams import open_closed, spell_out  # noqa: E402
+from analysis.streams import drop_unwritten, open_closed, spell_out, write_rest  # noqa: E402
 from scaling.errors import UserError, exits_refused, printable  # noqa: E402
 
 RARELY = (100_000, 20, 50)  # new objects before garbage is looked for: a plan of 100,000 runs has millions, all of use
@@ -79,6 +79,7 @@ def exit_code_of(work: Callable[[], None]) -> int:
     """Do the work and return the exit code; print an error as one sentence on stderr."""
     try:
         work()
+        write_rest()
     except click.exceptions.Exit as exit_:
         return exit_.exit_code
     except (click.Abort, KeyboardInterrupt):
@@ -126,6 +127,7 @@ def _os_sentence(error: OSError) -> str:
 
 
 def _print_error(sentence: str, code: int) -> int:
+    drop_unwritten()
     click.echo(f"error: {printable(' '.join(sentence.split()))}", err=True)
     return code
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from concurrent.futures import ThreadPoolExecutor
+import subprocess
+import sys
 
 import pytest
 
 from scaling.commands.control.choice import chosen, the_one
-from scaling.commands.control.first import first
-from scaling.commands.control.runs import cancel
 from scaling.dispatch.states.cancelled import cancelled_runs
 from scaling.dispatch.states.front import front_runs
 from scaling.errors import UserError
@@ -22,6 +21,14 @@ ROWS = [
     {"run_id": "ab2", "overrides": "model.width=8 train.budget=1e+09 optim=lion", "C": 2, "width": 8, "origin": "12e4"},
     {"run_id": "bb3", "overrides": "model.width=16 train.budget=1e+09 optim=sgd", "C": 3, "width": 16, "origin": "ee9"},
 ]
+
+GIVE = """
+import sys
+from scaling.commands.control.first import first
+from scaling.commands.control.runs import cancel
+for run_id in sys.argv[2:]:
+    {"cancel": cancel, "first": first}[sys.argv[1]].main(["results/mine", run_id], standalone_mode=False)
+"""
 
 
 @pytest.fixture
@@ -94,15 +101,17 @@ def test_a_plan_says_in_what_its_equal_cells_differ(scaling):
         assert f"that the plan has already, differing only in {keys}\n" in said
 
 
-def test_commands_given_at_once_lose_none_of_each_others_runs(sweep, scaling, monkeypatch):
-    monkeypatch.chdir(scaling.folder)
+def test_commands_given_at_once_lose_none_of_each_others_runs(sweep, scaling):
     ids = [f"c{n:02}" for n in range(40)]
     rows = [{**ROWS[0], "run_id": run_id, "overrides": f"seed={run_id}"} for run_id in ids]
     write_atomically(sweep.plan, to_csv(rows))
-    for verb, told in ((cancel, cancelled_runs), (first, front_runs)):
-        with ThreadPoolExecutor(4) as pool:
-            list(pool.map(lambda run_id, verb=verb: verb.main(["results/mine", run_id], standalone_mode=False), ids))
-        assert sorted(told(sweep)) == ids
+    started = [
+        subprocess.Popen([sys.executable, "-c", GIVE, verb, *part], cwd=scaling.folder, stdout=subprocess.DEVNULL)
+        for verb in ("cancel", "first")
+        for part in (ids[:20], ids[20:])
+    ]
+    assert [process.wait() for process in started] == [0] * 4
+    assert sorted(cancelled_runs(sweep)) == sorted(front_runs(sweep)) == ids
 
 
 def test_first_says_how_many_runs_it_moved(sweep, scaling):
