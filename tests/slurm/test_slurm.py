@@ -156,7 +156,7 @@ def test_waiting_tells_how_it_ended(scaling):
     ]
     said = scaling.outside(*asked, "launcher.cpus=1", "launcher.min_memory_gb=1", "--wait", "--json", "-", code=1)
     assert "1/2 runs settled: 1 now" in said
-    assert "(schedule=broken): crashed: ValueError: no rate" in said
+    assert "(schedule=broken): refused: found mine.Broken, whose factor(0, 10) fails (ValueError: no rate)" in said
     assert "to retry the failed runs: scaling run schedule=constant,broken" in said
 
 
