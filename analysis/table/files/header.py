@@ -28,7 +28,9 @@ def named_by_levels(rows: Sequence[Sequence[str]]) -> tuple[list[str], int]:
     """
     head = list(takewhile(is_words, rows[:LOOK]))
     width = len(rows[len(head)]) if len(head) < len(rows) else 0
-    if len(head) < 2 or any(len(row) != width or len(set(row) - {""}) == width for row in head):
+    if len(head) < 2 or any(len(row) != width or len(set(row) - {""}) in (0, width) for row in head):
+        return [], 0
+    if head[0][0].strip() and filled(head[0]) == 1:  # a title
         return [], 0
     names = [
         "_".join(dict.fromkeys(cell.strip() for cell in cells if cell.strip())) for cells in zip(*head, strict=True)

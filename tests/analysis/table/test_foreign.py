@@ -938,6 +938,12 @@ def test_one_table_in_a_zip_is_read(tmp_path):
         load_table(tmp_path / "t.zip")
 
 
+def test_a_title_above_a_header_is_no_part_of_its_names(tmp_path):
+    values = "".join(f",{row.N},{row.D},{row.loss}\n" for row in TABLE.itertuples())
+    (tmp_path / "t.csv").write_text(f"Runs of May,,,\n,N,D,loss\n{values}")
+    np.testing.assert_allclose(load_table(tmp_path / "t.csv"), TABLE)
+
+
 def test_a_spreadsheet_is_read_with_the_extra(tmp_path):
     pytest.importorskip("openpyxl")
     TABLE.to_excel(tmp_path / "t.xlsx", index=False)
